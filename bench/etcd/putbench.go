@@ -1,0 +1,121 @@
+// putbench drives an etcd cluster with etcd's own Go client: N puts in flight over C mTLS connections, for a fixed
+// number of puts after a warm-up. It prints one line of JSON: puts per second and latency quantiles in milliseconds.
+//
+// Built by bench/etcd/etcd-cluster.ts against Debian's golang-etcd-server-dev, GOPATH mode.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io/ioutil"
+	"os"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/etcd/clientv3"
+)
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "putbench:", err)
+		os.Exit(1)
+	}
+}
+
+func tlsFrom(ca, cert, key string) *tls.Config {
+	if ca == "" {
+		return nil
+	}
+	pem, err := ioutil.ReadFile(ca)
+	must(err)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	must(err)
+	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+}
+
+type result struct {
+	PerSecond float64 `json:"perSecond"`
+	P50       float64 `json:"p50"`
+	P99       float64 `json:"p99"`
+	P999      float64 `json:"p999"`
+	Count     int     `json:"count"`
+}
+
+func main() {
+	endpoints := flag.String("endpoints", "127.0.0.1:12379", "comma separated")
+	inFlight := flag.Int("in-flight", 64, "puts in flight")
+	connections := flag.Int("connections", 4, "client connections")
+	total := flag.Int64("total", 20000, "puts to time")
+	size := flag.Int("size", 256, "bytes a value")
+	keys := flag.Int64("keys", 10000, "distinct keys")
+	read := flag.Bool("read", false, "linearizable gets instead of puts")
+	ca := flag.String("ca", "", "CA certificate (PEM)")
+	cert := flag.String("cert", "", "client certificate (PEM)")
+	key := flag.String("key", "", "client key (PEM)")
+	flag.Parse()
+
+	value := strings.Repeat("x", *size)
+	clients := []*clientv3.Client{}
+	for i := 0; i < *connections; i++ {
+		client, err := clientv3.New(clientv3.Config{
+			Endpoints: strings.Split(*endpoints, ","), DialTimeout: 5 * time.Second, TLS: tlsFrom(*ca, *cert, *key),
+		})
+		must(err)
+		defer client.Close()
+		clients = append(clients, client)
+	}
+
+	run := func(count int64) ([]float64, time.Duration) {
+		var next int64
+		latencies := make([][]float64, *inFlight)
+		var group sync.WaitGroup
+		start := time.Now()
+		for worker := 0; worker < *inFlight; worker++ {
+			group.Add(1)
+			go func(worker int) {
+				defer group.Done()
+				client := clients[worker%len(clients)]
+				for {
+					n := atomic.AddInt64(&next, 1)
+					if n > count {
+						return
+					}
+					name := fmt.Sprintf("k%08d", n%*keys)
+					began := time.Now()
+					var err error
+					if *read {
+						_, err = client.Get(context.Background(), name)
+					} else {
+						_, err = client.Put(context.Background(), name, value)
+					}
+					must(err)
+					latencies[worker] = append(latencies[worker], time.Since(began).Seconds()*1e3)
+				}
+			}(worker)
+		}
+		group.Wait()
+		elapsed := time.Since(start)
+		all := []float64{}
+		for _, row := range latencies {
+			all = append(all, row...)
+		}
+		sort.Float64s(all)
+		return all, elapsed
+	}
+
+	run(*total/10 + 1)
+	all, elapsed := run(*total)
+	at := func(q float64) float64 { return all[int(q*float64(len(all)-1))] }
+	must(json.NewEncoder(os.Stdout).Encode(result{
+		float64(len(all)) / elapsed.Seconds(), at(0.5), at(0.99), at(0.999), len(all),
+	}))
+}
