@@ -31,3 +31,15 @@ export class ChangeRefused extends Error {
     this.leader = leader;
   }
 }
+
+/** Leadership did not move to the member that was asked for; the old leader may go on, or another took over. */
+export class TransferFailed extends Error {
+  override readonly name = "TransferFailed";
+  readonly why: Refusal | "deadline" | "aborted" | "elsewhere" | "stopped";
+  readonly leader: NodeId;
+  constructor(why: TransferFailed["why"], leader: NodeId) {
+    super(`leadership transfer failed: ${why}`);
+    this.why = why;
+    this.leader = leader;
+  }
+}

@@ -68,7 +68,7 @@ export interface Change {
 /** The content of a config entry. No changes and `leave` true = leave the joint configuration. */
 export interface ConfigChange {
   readonly changes: readonly Change[];
-  /** auto = joint only when more than one voter changes at once; joint = always, left automatically; explicit = joint, left by a second change */
+  /** auto: joint only when more than one voter changes at once; joint: always, left automatically; explicit: joint, left by a second change. */
   readonly transition: "auto" | "joint" | "explicit";
   readonly leave: boolean;
   /** Opaque bytes for the state machine, e.g. which node an id belongs to. */
@@ -99,7 +99,7 @@ export interface CoreOptions {
   readonly rng: () => number;
   /** cheap = A1–A14, constant per step, always on. full adds whole-log checks, for tests and the simulator. */
   readonly checks: "cheap" | "full";
-  /** Always true in the product (the driver sets both and offers no switch). Off only to run the carried-over cases of the plain protocol. */
+  /** Always true in the product (the driver sets both and offers no switch). Off only for carried-over cases of the plain protocol. */
   readonly preVote: boolean;
   readonly checkQuorum: boolean;
 }
@@ -321,7 +321,11 @@ export interface Transport {
   setPeers(peers: readonly Peer[]): void;
   /** Synchronous, bounded; drops what does not fit and reports it once through onUnreachable. */
   send(batch: readonly Envelope[]): void;
-  sendSnapshot(to: NodeId, m: SnapMeta, src: SnapshotStore): Promise<"installed" | "refused" | "broken">;
+  /**
+   * `term` is the leader's when it began the stream; the receiver's onSnapshot is told the same one.
+   * Resolves "broken" on close() or when `to` leaves the peers.
+   */
+  sendSnapshot(to: NodeId, m: SnapMeta, src: SnapshotStore, term: Term): Promise<"installed" | "refused" | "broken">;
   onRecv: (batch: readonly Envelope[]) => void;
   onUnreachable: (to: NodeId) => void;
   /** A whole snapshot has arrived and is durable: the driver steps it into the core as snapOffer from `from`. */
@@ -333,7 +337,7 @@ export interface Transport {
 
 /** Deterministic and synchronous: what apply() did is visible in memory when it returns. */
 export interface StateMachine {
-  /** Durable applied index, read from inside the state's own data at open. */
+  /** Durable applied index, from inside the state's own data: as found at open, then moving with each flush (compact() reads it). */
   readonly applied: Index;
   apply(entries: readonly Entry[], membership: Membership): void;
   /** Replace everything by this snapshot, durably, before returning. */
@@ -370,8 +374,12 @@ export interface RaftNode {
   propose(data: readonly Uint8Array[]): Outcome;
   /** Resolves with an index once the state machine has applied everything committed before the call. Rejects with {@link ReadFailed}. */
   readBarrier(deadlineMs: number): Promise<Index>;
-  /** Resolves when the change is applied here (for a joint change: entered; leaving follows by itself). Rejects with {@link ChangeRefused}. */
+  /**
+   * Resolves with the final membership when the change is applied here and, if it went through a joint one, that was left.
+   * Rejects with {@link ChangeRefused}.
+   */
   change(changes: readonly Change[], context: Uint8Array, deadlineMs: number): Promise<Membership>;
+  /** Resolves when `to` is seen as leader. Rejects with {@link TransferFailed}. */
   transfer(to: NodeId, deadlineMs: number): Promise<void>;
   status(): CoreStatus;
   /** Ask for the log to be cut; never past min(durable applied, snapshot) nor past a pinned stream. */
