@@ -1,0 +1,40 @@
+/**
+ * How long each member has been silent, as a leader may judge it. A new leader was itself without a leader for a while,
+ * and whatever silenced the old one may have silenced others on the way: it grants everybody the length of that outage,
+ * at most {@link graceMaxMs}, before it counts anyone's silence.
+ */
+import type { NodeId, Role } from "@aether/raft/types";
+
+export const graceMaxMs = 60_000;
+
+export interface ContactClock {
+  /** Told of every role change of this member. */
+  onRole(role: Role): void;
+  /**
+   * Milliseconds of silence that count against each member, 0 for a recent word. `heardAt` gives the monotonic time of a
+   * member's last word, undefined for never. Null while this member does not lead.
+   */
+  ages(members: readonly NodeId[], heardAt: (member: NodeId) => number | undefined): ReadonlyMap<NodeId, number> | null;
+}
+
+/** `now` is monotonic, in milliseconds. */
+export function makeContactClock(now: () => number): ContactClock {
+  let leaderlessSince: number | null = now();
+  let countsFrom: number | null = null;
+  return {
+    onRole: (role) => {
+      if (role.state !== "leader") {
+        countsFrom = null;
+        leaderlessSince = role.leader === 0 ? (leaderlessSince ?? now()) : null;
+        return;
+      }
+      if (countsFrom === null) countsFrom = now() + Math.min(graceMaxMs, now() - (leaderlessSince ?? now()));
+      leaderlessSince = null;
+    },
+    ages: (members, heardAt) => {
+      if (countsFrom === null) return null;
+      const from = countsFrom;
+      return new Map(members.map((member) => [member, Math.max(0, now() - Math.max(from, heardAt(member) ?? from))]));
+    },
+  };
+}

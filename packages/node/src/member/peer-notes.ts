@@ -1,0 +1,33 @@
+/**
+ * What members tell each other once a second besides Raft: how far they are, what they know of others' disks, and their
+ * digests at the checkpoints. Served on GET /v1/peer/notes in every phase, also before this node takes part.
+ */
+import * as Schema from "effect/Schema";
+import { FloorRecord } from "./floors.ts";
+
+const Id = Schema.Number.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0));
+const Ids = Schema.Array(Id);
+
+export const PeerNotes = Schema.Struct({
+  clusterId: Schema.String,
+  node: Schema.String,
+  /** 0 while it has no data folder. */
+  member: Id,
+  /** The world has a cluster row: the first start is over. */
+  initialised: Schema.Boolean,
+  term: Id,
+  applied: Id,
+  last: Id,
+  leader: Schema.NullOr(Schema.Struct({ node: Schema.String, member: Id, address: Schema.String })),
+  voters: Ids,
+  learners: Ids,
+  floors: FloorRecord,
+  checkpoints: Schema.Array(Schema.Struct({ index: Id, digest: Schema.String })),
+  nodes: Schema.Array(
+    Schema.Struct({ name: Schema.String, member: Id, address: Schema.NullOr(Schema.String), duty: Schema.String, left: Schema.Boolean }),
+  ),
+});
+export type PeerNotes = typeof PeerNotes.Type;
+
+/** Throws on anything that is not notes. */
+export const decodePeerNotes = Schema.decodeUnknownSync(PeerNotes);
