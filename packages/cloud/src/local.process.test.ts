@@ -87,7 +87,8 @@ describe("the local provider", () => {
     provider = world.provider;
   });
   afterEach(() => world.close());
-  const record = (name: string) => JSON.parse(readFileSync(recordPath(world.options.registryDir, name), "utf8")) as InstanceRecord;
+  const record = (name: string) =>
+    JSON.parse(readFileSync(recordPath(world.options.registryDir, name), "utf8")) as InstanceRecord;
 
   const crashedEnsure = async (when: "before" | "after"): Promise<InstanceSpec> => {
     const spec = await world.spec("n1");

@@ -36,8 +36,6 @@ const freeBytesMin = 256 * 1024 * 1024;
 
 /** Everything the local provider can do for one cluster. Nothing is touched until an effect runs. */
 export function makeLocalProvider(options: LocalOptions): CloudProvider {
-  const call = <A>(op: string, run: () => Promise<A>): Effect<A, CloudError> =>
-    tryPromise({ try: run, catch: (error) => asCloudError(op, error) });
   const byId = (op: string, id: InstanceId) => recordOf(options, op, id);
   return {
     name: "local",
@@ -51,9 +49,7 @@ export function makeLocalProvider(options: LocalOptions): CloudProvider {
           exclusively(options, nameOf(id), `power ${action}`, async () => powerInstance(options, await byId(action, id), action)),
         ),
       awaitState: (id, want, within) =>
-        call(`await ${id}`, () =>
-          awaitInstance(async () => describe(options, await byId("await", id)), want, toMillis(within)),
-        ),
+        call(`await ${id}`, () => awaitInstance(async () => describe(options, await byId("await", id)), want, toMillis(within))),
     },
     discovery: {
       peers: (cluster) => call(`peers of ${cluster}`, async () => (await list(options, clusterLabels(cluster))).map(asPeer)),
@@ -61,6 +57,9 @@ export function makeLocalProvider(options: LocalOptions): CloudProvider {
     preflight: call("preflight", () => preflight(options)),
   };
 }
+
+const call = <A>(op: string, run: () => Promise<A>): Effect<A, CloudError> =>
+  tryPromise({ try: run, catch: (error) => asCloudError(op, error) });
 
 /** Record first, then folder and process: whatever is interrupted is found again by the next call and finished. */
 async function ensure(options: LocalOptions, spec: InstanceSpec): Promise<{ instance: Instance; created: boolean }> {
@@ -109,14 +108,24 @@ function newRecord(options: LocalOptions, spec: InstanceSpec): InstanceRecord {
 function refuseAnother(record: InstanceRecord, spec: InstanceSpec): void {
   const op = `ensure ${spec.name}`;
   if (record.labels[labelKeys.managed] !== "true" || record.cluster !== spec.key.cluster) {
-    throw fault({ _tag: "Conflict", kind: "exists", op, message: `${spec.name} exists and does not belong to ${spec.key.cluster}` });
+    throw fault({
+      _tag: "Conflict",
+      kind: "exists",
+      op,
+      message: `${spec.name} exists and does not belong to ${spec.key.cluster}`,
+    });
   }
   if (record.attempt !== spec.key.attempt) {
     const message = `${spec.name} exists from attempt ${record.attempt}; attempt ${spec.key.attempt} needs it deleted first`;
     throw fault({ _tag: "Conflict", kind: record.attempt > spec.key.attempt ? "stale" : "exists", op, message });
   }
   if (record.spec !== specDigest(spec)) {
-    throw fault({ _tag: "Conflict", kind: "exists", op, message: `${spec.name} exists with another address, labels or configuration` });
+    throw fault({
+      _tag: "Conflict",
+      kind: "exists",
+      op,
+      message: `${spec.name} exists with another address, labels or configuration`,
+    });
   }
 }
 
@@ -164,17 +173,11 @@ function describe(options: LocalFolders, record: InstanceRecord): Instance {
   };
 }
 
-function stateOf(record: InstanceRecord, alive: boolean): [InstanceState, string] {
-  switch (record.power) {
-    case "starting":
-      return ["pending", "starting"];
-    case "on":
-      return alive ? ["running", "running"] : ["failed", "ended by itself"];
-    case "off":
-      return alive ? ["stopping", "ending"] : ["stopped", "stopped"];
-    case "deleting":
-      return ["deleting", "deleting"];
-  }
+function stateOf(record: InstanceRecord, alive: boolean): readonly [InstanceState, string] {
+  if (record.power === "starting") return ["pending", "starting"];
+  if (record.power === "deleting") return ["deleting", "deleting"];
+  if (record.power === "on") return alive ? ["running", "running"] : ["failed", "ended by itself"];
+  return alive ? ["stopping", "ending"] : ["stopped", "stopped"];
 }
 
 const asPeer = (instance: Instance): Peer => ({
@@ -187,7 +190,11 @@ const asPeer = (instance: Instance): Peer => ({
 /** One writer for each instance, over all processes. */
 async function exclusively<A>(options: LocalOptions, name: string, purpose: string, run: () => Promise<A>): Promise<A> {
   if (!nameGrammar.test(name)) {
-    throw fault({ _tag: "Invalid", op: purpose, message: `instance name ${JSON.stringify(name)} must match ${nameGrammar.source}` });
+    throw fault({
+      _tag: "Invalid",
+      op: purpose,
+      message: `instance name ${JSON.stringify(name)} must match ${nameGrammar.source}`,
+    });
   }
   const taken = await takeLock(join(options.registryDir, `${name}.lock`), purpose, lockWaitMs);
   if (!isLock(taken)) {
@@ -213,18 +220,30 @@ function specFault(options: LocalOptions, spec: InstanceSpec): string | null {
 
 const specDigest = (spec: InstanceSpec): string =>
   createHash("sha256")
-    .update(JSON.stringify([spec.name, spec.address, Object.entries(spec.labels).toSorted(), reveal(spec.userData)]))
+    .update(
+      JSON.stringify([
+        spec.name,
+        spec.address,
+        Object.entries(spec.labels).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+        reveal(spec.userData),
+      ]),
+    )
     .digest("hex");
 
 /** An id is "<name>.<8 hex digits>". */
 const nameOf = (id: InstanceId): string => id.split(".")[0] ?? "";
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(":") + 1));
 
+const can = (path: string, mode: number): Promise<boolean> =>
+  access(path, mode).then(
+    () => true,
+    () => false,
+  );
+
 async function preflight(options: LocalOptions) {
   await mkdir(options.nodesDir, { recursive: true, mode: 0o700 });
   const disk = await statfs(options.nodesDir);
   const freeBytes = disk.bavail * disk.bsize;
-  const can = (path: string, mode: number) => access(path, mode).then(() => true, () => false);
   return [
     { check: "/proc shows processes", ok: startOf(process.pid) !== null, detail: "pid and start time identify an instance" },
     { check: "the node binary", ok: await can(options.daemon.node, constants.X_OK), detail: options.daemon.node },

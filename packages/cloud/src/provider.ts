@@ -69,7 +69,7 @@ export interface InstanceSpec {
   /** Ride in the create call itself: an instance without labels could never be found again. */
   readonly labels: Labels;
   /** The daemon's configuration (JSON). No secret belongs in it. */
-  readonly userData: Redacted<string>;
+  readonly userData: Redacted;
 }
 
 export type PowerAction = "start" | "stop-graceful" | "stop-hard" | "reboot";

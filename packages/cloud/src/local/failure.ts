@@ -13,4 +13,4 @@ export class CloudFailure extends Error {
 type Distributed<T> = T extends CloudErrorContext ? Omit<T, "provider"> : never;
 
 /** A failure of the local provider. */
-export const fault = (error: Distributed<CloudError>): CloudFailure => new CloudFailure({ provider: "local", ...error } as CloudError);
+export const fault = (error: Distributed<CloudError>): CloudFailure => new CloudFailure({ provider: "local", ...error });

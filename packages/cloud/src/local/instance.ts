@@ -69,13 +69,18 @@ async function turnOn(options: InstanceOptions, record: InstanceRecord): Promise
 
 async function turnOff(options: InstanceOptions, record: InstanceRecord, hard: boolean): Promise<InstanceRecord> {
   // A start that was never finished may have left a process that no record names.
-  const unrecorded = record.power === "starting" ? findProcess(["--config", configOf(options, record.name)], markOf(record)) : null;
+  const unrecorded =
+    record.power === "starting" ? findProcess(["--config", configOf(options, record.name)], markOf(record)) : null;
   const off: InstanceRecord = { ...record, power: "off", process: unrecorded ?? record.process };
   await writeRecord(options.registryDir, off);
   if (off.process === null) return off;
   signalProcess(off.process, hard ? "SIGKILL" : "SIGTERM");
   if (!(await awaitEnd(off.process, hard ? killMs : options.graceMs))) {
-    throw tooLate(options, `stop ${record.name}`, `process ${off.process.pid} has not ended after ${hard ? "SIGKILL" : "SIGTERM"}`);
+    throw tooLate(
+      options,
+      `stop ${record.name}`,
+      `process ${off.process.pid} has not ended after ${hard ? "SIGKILL" : "SIGTERM"}`,
+    );
   }
   return off;
 }

@@ -59,7 +59,8 @@ export async function readRecord(dir: string, name: string): Promise<InstanceRec
 export async function readRecords(dir: string): Promise<readonly InstanceRecord[]> {
   const names = await listFolder(dir);
   const records = names.filter((name) => name.endsWith(".json") && !name.startsWith(".")).toSorted();
-  if (records.length > recordsMax) throw new BadRecord(`${dir} holds ${records.length} records, at most ${recordsMax} are expected`);
+  if (records.length > recordsMax)
+    throw new BadRecord(`${dir} holds ${records.length} records, at most ${recordsMax} are expected`);
   const all: InstanceRecord[] = [];
   for (const file of records) {
     const record = await readRecord(dir, file.slice(0, -".json".length));

@@ -39,13 +39,15 @@ export function conformance(name: string, makeWorld: () => Promise<CloudWorld>):
       const { instance } = await run(compute().ensure(await world.spec(node)));
       return run(compute().awaitState(instance.id, ["running"], seconds(20)));
     };
-    const answered = (instance: Instance) => expect.poll(() => world.answers(instance), { timeout: 20_000 });
+    const answering = async (instance: Instance): Promise<void> => {
+      await expect.poll(() => world.answers(instance), { timeout: 20_000 }).toBe(true);
+    };
 
     it("makes an instance that runs and carries its labels from the first moment", async () => {
       const { instance, created } = await run(compute().ensure(await world.spec("n1")));
       expect(created).toBe(true);
       expect(instance.labels).toEqual(nodeLabels(world.cluster, "n1"));
-      await answered(await made("n1")).toBe(true);
+      await answering(await made("n1"));
     });
 
     it("gives the same instance for the same key, however often it is asked", async () => {
@@ -117,7 +119,7 @@ export function conformance(name: string, makeWorld: () => Promise<CloudWorld>):
       await run(compute().power(instance.id, "start"));
       const again = await run(compute().awaitState(instance.id, ["running"], seconds(20)));
       expect(again.id).toBe(instance.id);
-      await answered(again).toBe(true);
+      await answering(again);
     });
 
     it("takes a start of a running and a stop of a stopped instance as done", async () => {
@@ -134,7 +136,7 @@ export function conformance(name: string, makeWorld: () => Promise<CloudWorld>):
       await run(compute().power(instance.id, "reboot"));
       const again = await run(compute().awaitState(instance.id, ["running"], seconds(20)));
       expect(again.id).toBe(instance.id);
-      await answered(again).toBe(true);
+      await answering(again);
     });
 
     it("tells an instance that ended by itself from one that was stopped, and starts it again", async () => {
@@ -147,7 +149,7 @@ export function conformance(name: string, makeWorld: () => Promise<CloudWorld>):
 
     it("deletes for good: not found, not listed, not answering, and absent the second time", async () => {
       const instance = await made("n1");
-      await answered(instance).toBe(true);
+      await answering(instance);
       expect(await run(compute().delete(instance.id))).toBe("deleted");
       expect(await failure(compute().get(instance.id))).toMatchObject({ _tag: "NotFound" });
       expect(await run(compute().list(mine()))).toEqual([]);
