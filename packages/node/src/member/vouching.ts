@@ -1,0 +1,35 @@
+/**
+ * Before a restarted member takes part, others vouch for its disk: nobody who could complete a quorum with it may know
+ * that it once held more. One voice fewer than a quorum is enough, and costs no availability, because with fewer there
+ * is no quorum to take part in. The rule and its limits: docs/internals/members.md.
+ */
+import type { EntryId, NodeId } from "@aether/raft/types";
+import { missingBelow } from "./floors.ts";
+import type { PeerNotes } from "./peer-notes.ts";
+
+export interface VouchingQuestion {
+  readonly member: NodeId;
+  /** Voters as this member's own disk names them. */
+  readonly voters: readonly NodeId[];
+  readonly last: EntryId;
+  readonly term: number;
+}
+
+export type Vouched = { readonly v: "enough" } | { readonly v: "wait"; readonly have: number; readonly need: number } | Regressed;
+export interface Regressed {
+  readonly v: "regressed";
+  readonly detail: string;
+}
+
+/** Judges one round of answers; `notes` are those of every member that answered. */
+export function judgeVouchers(q: VouchingQuestion, notes: readonly PeerNotes[]): Vouched {
+  for (const note of notes) {
+    const missing = missingBelow(note.floors[String(q.member)], q.last, q.term);
+    if (missing !== null) return { v: "regressed", detail: `${note.node} knows better: ${missing}` };
+  }
+  const others = q.voters.filter((id) => id !== q.member);
+  if (others.length === 0) return { v: "enough" };
+  const need = q.voters.includes(q.member) ? Math.floor(q.voters.length / 2) : 1;
+  const have = new Set(notes.map((note) => note.member).filter((id) => others.includes(id))).size;
+  return have >= need ? { v: "enough" } : { v: "wait", have, need };
+}
