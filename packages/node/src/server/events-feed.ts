@@ -68,7 +68,8 @@ export async function sendEvents(store: EventStore, query: FeedQuery, res: Serve
     const at: number = query.thing === null ? next : await nextOf(store, query.thing, next);
     if (at > until) break;
     const page = await store.entries(at, query.thing === null ? Math.min(pageEntries, limit - sent) : 1);
-    if ("compacted" in page) return res.headersSent ? void res.destroy() : sendProblem(res, tooOld(at, page.first), store.applied);
+    if ("compacted" in page)
+      return res.headersSent ? void res.destroy() : sendProblem(res, tooOld(at, page.first), store.applied);
     if (page.entries.length === 0) break;
     startFeed(res, store.applied);
     const lines = page.entries.filter((e) => e.index <= until).map((e) => `${renderEntry(e)}\n`);

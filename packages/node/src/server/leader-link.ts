@@ -41,7 +41,8 @@ export function makeLeaderLink(o: LeaderLinkOptions): LeaderLink & { close(): vo
     const { waiting } = dead;
     const settle = [...waiting.values()];
     waiting.clear();
-    for (const { command, done } of settle) done(failed(dead.open ? lost(command, dead.address) : unreachable(dead.address), dead.leader));
+    for (const { command, done } of settle)
+      done(failed(dead.open ? lost(command, dead.address) : unreachable(dead.address), dead.leader));
   };
   const flush = (l: Line): void => {
     if (!l.open || l.out.length === 0) return;
@@ -133,6 +134,11 @@ function answerOf(frame: readonly unknown[], leader: NodeId): Answer {
 const failed = (rejection: Rejection, leader: NodeId): Answer => ({ ok: false, rejection, leader });
 const unreachable = (who: string): Rejection =>
   reject("no_leader", `the leader at ${who} cannot be reached from this node`, "try again, or ask another node");
-const busy = (): Rejection => reject("overloaded", `${streamInFlightMax} commands to the leader are unanswered`, "try again in a moment");
+const busy = (): Rejection =>
+  reject("overloaded", `${streamInFlightMax} commands to the leader are unanswered`, "try again in a moment");
 const lost = (command: string, who: string): Rejection =>
-  reject("ambiguous", `the connection to the leader at ${who} broke before it answered ${command}`, "repeat it with the same request id");
+  reject(
+    "ambiguous",
+    `the connection to the leader at ${who} broke before it answered ${command}`,
+    "repeat it with the same request id",
+  );

@@ -170,7 +170,8 @@ function toSubmission(frame: ParsedFrame, caller: Identity, registry: Registry):
   const type = registry.command(frame.body.type);
   if (type === undefined) return reject("invalid", `there is no command ${frame.body.type}`, "see docs/ for the commands");
   const actor = frame.actor === null ? caller : caller.role === "member" ? parseActor(frame.actor) : null;
-  if (actor === null) return reject("forbidden", "only a member may speak for somebody else", "leave the identity out of the frame");
+  if (actor === null)
+    return reject("forbidden", "only a member may speak for somebody else", "leave the identity out of the frame");
   const request = parseRequest(frame.request, caller, actor);
   if (request === undefined) return reject("invalid", "the request id is a string of 1 to 128 characters, or null", "");
   const command = type.parse(frame.body);
