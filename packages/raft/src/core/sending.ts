@@ -1,0 +1,64 @@
+import type { PeerProgress } from "./progress.ts";
+import { payloadBytes } from "./log.ts";
+import { advanceReads, readPosition } from "./reads.ts";
+import type { RaftState } from "./state.ts";
+
+/**
+ * Sends one append to `peer` if its window allows: as many entries as one message takes, or none when `evenEmpty`.
+ * Turns to a snapshot when the entries it needs are compacted. False when nothing was sent.
+ */
+export function sendAppend(r: RaftState, peer: PeerProgress, evenEmpty: boolean): boolean {
+  if (peer.isPaused()) return false;
+  const { log } = r;
+  const last = log.lastIndex();
+  if (!evenEmpty && peer.next > last) return false;
+  const prevIndex = peer.next - 1;
+  const prevTerm = log.term(prevIndex);
+  const entries = prevTerm < 0 ? "compacted" : log.read(peer.next, last + 1, r.options.limits.maxMsgBytes);
+  if (entries === "compacted") return askForSnapshot(r, peer);
+  r.send(peer.id, { t: "app", prev: { term: prevTerm, index: prevIndex }, entries, commit: log.committed });
+  peer.sent(entries.length, payloadBytes(entries));
+  peer.sentCommit = log.committed;
+  return true;
+}
+
+/** Sends what the steps since the last take() made due: one round of appends, and one of heartbeats for all new reads. */
+export function sendDue(r: RaftState): void {
+  if (r.state !== "leader") return;
+  if (r.out.appendsDue) {
+    r.out.appendsDue = false;
+    for (const peer of r.tracker.peers) if (peer.id !== r.id) fillWindow(r, peer);
+  }
+  if (r.out.readRoundDue) {
+    r.out.readRoundDue = false;
+    sendHeartbeats(r);
+    const self = r.tracker.find(r.id);
+    if (self !== undefined) self.readAck = readPosition(r);
+    advanceReads(r);
+  }
+}
+
+/** A heartbeat tells no more commit than the follower is known to have, and asks it to confirm all reads so far. */
+export function sendHeartbeats(r: RaftState): void {
+  const readPos = readPosition(r);
+  for (const peer of r.tracker.peers) {
+    if (peer.id === r.id) continue;
+    const commit = Math.min(peer.match, r.log.committed);
+    r.send(peer.id, { t: "hb", commit, readPos });
+    peer.sentCommit = commit;
+  }
+}
+
+function fillWindow(r: RaftState, peer: PeerProgress): void {
+  while (sendAppend(r, peer, false));
+  if (peer.canBumpCommit(r.log.committed)) sendAppend(r, peer, true);
+}
+
+/** The member may be gone for good: no snapshot is made for one that has not been heard of lately. */
+function askForSnapshot(r: RaftState, peer: PeerProgress): boolean {
+  if (!peer.active) return false;
+  const atLeast = r.log.firstIndex() - 1;
+  peer.becomeSnapshot(atLeast);
+  r.out.snapshotTo.push({ to: peer.id, atLeast });
+  return true;
+}
