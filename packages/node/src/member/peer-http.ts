@@ -3,7 +3,7 @@
  * life (notes, joining): bounded in time and size, and a failure is a value.
  */
 import { Agent, request } from "node:https";
-import type { SecureContextOptions } from "node:tls";
+import type { ClientTlsOptions } from "../identity/tls.ts";
 
 export type PeerReply =
   | { readonly ok: true; readonly status: number; readonly body: unknown }
@@ -18,8 +18,8 @@ export interface PeerHttp {
 const replyBytesMax = 1024 * 1024;
 const connectionsMax = 4;
 
-/** `tls` holds the CA, this node's certificate and key, and how the other side's identity is checked. */
-export function makePeerHttp(tls: SecureContextOptions & { checkServerIdentity?: () => Error | undefined }): PeerHttp {
+/** Asks as whoever `tls` is the certificate of; only members of the cluster it expects are believed. */
+export function makePeerHttp(tls: ClientTlsOptions): PeerHttp {
   const agent = new Agent({ ...tls, keepAlive: true, maxSockets: connectionsMax, maxCachedSessions: 0 });
   return {
     ask: (method, address, path, timeoutMs, body) =>

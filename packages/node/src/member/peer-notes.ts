@@ -24,7 +24,13 @@ export const PeerNotes = Schema.Struct({
   floors: FloorRecord,
   checkpoints: Schema.Array(Schema.Struct({ index: Id, digest: Schema.String })),
   nodes: Schema.Array(
-    Schema.Struct({ name: Schema.String, member: Id, address: Schema.NullOr(Schema.String), duty: Schema.String, left: Schema.Boolean }),
+    Schema.Struct({
+      name: Schema.String,
+      member: Id,
+      address: Schema.NullOr(Schema.String),
+      duty: Schema.String,
+      left: Schema.Boolean,
+    }),
   ),
 });
 export type PeerNotes = typeof PeerNotes.Type;

@@ -23,7 +23,11 @@ describe("vouching for a restarted member", () => {
   it("takes one voice fewer than a quorum, of distinct voters", () => {
     expect(judgeVouchers(question, [])).toEqual({ v: "wait", have: 0, need: 1 });
     expect(judgeVouchers(question, [notesOf(1)])).toEqual({ v: "enough" });
-    expect(judgeVouchers({ ...question, voters: [1, 2, 3, 4, 5] }, [notesOf(1), notesOf(1)])).toEqual({ v: "wait", have: 1, need: 2 });
+    expect(judgeVouchers({ ...question, voters: [1, 2, 3, 4, 5] }, [notesOf(1), notesOf(1)])).toEqual({
+      v: "wait",
+      have: 1,
+      need: 2,
+    });
     expect(judgeVouchers(question, [notesOf(9)])).toEqual({ v: "wait", have: 0, need: 1 });
   });
 
@@ -33,12 +37,17 @@ describe("vouching for a restarted member", () => {
 
   it("finds an older copy of the disk as soon as anybody knows better", () => {
     const verdict = judgeVouchers(question, [notesOf(1), notesOf(3, { "2": { term: 5, index: 81 } })]);
-    expect(verdict).toEqual({ v: "regressed", detail: "n3 knows better: its log ends at 80, but it acknowledged entries up to 81" });
+    expect(verdict).toEqual({
+      v: "regressed",
+      detail: "n3 knows better: its log ends at 80, but it acknowledged entries up to 81",
+    });
     expect(judgeVouchers({ ...question, term: 4 }, [notesOf(1, { "2": { term: 5, index: 10 } })]).v).toBe("regressed");
   });
 
   it("does not mistake a member that is behind for one that lost something", () => {
-    expect(judgeVouchers(question, [notesOf(1, { "2": { term: 5, index: 80 }, "3": { term: 9, index: 999 } })])).toEqual({ v: "enough" });
+    expect(judgeVouchers(question, [notesOf(1, { "2": { term: 5, index: 80 }, "3": { term: 9, index: 999 } })])).toEqual({
+      v: "enough",
+    });
   });
 
   it("wants a learner to hear at least one voter", () => {

@@ -3,24 +3,22 @@
  * certificate at the handshake, before a byte of HTTP is parsed; who may do what is the table in access.ts.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type ServerOptions } from "node:https";
+import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { reject } from "@aether/core/kernel/command";
 import type { Identity } from "@aether/core/kernel/event";
+import { guardServer, identityOf } from "../identity/guard.ts";
+import { serverTls, type TlsMaterial } from "../identity/tls.ts";
 import { judge, type Door } from "./access.ts";
 import { problemOf, problemType, sendProblem } from "./problem.ts";
-
-/** Who a connection is from, or why it is refused. */
-export type Caller = Identity | { readonly refused: string };
 
 export interface FrontDoorOptions {
   readonly host: string;
   readonly port: number;
-  /** Certificate, key, CA, TLS version; client certificates are required. */
-  readonly tls: ServerOptions;
-  readonly identify: (socket: TLSSocket) => Caller;
+  readonly tls: TlsMaterial;
+  readonly clusterId: string;
   /** A connection or request that was turned away. */
   readonly onRefused: (what: string, identity: string, address: string) => void;
   readonly onRequest: (req: IncomingMessage, res: ServerResponse, call: Call) => void;
@@ -50,9 +48,8 @@ const headerBytesMax = 16 * 1024;
 
 /** Listens. Rejects when the address cannot be had. */
 export async function openFrontDoor(o: FrontDoorOptions): Promise<FrontDoor> {
-  const callers = new WeakMap<object, Identity>();
   const server = createServer({
-    ...o.tls,
+    ...serverTls(o.tls),
     maxHeaderSize: headerBytesMax,
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
@@ -61,27 +58,20 @@ export async function openFrontDoor(o: FrontDoorOptions): Promise<FrontDoor> {
   });
   server.maxConnections = connectionsMax;
   const sockets = new Set<TLSSocket>();
-  server.prependListener("secureConnection", (socket: TLSSocket) => {
-    const caller = o.identify(socket);
-    if ("refused" in caller) {
-      o.onRefused(`connect: ${caller.refused}`, "", addressOf(socket));
-      socket.destroy();
-      return;
-    }
-    socket.setNoDelay(true);
-    callers.set(socket, caller);
+  guardServer(server, {
+    clusterId: o.clusterId,
+    isRevoked: () => false,
+    onRefused: (r) => o.onRefused(`connect: ${r.why}`, "", plainAddress(r.address)),
+  });
+  server.on("secureConnection", (socket: TLSSocket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  server.on("tlsClientError", (error: Error & { code?: string }, socket: TLSSocket) => {
-    if (error.code === "ECONNRESET") return;
-    o.onRefused(`connect: ${handshakeFailure(error)}`, "", addressOf(socket));
-  });
   server.on("clientError", (_error, socket) => socket.destroy());
-  server.on("request", (req, res) => admit(o, callers, req, (call) => o.onRequest(req, res, call), refuserOf(res)));
+  server.on("request", (req, res) => admit(o, req, (call) => o.onRequest(req, res, call), refuserOf(res)));
   server.on("upgrade", (req, socket, head) => {
     socket.on("error", () => socket.destroy());
-    admit(o, callers, req, (call) => o.onUpgrade(req, socket, head, call), upgradeRefuserOf(socket));
+    admit(o, req, (call) => o.onUpgrade(req, socket, head, call), upgradeRefuserOf(socket));
   });
   await new Promise<void>((resolve, fail) => {
     server.once("error", fail);
@@ -102,22 +92,13 @@ export async function openFrontDoor(o: FrontDoorOptions): Promise<FrontDoor> {
 
 type Refuser = (r: ReturnType<typeof reject>, headers?: Record<string, string>) => void;
 
-function admit(
-  o: FrontDoorOptions,
-  callers: WeakMap<object, Identity>,
-  req: IncomingMessage,
-  enter: (call: Call) => void,
-  refuse: Refuser,
-): void {
-  const caller = callers.get(req.socket);
-  if (caller === undefined) {
-    req.socket.destroy();
-    return;
-  }
+function admit(o: FrontDoorOptions, req: IncomingMessage, enter: (call: Call) => void, refuse: Refuser): void {
+  const { name, role } = identityOf(req.socket);
+  const caller: Identity = { name, role };
   const url = parseUrl(req.url ?? "/");
   if (url === null) return refuse(reject("invalid", "the request's path is not a path", ""));
   const method = req.method ?? "GET";
-  const address = addressOf(req.socket as TLSSocket);
+  const address = plainAddress(req.socket.remoteAddress ?? "");
   const verdict = judge(caller.role, method, url.pathname);
   if (verdict.v === "open") return enter({ caller, url, door: verdict.door, address });
   if (verdict.v === "noSuchPath") return refuse(reject("not_found", `there is nothing at ${url.pathname}`, "see /openapi.json"));
@@ -153,10 +134,5 @@ function upgradeRefuserOf(socket: Duplex): Refuser {
   };
 }
 
-const addressOf = (socket: TLSSocket): string => (socket.remoteAddress ?? "unknown").replace(/^::ffff:/, "");
-
-function handshakeFailure(error: Error & { code?: string }): string {
-  if (error.code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") return "no client certificate";
-  if (error.code === "ERR_SSL_UNSUPPORTED_PROTOCOL") return "TLS 1.3 is required";
-  return `handshake failed (${error.code ?? error.message})`;
-}
+/** IPv4 as people write it, also when it came in over an IPv6 listener. */
+const plainAddress = (address: string): string => address.replace(/^::ffff:/, "");
