@@ -68,7 +68,7 @@ export interface Change {
 /** The content of a config entry. No changes and `leave` true = leave the joint configuration. */
 export interface ConfigChange {
   readonly changes: readonly Change[];
-  /** auto: joint only when more than one voter changes at once; joint: always, left automatically; explicit: joint, left by a second change. */
+  /** auto: joint only if more than one voter changes; joint: always, left automatically; explicit: joint, left by a second change. */
   readonly transition: "auto" | "joint" | "explicit";
   readonly leave: boolean;
   /** Opaque bytes for the state machine, e.g. which node an id belongs to. */
