@@ -2,7 +2,7 @@
  * What the event store offers to the floors above, and the small port through which it sees consensus.
  */
 import type { Command, Reason, Rejection } from "@aether/core/kernel/command";
-import type { Identity, RecordedEntry, RequestId } from "@aether/core/kernel/event";
+import type { DomainEvent, Identity, RecordedEntry, RequestId } from "@aether/core/kernel/event";
 import type { World } from "@aether/core/kernel/world";
 import type { Index, Membership, NodeId, Outcome, Role, SnapMeta, StateMachine } from "@aether/raft/types";
 
@@ -101,6 +101,14 @@ export interface EventStoreOptions {
   /** Commands in flight at most; more are refused as `overloaded`. */
   readonly maxInFlight: number;
   readonly onFatal: (e: Error) => never;
+  /** Told of every command refused as `forbidden`, so that the node can record the refusals. Must not throw. */
+  readonly onDenied?: (s: Submission, r: Rejection) => void;
+  /** Which events make members remember a state digest to compare. Default: those of type `CheckpointRecorded`. */
+  readonly isCheckpoint?: (e: DomainEvent) => boolean;
+  /** The level up to which event types may be written. Default: `featureLevel` of the cluster's row, 1 while there is none. */
+  readonly featureLevel?: (world: World) => number;
+  /** Told when the state folder was found damaged at open and is being rebuilt from snapshot and log. */
+  readonly onRecovered?: (why: string) => void;
 }
 
 export interface EventStore {

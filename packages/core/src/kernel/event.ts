@@ -26,6 +26,17 @@ export interface RequestId {
 }
 
 /**
+ * A request as its entry carries it, so that every member remembers the same answer for the same request.
+ * `fingerprint` is a short digest of the command: an id that comes again with another command is refused.
+ * `version` is the version of the command's thing after the entry, `answer` what decide gave back besides.
+ */
+export interface RecordedRequest extends RequestId {
+  readonly fingerprint: string;
+  readonly version: number;
+  readonly answer?: unknown;
+}
+
+/**
  * The payload of one log entry (msgpackr, at most {@link entryBytesMax}).
  * `at` is the leader's clock in Unix milliseconds, never lower than in the entry before.
  * `cause` is the command's type, or what else made it so.
@@ -34,7 +45,7 @@ export interface EntryPayload {
   readonly at: number;
   readonly actor: Identity;
   readonly cause: string;
-  readonly request: RequestId | null;
+  readonly request: RecordedRequest | null;
   readonly events: readonly DomainEvent[];
 }
 

@@ -1,0 +1,103 @@
+/**
+ * Opens a member's event store: the state from its folder, or rebuilt from the newest snapshot when the folder is behind
+ * it, empty or damaged. What is missing after that comes from the log: the driver applies it again from `applied` on.
+ */
+import { rename, rm } from "node:fs/promises";
+import type { DomainEvent } from "@aether/core/kernel/event";
+import type { Registry } from "@aether/core/kernel/registry";
+import type { LogView } from "@aether/raft/types";
+import type { EventStore, EventStoreOptions } from "../types.ts";
+import { emptyState } from "./applied-state.ts";
+import type { AppliedState } from "./applied-state.ts";
+import { MemberEventStore } from "./event-store.ts";
+import { restoreSnapshot } from "./snapshot-stream.ts";
+import type { ReadableSnapshots } from "./snapshot-stream.ts";
+import { openLevelState } from "./state-db.ts";
+import type { StateDb } from "./state-db.ts";
+import { StateDisk } from "./state-disk.ts";
+import { loadState } from "./state-load.ts";
+import { emptyDisk, headOf } from "./state-meta.ts";
+import { Damaged } from "./value-codec.ts";
+
+/** Neither state, snapshot nor log together reach back far enough: this member has to be replaced. */
+export class StateLost extends Error {
+  override readonly name = "StateLost";
+}
+
+/**
+ * Rejects with {@link StateLost}, or when another process holds the folder or a newer build wrote it. `log` must be open:
+ * entries, watches and audit ranges are read from it.
+ */
+export function openEventStore(
+  options: EventStoreOptions,
+  registry: Registry,
+  log: LogView,
+  snapshots: ReadableSnapshots,
+): Promise<EventStore> {
+  return openEventStoreOn(openLevelState, options, registry, log, snapshots);
+}
+
+/** The same over another database than LevelDB: a simulator's, or one that fails on demand. */
+export async function openEventStoreOn(
+  openDb: (dir: string) => Promise<StateDb>,
+  options: EventStoreOptions,
+  registry: Registry,
+  log: LogView,
+  snapshots: ReadableSnapshots,
+): Promise<EventStore> {
+  const isCheckpoint = options.isCheckpoint ?? ((e: DomainEvent) => e.type === "CheckpointRecorded");
+  const folder = { openDb, dir: options.dir, registry, isCheckpoint };
+  let { state, disk } = await openFolder(folder).catch(async (error: unknown) => {
+    if (!isDamage(error)) throw error;
+    await setAside(options.dir);
+    options.onRecovered?.(error instanceof Error ? error.message : String(error));
+    return openFolder(folder);
+  });
+  const latest = snapshots.latest();
+  if (latest !== null && latest.id.index > state.applied.index) {
+    state = await restoreSnapshot(disk, latest, snapshots.readRows(latest), registry, isCheckpoint);
+  }
+  if (log.first() > state.applied.index + 1) {
+    await disk.db.close();
+    const have = latest === null ? "there is no snapshot" : `the newest snapshot is at ${latest.id.index}`;
+    throw new StateLost(
+      `the state ends at ${state.applied.index}, ${have}, and the log begins at ${log.first()}: replace this member`,
+    );
+  }
+  return new MemberEventStore({ options, registry, log, snapshots, isCheckpoint, state, disk });
+}
+
+interface Folder {
+  readonly openDb: (dir: string) => Promise<StateDb>;
+  readonly dir: string;
+  readonly registry: Registry;
+  readonly isCheckpoint: (e: DomainEvent) => boolean;
+}
+
+async function openFolder({ openDb, dir, registry, isCheckpoint }: Folder): Promise<{ state: AppliedState; disk: StateDisk }> {
+  const db = await openDb(dir);
+  try {
+    const loaded = await loadState(db, registry, isCheckpoint);
+    if (loaded !== null) return { state: loaded.state, disk: new StateDisk(db, loaded.meta, loaded.packs) };
+    const state = emptyState(registry, isCheckpoint);
+    return { state, disk: new StateDisk(db, { ...headOf(state), generation: 1, disk: emptyDisk }, []) };
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+/** A folder another process holds is not damaged; nor is one that a newer build wrote. */
+function isDamage(error: unknown): boolean {
+  if (error instanceof Damaged) return true;
+  const cause = (error as { cause?: unknown } | undefined)?.cause;
+  return codeOf(error).startsWith("LEVEL_") && codeOf(cause) !== "LEVEL_LOCKED" && codeOf(error) !== "LEVEL_LOCKED";
+}
+
+const codeOf = (error: unknown): string => String((error as { code?: unknown } | undefined)?.code ?? "");
+
+/** Keeps the damaged folder for forensics: the newest one, so that a failing disk does not fill up with them. */
+async function setAside(dir: string): Promise<void> {
+  await rm(`${dir}-damaged`, { recursive: true, force: true });
+  await rename(dir, `${dir}-damaged`);
+}

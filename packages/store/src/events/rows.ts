@@ -1,0 +1,208 @@
+/**
+ * The applied rows: per noun a Map of immutable records, what changed since the last flush, and an order-independent
+ * sum of the rows' hashes that is brought up to date only when someone asks.
+ */
+import { hash } from "node:crypto";
+import type { DomainEvent, EventContext } from "@aether/core/kernel/event";
+import type { Noun } from "@aether/core/kernel/noun";
+import type { Stored, World } from "@aether/core/kernel/world";
+import { invariant } from "@aether/raft/errors";
+import { packValue, unpackValue } from "./value-codec.ts";
+
+/** One thing's place. It outlives the row: a removed thing's slot stays until the removal is on disk. */
+export class Slot {
+  readonly noun: string;
+  readonly id: string;
+  /** "noun/id", as watchers and controllers name it. */
+  readonly thing: string;
+  stored: Stored | undefined = undefined;
+  /** Changed since the last flush took it. */
+  dirty = false;
+  /** CRC of the value on disk, null when there is none. */
+  diskCrc: number | null = null;
+  /** The row that the sums hold, undefined when none. */
+  summed: Stored | undefined = undefined;
+  /** Its hash, two times 48 bits; null until needed (after a restart most rows are never hashed). */
+  summedHash: readonly [number, number] | null = null;
+  stale = false;
+  /** The row's encoding as it was hashed, kept for the flush that follows. */
+  bytes: Buffer | null = null;
+
+  constructor(noun: string, id: string) {
+    this.noun = noun;
+    this.id = id;
+    this.thing = `${noun}/${id}`;
+  }
+}
+
+interface Table {
+  readonly slots: Map<string, Slot>;
+  live: number;
+}
+
+/** Count and two sums modulo 2^48 over the rows' hashes. */
+export interface RowSums {
+  readonly count: number;
+  readonly a: number;
+  readonly b: number;
+}
+
+export const emptySums: RowSums = { count: 0, a: 0, b: 0 };
+
+const modulus = 2 ** 48;
+
+export class Rows implements World {
+  private readonly tables = new Map<string, Table>();
+  private dirty: Slot[] = [];
+  private stale: Slot[] = [];
+  private sums: RowSums;
+
+  /** `sums` are those of the rows that will be put by {@link load}; null computes them from the rows. */
+  constructor(nouns: readonly string[], sums: RowSums | null) {
+    for (const noun of nouns) this.tables.set(noun, { slots: new Map(), live: 0 });
+    this.sums = sums ?? emptySums;
+  }
+
+  get<R = unknown>(noun: string, id: string): Stored<R> | undefined {
+    return this.tables.get(noun)?.slots.get(id)?.stored as Stored<R> | undefined;
+  }
+
+  *all<R = unknown>(noun: string): Iterable<Stored<R>> {
+    for (const slot of this.tables.get(noun)?.slots.values() ?? []) {
+      if (slot.stored !== undefined) yield slot.stored as Stored<R>;
+    }
+  }
+
+  count(noun: string): number {
+    return this.tables.get(noun)?.live ?? 0;
+  }
+
+  get size(): number {
+    let rows = 0;
+    for (const table of this.tables.values()) rows += table.live;
+    return rows;
+  }
+
+  get dirtyCount(): number {
+    return this.dirty.length;
+  }
+
+  /** Every thing there is, as "noun/id". */
+  *things(): Iterable<string> {
+    for (const table of this.tables.values()) for (const slot of table.slots.values()) yield slot.thing;
+  }
+
+  /** Applies one event and returns the slot it changed. */
+  evolve(noun: Noun, event: DomainEvent, context: EventContext): Slot {
+    const table = this.table(noun.name);
+    let slot = table.slots.get(event.id);
+    if (slot === undefined) {
+      slot = new Slot(noun.name, event.id);
+      table.slots.set(event.id, slot);
+    }
+    const before = slot.stored;
+    slot.stored = nextStored(noun, before, event, context);
+    if (before === undefined && slot.stored !== undefined) table.live++;
+    else if (before !== undefined && slot.stored === undefined) table.live--;
+    if (!slot.dirty) {
+      slot.dirty = true;
+      this.dirty.push(slot);
+    }
+    if (!slot.stale) {
+      slot.stale = true;
+      this.stale.push(slot);
+    }
+    return slot;
+  }
+
+  /** Puts a row as it was on disk. `summed` false leaves it to be counted into the sums at the next {@link settle}. */
+  load(noun: string, id: string, bytes: Uint8Array, diskCrc: number, summed: boolean): void {
+    const table = this.table(noun);
+    const slot = new Slot(noun, id);
+    slot.stored = decodeRow(id, bytes);
+    slot.diskCrc = diskCrc;
+    if (summed) slot.summed = slot.stored;
+    else {
+      slot.stale = true;
+      this.stale.push(slot);
+    }
+    table.slots.set(id, slot);
+    table.live++;
+  }
+
+  /** The sums over the rows as they are now. Costs one hash per row changed since the last call. */
+  settle(): RowSums {
+    if (this.stale.length === 0) return this.sums;
+    let { count, a, b } = this.sums;
+    for (const slot of this.stale) {
+      slot.stale = false;
+      if (slot.summed === slot.stored) continue;
+      if (slot.summed !== undefined) {
+        const [oldA, oldB] = slot.summedHash ?? rowHash(slot, encodeRow(slot.summed));
+        a = (a - oldA + modulus) % modulus;
+        b = (b - oldB + modulus) % modulus;
+        count--;
+      }
+      slot.summed = slot.stored;
+      slot.summedHash = null;
+      slot.bytes = null;
+      if (slot.stored === undefined) continue;
+      const bytes = encodeRow(slot.stored);
+      if (slot.dirty) slot.bytes = bytes;
+      slot.summedHash = rowHash(slot, bytes);
+      a = (a + slot.summedHash[0]) % modulus;
+      b = (b + slot.summedHash[1]) % modulus;
+      count++;
+    }
+    this.stale = [];
+    this.sums = { count, a, b };
+    return this.sums;
+  }
+
+  /** The slots changed since the last call, for the flush, each once. */
+  takeDirty(): readonly Slot[] {
+    const taken = this.dirty;
+    this.dirty = [];
+    for (const slot of taken) slot.dirty = false;
+    return taken;
+  }
+
+  /** The removals among `flushed` are on disk: their slots may go, unless the thing came back since. */
+  dropRemoved(flushed: readonly Slot[]): void {
+    for (const slot of flushed) {
+      if (slot.stored !== undefined || slot.dirty || slot.stale) continue;
+      this.tables.get(slot.noun)?.slots.delete(slot.id);
+    }
+  }
+
+  private table(noun: string): Table {
+    const table = this.tables.get(noun);
+    invariant(table !== undefined, `noun ${noun} is registered`);
+    return table;
+  }
+}
+
+/** The record after one event. Versions start at 1, also for a thing that was removed and made anew. */
+export function nextStored(
+  noun: Noun,
+  before: Stored | undefined,
+  event: DomainEvent,
+  context: EventContext,
+): Stored | undefined {
+  const row = noun.evolve(before?.row, event, context);
+  if (row === undefined) return undefined;
+  return { id: event.id, version: (before?.version ?? 0) + 1, index: context.index, at: context.at, row };
+}
+
+export const encodeRow = (s: Stored): Buffer => packValue([s.version, s.index, s.at, s.row]);
+
+function decodeRow(id: string, bytes: Uint8Array): Stored {
+  const [version, index, at, row] = unpackValue(bytes) as [number, number, number, unknown];
+  return { id, version, index, at, row };
+}
+
+/** 96 bits of SHA-256 over the thing's name and its encoded record. */
+function rowHash(slot: Slot, bytes: Buffer): readonly [number, number] {
+  const digest = hash("sha256", Buffer.concat([Buffer.from(`${slot.noun}\0${slot.id}\0`), bytes]), "buffer");
+  return [digest.readUIntBE(0, 6), digest.readUIntBE(6, 6)];
+}

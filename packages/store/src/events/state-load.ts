@@ -1,0 +1,129 @@
+/** Reads a state back: from its own folder, or from another member's snapshot. Every byte is checked on the way in. */
+import type { DomainEvent } from "@aether/core/kernel/event";
+import type { Registry } from "@aether/core/kernel/registry";
+import { AppliedState } from "./applied-state.ts";
+import { AuditTrail } from "./audit-chain.ts";
+import { Rows } from "./rows.ts";
+import type { RowSums } from "./rows.ts";
+import { Sessions, sessionLimits } from "./sessions.ts";
+import type { Remembered } from "./sessions.ts";
+import { bareKey, generationRange, kindRange, metaKey, parseRowKey, withGeneration } from "./state-db.ts";
+import type { StateDb } from "./state-db.ts";
+import { SumKeeper, decodeMeta, emptyDisk } from "./state-meta.ts";
+import type { StateHead, StateMeta } from "./state-meta.ts";
+import { Damaged, packValue, sealOf, unpackValue, unseal } from "./value-codec.ts";
+
+/** Where the answers of one flush lie on disk, so that they can be deleted once all are out of the window. */
+export interface SessionPack {
+  /** With its generation. */
+  readonly key: Uint8Array;
+  readonly crc: number;
+  readonly lastSeq: number;
+}
+
+type PackedAnswer = readonly [number, string, string, string, number, number, unknown];
+
+export const encodeAnswers = (answers: readonly Remembered[]): Buffer =>
+  packValue(answers.map((a) => [a.seq, a.client, a.id, a.fingerprint, a.index, a.version, a.answer]));
+
+/** Collects rows and answers in key order and makes a state of them. */
+export class StateLoader {
+  readonly disk = new SumKeeper(emptyDisk);
+  readonly packs: SessionPack[] = [];
+  private readonly registry: Registry;
+  private readonly rows: Rows;
+  private readonly sessions = new Sessions(sessionLimits);
+  private readonly summed: boolean;
+
+  private readonly generation: number;
+
+  /** `sums` null: the rows' sums are computed from the rows, as is right for data from elsewhere. */
+  constructor(registry: Registry, generation: number, sums: RowSums | null) {
+    this.registry = registry;
+    this.generation = generation;
+    this.rows = new Rows(
+      registry.nouns.map((n) => n.name),
+      sums,
+    );
+    this.summed = sums !== null;
+  }
+
+  /** Takes one record. Throws Damaged when its seal does not fit. */
+  take(bare: Uint8Array, sealed: Uint8Array): void {
+    const payload = unseal(bare, sealed);
+    const crc = sealOf(sealed);
+    this.disk.add(crc);
+    const kind = String.fromCharCode(bare[0] ?? 0);
+    if (kind === "r") {
+      const [noun, id] = parseRowKey(bare);
+      if (this.registry.noun(noun) === undefined)
+        throw new Error(`rows of noun ${noun}, which this build does not know: use a newer build`);
+      this.rows.load(noun, id, payload, crc, this.summed);
+    } else if (kind === "s") {
+      this.takeAnswers(bare, crc, unpackValue(payload) as readonly PackedAnswer[]);
+    }
+  }
+
+  finish(head: StateHead, isCheckpoint: (e: DomainEvent) => boolean): AppliedState {
+    this.sessions.skipTo(head.sessionSeq);
+    return new AppliedState(this.registry, isCheckpoint, {
+      rows: this.rows,
+      sessions: this.sessions,
+      trail: new AuditTrail(head.chainFirst, head.chainBase, head.applied.index, head.chain),
+      applied: head.applied,
+      membership: head.membership,
+      at: head.at,
+      checkpoints: head.checkpoints,
+    });
+  }
+
+  private takeAnswers(bare: Uint8Array, crc: number, answers: readonly PackedAnswer[]): void {
+    for (const [seq, client, id, fingerprint, index, version, answer] of answers) {
+      this.sessions.restore({ seq, client, id, fingerprint, index, version, answer: answer ?? undefined });
+    }
+    this.packs.push({ key: withGeneration(this.generation, bare), crc, lastSeq: this.sessions.seq });
+  }
+}
+
+export interface Loaded {
+  readonly state: AppliedState;
+  readonly meta: StateMeta;
+  readonly packs: SessionPack[];
+}
+
+const generationMax = 2 ** 32 - 1;
+
+/**
+ * The state in `db`, or null when nothing was ever flushed there. Leftovers of an interrupted restore are removed.
+ * Throws Damaged when any record is altered, missing or too many.
+ */
+export async function loadState(
+  db: StateDb,
+  registry: Registry,
+  isCheckpoint: (e: DomainEvent) => boolean,
+): Promise<Loaded | null> {
+  const sealed = await db.get(metaKey);
+  if (sealed === undefined) {
+    await db.clear(generationRange(0, generationMax));
+    return null;
+  }
+  const meta = decodeMeta(sealed);
+  await db.clear(generationRange(0, meta.generation));
+  await db.clear(generationRange(meta.generation + 1, generationMax));
+  const loader = new StateLoader(registry, meta.generation, meta.sums);
+  for (const kind of ["c", "h", "s", "r"] as const) {
+    for await (const page of db.scan(kindRange(meta.generation, kind))) {
+      for (const [key, value] of page) loader.take(bareKey(key), value);
+    }
+  }
+  const { keys, sum } = loader.disk.value;
+  if (keys !== meta.disk.keys || sum !== meta.disk.sum) {
+    throw new Damaged(
+      `${keys} records with sum ${sum} where the flush at ${meta.applied.index} left ${meta.disk.keys} with ${meta.disk.sum}`,
+    );
+  }
+  const state = loader.finish(meta, isCheckpoint);
+  if (state.digest().digest !== meta.digest)
+    throw new Damaged(`the state at ${meta.applied.index} does not have the digest it was flushed with`);
+  return { state, meta, packs: loader.packs };
+}

@@ -1,0 +1,142 @@
+/**
+ * Watches: whole entries in log order, each once, from any index still held. A watch that keeps up is handed entries as
+ * they are applied; one that is behind, or was paused, reads on from the log. Nothing is buffered for anybody.
+ */
+import type { RecordedEntry } from "@aether/core/kernel/event";
+import type { Registry } from "@aether/core/kernel/registry";
+import type { Index } from "@aether/raft/types";
+import type { Watch, WatchOptions } from "../types.ts";
+import { nounOf } from "./applied-state.ts";
+import type { LogReader } from "./log-reader.ts";
+
+export const watchesMax = 4_096;
+/** Entries a paused watch may fall behind before it is ended as too slow. */
+const behindMax = 1_000_000;
+const stepEntries = 256;
+
+interface Watcher {
+  readonly options: WatchOptions;
+  /** The next index to look at. */
+  next: Index;
+  /** live: handed entries by apply. behind: reads from the log. paused: waits for resume. */
+  state: "live" | "behind" | "paused" | "ended";
+}
+
+export interface WatchParts {
+  readonly registry: Registry;
+  readonly reader: LogReader;
+  readonly applied: () => Index;
+  readonly first: () => Index;
+}
+
+export class Watches {
+  private readonly parts: WatchParts;
+  private readonly watchers = new Set<Watcher>();
+  private live = 0;
+  private scheduled = false;
+
+  constructor(parts: WatchParts) {
+    this.parts = parts;
+  }
+
+  /** True when apply must hand over what it decoded. */
+  get wanted(): boolean {
+    return this.live > 0;
+  }
+
+  watch(options: WatchOptions): Watch {
+    const watcher: Watcher = { options, next: Math.max(1, options.from), state: "behind" };
+    if (this.watchers.size >= watchesMax) {
+      setImmediate(() => this.end(watcher, "tooSlow"));
+    } else {
+      this.watchers.add(watcher);
+      this.schedule();
+    }
+    return {
+      resume: () => {
+        if (watcher.state !== "paused") return;
+        watcher.state = "behind";
+        this.schedule();
+      },
+      cancel: () => this.move(watcher, "ended"),
+    };
+  }
+
+  /** Entries just applied, in order; only called while {@link wanted}. */
+  push(entries: readonly RecordedEntry[]): void {
+    for (const watcher of this.watchers) if (watcher.state === "live") this.deliver(watcher, entries);
+  }
+
+  /** After each batch: ends whoever fell too far behind, and wakes who can go on. */
+  advanced(): void {
+    const applied = this.parts.applied();
+    for (const watcher of this.watchers) {
+      if (watcher.state === "paused" && applied - watcher.next > behindMax) this.end(watcher, "tooSlow");
+    }
+  }
+
+  /** The state was replaced by a snapshot: live watches have to look at the log again. */
+  restored(): void {
+    for (const watcher of this.watchers) if (watcher.state === "live") this.move(watcher, "behind");
+    this.schedule();
+  }
+
+  stop(): void {
+    for (const watcher of this.watchers) this.end(watcher, "stopped");
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      let more = false;
+      for (const watcher of this.watchers) if (watcher.state === "behind") more = this.catchUp(watcher) || more;
+      if (more) this.schedule();
+    });
+  }
+
+  /** One step through the log; true when there is more to read. */
+  private catchUp(watcher: Watcher): boolean {
+    const entries = this.parts.reader.step(watcher.next, stepEntries);
+    if (entries === null) {
+      this.end(watcher, "compacted");
+      return false;
+    }
+    this.deliver(watcher, entries);
+    if (watcher.state !== "behind") return false;
+    // a watch of the future stays in step with apply, which skips what it did not ask for
+    if (watcher.next <= this.parts.applied()) return true;
+    this.move(watcher, "live");
+    return false;
+  }
+
+  private deliver(watcher: Watcher, entries: readonly RecordedEntry[]): void {
+    const last = entries[entries.length - 1];
+    if (last === undefined || last.index < watcher.next) return;
+    const wanted = entries.filter((entry) => entry.index >= watcher.next && this.about(entry, watcher.options.thing));
+    watcher.next = last.index + 1;
+    if (wanted.length > 0 && !watcher.options.onEntries(wanted, this.parts.applied()) && watcher.state !== "ended") {
+      this.move(watcher, "paused");
+    }
+  }
+
+  private about(entry: RecordedEntry, thing: string | undefined): boolean {
+    return (
+      thing === undefined || entry.events.some((event) => `${nounOf(this.parts.registry, event).name}/${event.id}` === thing)
+    );
+  }
+
+  private end(watcher: Watcher, why: "compacted" | "stopped" | "tooSlow"): void {
+    if (watcher.state === "ended") return;
+    this.move(watcher, "ended");
+    watcher.options.onEnd(why, this.parts.first());
+  }
+
+  private move(watcher: Watcher, state: Watcher["state"]): void {
+    if (watcher.state === "live") this.live--;
+    if (state === "live") this.live++;
+    watcher.state = state;
+    if (state === "ended") this.watchers.delete(watcher);
+  }
+}
