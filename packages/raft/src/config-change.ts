@@ -53,7 +53,8 @@ export function decodeConfigChange(bytes: Uint8Array): ConfigChange {
   const leave = view.getUint8(2);
   const count = view.getUint16(3);
   const contextAt = headBytes + count * changeBytes;
-  if (view.getUint8(0) !== format || transition === undefined || leave > 1) throw new RangeError("a config entry of an unknown format");
+  if (view.getUint8(0) !== format || transition === undefined || leave > 1)
+    throw new RangeError("a config entry of an unknown format");
   if (bytes.length !== contextAt + view.getUint32(5)) throw new RangeError("a config entry of the wrong length");
   const changes: Change[] = [];
   for (let at = headBytes; at < contextAt; at += changeBytes) {

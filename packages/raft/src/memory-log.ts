@@ -95,6 +95,8 @@ class Log implements MemoryLog, LogView {
   write(batches: readonly AppendBatch[]): void {
     for (const batch of batches) {
       if (batch.snap !== null) {
+        if (batch.snap.id.index < this.snap.id.index)
+          throw new Broken(`A12 snapshot ${batch.snap.id.index} is older than the one installed`);
         this.snap = batch.snap;
         this.base = batch.snap.id;
         this.entries = [];
@@ -133,7 +135,8 @@ class Log implements MemoryLog, LogView {
   }
 
   private put(prev: EntryId, entries: readonly Entry[]): void {
-    if (this.term(prev.index) !== prev.term) throw new Broken(`A1 a write follows entry ${prev.index} of term ${prev.term}, which is not here`);
+    if (this.term(prev.index) !== prev.term)
+      throw new Broken(`A1 a write follows entry ${prev.index} of term ${prev.term}, which is not here`);
     this.entries.length = prev.index - this.base.index;
     for (const e of entries) {
       this.entries.push(e);

@@ -12,7 +12,10 @@ export function digestOf(r: RaftState): string {
     `tail ${unstable.offset}/${unstable.inProgress} ${unstable.entries.map((e) => e.term).join()} snap ${unstable.snap?.id.index ?? 0}`,
     `members ${m.voters.join()}|${m.outgoing.join()}|${m.learners.join()}|${m.learnersNext.join()}|${m.autoLeave}`,
     r.tracker.peers
-      .map((p) => `${p.id}:${p.state}${p.match}/${p.next}+${p.inflights.count}${p.isPaused() ? "p" : ""}${p.active ? "a" : ""}r${p.readAck}`)
+      .map(
+        (p) =>
+          `${p.id}:${p.state}${p.match}/${p.next}+${p.inflights.count}${p.isPaused() ? "p" : ""}${p.active ? "a" : ""}r${p.readAck}`,
+      )
       .join(" "),
     `conf ${r.pendingConfIndex} quota ${r.uncommittedBytes} to ${r.transferee}/${r.transferElapsed} sick ${r.sick}/${r.sickTicks}`,
     `reads ${reads.join("|")} ${r.confirmedReads} ${r.forwardedReads.map((f) => f.key).join()}`,

@@ -42,7 +42,10 @@ export class Inflights {
       this.head = (this.head + 1) % this.lasts.length;
       this.count--;
     }
-    invariant(this.bytes >= 0 && (this.count > 0 || this.bytes === 0), "A7 the bytes in flight are those of the messages tracked");
+    invariant(
+      this.bytes >= 0 && (this.count > 0 || this.bytes === 0),
+      "A7 the bytes in flight are those of the messages tracked",
+    );
   }
 
   reset(): void {

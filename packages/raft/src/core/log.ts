@@ -50,7 +50,9 @@ export class RaftLog {
 
   /** Last entry known to be durable here. */
   durableIndex(): Index {
-    return this.unstable.snap === null ? this.unstable.offset - 1 : Math.min(this.unstable.offset - 1, this.unstable.snap.id.index - 1);
+    return this.unstable.snap === null
+      ? this.unstable.offset - 1
+      : Math.min(this.unstable.offset - 1, this.unstable.snap.id.index - 1);
   }
 
   /** The term of entry `i`, {@link compacted} or {@link beyond}. The index before the first entry still has its term. */
@@ -84,7 +86,8 @@ export class RaftLog {
   /** Entries [lo, hi), stopping before the one that would exceed `maxBytes` of payload, but always at least one. */
   read(lo: Index, hi: Index, maxBytes: number): readonly Entry[] | "compacted" {
     if (lo < this.firstIndex()) return "compacted";
-    if (lo > hi || hi > this.lastIndex() + 1) throw new Broken(`A1 entries ${lo}..${hi} lie within the log (last ${this.lastIndex()})`);
+    if (lo > hi || hi > this.lastIndex() + 1)
+      throw new Broken(`A1 entries ${lo}..${hi} lie within the log (last ${this.lastIndex()})`);
     const { offset } = this.unstable;
     if (lo >= hi) return [];
     if (lo >= offset) return this.readTail(lo, hi, maxBytes);
@@ -111,7 +114,7 @@ export class RaftLog {
     if (index < low || index > this.lastIndex()) return { term: 0, index };
     if (this.knownTerm(low) > term) return { term: 0, index: low - 1 };
     // Terms never fall along a log, so halving finds it.
-    for (let high = index; low < high; ) {
+    for (let high = index; low < high;) {
       const middle = low + Math.ceil((high - low) / 2);
       if (this.knownTerm(middle) <= term) low = middle;
       else high = middle - 1;
@@ -200,7 +203,7 @@ export class RaftLog {
 
   /** Whether a membership change is committed and not applied. Read in pages, so that a long backlog costs bounded memory. */
   hasUnappliedConfig(): boolean {
-    for (let lo = this.applied + 1; lo <= this.committed; ) {
+    for (let lo = this.applied + 1; lo <= this.committed;) {
       const page = this.read(lo, this.committed + 1, this.maxApplyBytes);
       if (page === "compacted") throw new Broken(`A12 entry ${lo} was compacted before it was applied`);
       for (const e of page) if (e.kind === Kind.config) return true;

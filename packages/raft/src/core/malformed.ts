@@ -46,8 +46,10 @@ function malformedBody(m: Msg, term: number): boolean {
 
 function malformedSnapshot(meta: SnapMeta, term: number): boolean {
   const { voters, outgoing, learners, learnersNext } = meta.membership;
-  if (!isPosition(meta.id) || meta.id.index < 1 || meta.id.term > term || !isCount(meta.bytes) || voters.length === 0) return true;
-  if (![voters, outgoing, learners, learnersNext].every((ids) => ids.every(isNodeId) && new Set(ids).size === ids.length)) return true;
+  if (!isPosition(meta.id) || meta.id.index < 1 || meta.id.term > term || !isCount(meta.bytes) || voters.length === 0)
+    return true;
+  if (![voters, outgoing, learners, learnersNext].every((ids) => ids.every(isNodeId) && new Set(ids).size === ids.length))
+    return true;
   return membershipDefect(meta.membership) !== null;
 }
 

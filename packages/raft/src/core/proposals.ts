@@ -21,7 +21,8 @@ export function proposeChange(r: RaftState, change: ConfigChange): Outcome {
 
 /** Leaves a joint membership that is to be left by itself, once the change that entered it is applied. */
 export function leaveJointWhenDue(r: RaftState): void {
-  if (r.state !== "leader" || !r.membership().autoLeave || r.pendingConfIndex > r.log.applied || refuseProposal(r) !== null) return;
+  if (r.state !== "leader" || !r.membership().autoLeave || r.pendingConfIndex > r.log.applied || refuseProposal(r) !== null)
+    return;
   appendChange(r, { changes: [], transition: "auto", leave: true, context: new Uint8Array(0) });
 }
 

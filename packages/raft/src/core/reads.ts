@@ -1,3 +1,4 @@
+import { invariant } from "../errors.ts";
 import type { Index, NodeId, Outcome } from "../types.ts";
 import { refused } from "./proposals.ts";
 import type { RaftState, WaitingRead } from "./state.ts";
@@ -82,6 +83,10 @@ function register(r: RaftState, from: NodeId, key: number): void {
 }
 
 function answer(r: RaftState, read: WaitingRead): void {
+  invariant(
+    read.index <= r.log.committed && committedInOwnTerm(r),
+    "A10 a read is answered by a leader that committed in its own term",
+  );
   if (read.from === r.id) r.out.reads.push({ key: read.key, index: read.index });
   else r.send(read.from, { t: "readIndexResp", key: read.key, index: read.index });
 }

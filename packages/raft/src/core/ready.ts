@@ -1,3 +1,4 @@
+import { invariant } from "../errors.ts";
 import type { AppendBatch, HardState, Ready } from "../types.ts";
 import { sendDue } from "./sending.ts";
 import { logSlice } from "./slice.ts";
@@ -48,10 +49,15 @@ function nextBatch(r: RaftState): AppendBatch | null {
   const prevIndex = unstable.inProgress - 1;
   const slice = entries.length === 0 ? null : logSlice(r.term, { term: log.knownTerm(prevIndex), index: prevIndex }, entries);
   unstable.acceptInProgress();
+  const last = log.last();
+  for (const { m } of out.thenSend) {
+    if (m.t === "appResp" && m.reject === null)
+      invariant(m.index <= last.index, "A8 an ack names nothing beyond the write it waits for");
+  }
   // The commit index alone is not worth a write; it rides along with the next one.
   const hard = writes ? hardOf(r) : null;
   if (hard !== null) r.toldHard = hard;
-  return { token: ++r.token, term: r.term, hard, slice, snap, last: log.last(), sync: writes, thenSend: out.thenSend };
+  return { token: ++r.token, term: r.term, hard, slice, snap, last, sync: writes, thenSend: out.thenSend };
 }
 
 function hardOf(r: RaftState): HardState {

@@ -32,7 +32,7 @@ export function becomePreCandidate(r: RaftState): void {
 
 /** Leads the current term; its first entry is a no-op, whose commit vouches for everything before it. */
 export function becomeLeader(r: RaftState): void {
-  invariant(r.state === "candidate" || r.state === "preCandidate", "A1 only a candidate becomes leader");
+  invariant(r.state !== "follower", "A1 only a candidate becomes leader");
   startTerm(r, r.term);
   r.state = "leader";
   r.leader = r.id;

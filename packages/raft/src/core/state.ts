@@ -1,5 +1,18 @@
 import { Broken } from "../errors.ts";
-import type { Boot, CoreOptions, Envelope, HardState, Index, LogView, Membership, Msg, NodeId, Ready, RoleState, Term } from "../types.ts";
+import type {
+  Boot,
+  CoreOptions,
+  Envelope,
+  HardState,
+  Index,
+  LogView,
+  Membership,
+  Msg,
+  NodeId,
+  Ready,
+  RoleState,
+  Term,
+} from "../types.ts";
 import { RaftLog } from "./log.ts";
 import { Tracker } from "./tracker.ts";
 
@@ -35,7 +48,16 @@ export interface Outbox {
 }
 
 export function emptyOutbox(): Outbox {
-  return { send: [], thenSend: [], reads: [], readsFailed: [], snapshotTo: [], dropped: [], appendsDue: false, readRoundDue: false };
+  return {
+    send: [],
+    thenSend: [],
+    reads: [],
+    readsFailed: [],
+    snapshotTo: [],
+    dropped: [],
+    appendsDue: false,
+    readRoundDue: false,
+  };
 }
 
 /** Everything one member's consensus knows. The files beside this one each hold the rules for one concern of it. */
@@ -100,7 +122,8 @@ export class RaftState {
     if (committed > boot.last.index) {
       throw new Broken(`A1 commit ${committed} lies within the log (last ${boot.last.index}): was acknowledged data lost here?`);
     }
-    if (boot.applied < boot.snap.id.index) throw new Broken(`A12 snapshot ${boot.snap.id.index} was applied (applied ${boot.applied})`);
+    if (boot.applied < boot.snap.id.index)
+      throw new Broken(`A12 snapshot ${boot.snap.id.index} was applied (applied ${boot.applied})`);
     this.options = options;
     this.id = options.id;
     this.term = boot.hard.term;
@@ -132,7 +155,13 @@ export class RaftState {
   private queueAck(envelope: Envelope, ack: Extract<Msg, { t: "appResp" }>): void {
     const queue = this.out.thenSend;
     const before = queue[queue.length - 1];
-    if (ack.reject === null && before?.m.t === "appResp" && before.m.reject === null && before.to === envelope.to && before.term === envelope.term) {
+    if (
+      ack.reject === null &&
+      before?.m.t === "appResp" &&
+      before.m.reject === null &&
+      before.to === envelope.to &&
+      before.term === envelope.term
+    ) {
       if (ack.index > before.m.index) queue[queue.length - 1] = envelope;
     } else {
       queue.push(envelope);
