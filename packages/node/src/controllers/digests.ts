@@ -13,7 +13,13 @@ export interface DigestsOf {
 
 export type DigestVerdict =
   | { readonly v: "agreed" | "open" }
-  | { readonly v: "alone"; readonly index: number; readonly own: string; readonly theirs: string; readonly members: readonly NodeId[] };
+  | {
+      readonly v: "alone";
+      readonly index: number;
+      readonly own: string;
+      readonly theirs: string;
+      readonly members: readonly NodeId[];
+    };
 
 /**
  * Judges `own` against what the other members said, at the newest index that a quorum of `voters` shares. "open" when

@@ -4,6 +4,7 @@
  */
 import * as Schema from "effect/Schema";
 import { FloorRecord } from "./floors.ts";
+import type { PeerHttp } from "./peer-http.ts";
 
 const Id = Schema.Number.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0));
 const Ids = Schema.Array(Id);
@@ -37,3 +38,27 @@ export type PeerNotes = typeof PeerNotes.Type;
 
 /** Throws on anything that is not notes. */
 export const decodePeerNotes = Schema.decodeUnknownSync(PeerNotes);
+
+const path = "/v1/peer/notes";
+
+/**
+ * Asks all addresses at once and gives what those of this cluster said within `timeoutMs`; silence and nonsense are left
+ * out. `addresses` must not name this node itself.
+ */
+export async function gatherNotes(
+  http: PeerHttp,
+  clusterId: string,
+  addresses: readonly string[],
+  timeoutMs: number,
+): Promise<readonly PeerNotes[]> {
+  const replies = await Promise.all(addresses.map((address) => http.ask("GET", address, path, timeoutMs)));
+  return replies.flatMap((reply) => {
+    if (!reply.ok || reply.status !== 200) return [];
+    try {
+      const notes = decodePeerNotes(reply.body);
+      return notes.clusterId === clusterId ? [notes] : [];
+    } catch {
+      return [];
+    }
+  });
+}

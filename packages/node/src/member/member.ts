@@ -1,0 +1,113 @@
+/**
+ * One running member of a data folder: log, snapshots, event store, consensus and transport, put together and taken
+ * apart in the right order.
+ */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { Registry } from "@aether/core/kernel/registry";
+import { startDriver, type Driver } from "@aether/raft/driver/driver";
+import { defaultDriverOptions } from "@aether/raft/driver/default-options";
+import { systemClock } from "@aether/raft/driver/system-clock";
+import type { LogStorage, NodeId, OpenVerdict, Transport } from "@aether/raft/types";
+import { openEventStore, StateLost } from "@aether/store/events/open";
+import type { ReadableSnapshots } from "@aether/store/events/snapshot-stream";
+import type { EventStore, Submission } from "@aether/store/types";
+import type { Rejection } from "@aether/core/kernel/command";
+
+type Boot = Extract<OpenVerdict, { v: "clean" | "tornTail" }>["boot"];
+
+export interface MemberParts {
+  readonly member: NodeId;
+  readonly dataDir: string;
+  readonly registry: Registry;
+  readonly storage: LogStorage;
+  readonly boot: Boot;
+  readonly snapshots: ReadableSnapshots;
+  readonly raft: { readonly tickMs: number; readonly electionTicks: number; readonly heartbeatTicks: number };
+  /** Entries kept behind the newest snapshot. */
+  readonly keepEntries: number;
+  /** Made once the store is there to say who is where. */
+  readonly makeTransport: (store: EventStore) => Transport;
+  readonly addressOf: (store: EventStore, member: NodeId) => string | undefined;
+  /** Ends the process; a failing disk and a broken invariant end here. */
+  readonly onFatal: (error: Error) => never;
+  readonly onDenied: (s: Submission, r: Rejection) => void;
+  /** The state folder was damaged and is rebuilt from snapshot and log. */
+  readonly onRecovered: (why: string) => void;
+}
+
+export interface RunningMember {
+  readonly member: NodeId;
+  readonly store: EventStore;
+  readonly driver: Driver;
+  readonly transport: Transport;
+  readonly storage: LogStorage;
+  /** Rows flushed, sockets and files closed. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/** The state on disk and the log contradict each other: this member id cannot go on. */
+export interface StateRefused {
+  readonly refused: string;
+}
+
+const storeLimits = { flushMs: 100, flushRows: 10_000, maxInFlight: 16_384 };
+/** Log entries between snapshots: often enough that a lagging member needs a short one, rare enough to cost nothing. */
+const snapshotEveryEntries = 50_000;
+
+/** Opens the store and joins in. Resolves refused when the state reaches beyond the log or not far enough back. */
+export async function startMember(p: MemberParts): Promise<RunningMember | StateRefused> {
+  const store = await openStore(p);
+  if ("refused" in store) return store;
+  const { applied } = store.stateMachine;
+  if (applied > p.boot.last.index) {
+    await store.close();
+    return { refused: `its rows are of entry ${applied}, but its log ends at ${p.boot.last.index}` };
+  }
+  const transport = p.makeTransport(store);
+  const driver = startDriver({
+    id: p.member,
+    boot: { ...p.boot, applied, membership: store.membership },
+    log: p.storage,
+    snapshots: p.snapshots,
+    transport,
+    stateMachine: store.stateMachine,
+    clock: systemClock,
+    rng: Math.random,
+    addressOf: (member) => p.addressOf(store, member),
+    options: { ...defaultDriverOptions, ...p.raft, onFatal: p.onFatal },
+  });
+  store.attach(driver);
+  const unsubscribe = store.onApplied((changed) => {
+    for (const thing of changed) if (thing.startsWith("node/")) return driver.refreshPeers();
+  });
+  let stopped: Promise<void> | null = null;
+  const stop = async (): Promise<void> => {
+    unsubscribe();
+    await driver.stop();
+    await transport.close();
+    await store.close();
+    await p.storage.close();
+  };
+  return { member: p.member, store, driver, transport, storage: p.storage, stop: () => (stopped ??= stop()) };
+}
+
+async function openStore(p: MemberParts): Promise<EventStore | StateRefused> {
+  const options = {
+    ...storeLimits,
+    snapshotEveryEntries,
+    dir: join(p.dataDir, "state"),
+    now: Date.now,
+    drawBits: () => randomBytes(16).toString("hex"),
+    keepEntries: p.keepEntries,
+    onFatal: p.onFatal,
+    onDenied: p.onDenied,
+    onRecovered: p.onRecovered,
+  };
+  try {
+    return await openEventStore(options, p.registry, p.storage.view, p.snapshots);
+  } catch (error) {
+    if (error instanceof StateLost) return { refused: error.message };
+    throw error;
+  }
+}
