@@ -25,11 +25,6 @@ export function makeManualClock(start = 1000): ManualClock {
   let timers: Timer[] = [];
   let immediates: (() => void)[] = [];
 
-  /** Promises settle on the real event loop; two turns of it let a chain of awaits and one real setImmediate through. */
-  const settle = async (): Promise<void> => {
-    for (let turn = 0; turn < 2; turn += 1) await new Promise<void>((done) => setImmediate(done));
-  };
-
   const drain = async (): Promise<void> => {
     for (let round = 0; round < maxRounds; round += 1) {
       await settle();
@@ -71,4 +66,9 @@ export function makeManualClock(start = 1000): ManualClock {
     },
     waiting: () => timers.length + immediates.length,
   };
+}
+
+/** Promises settle on the real event loop; two turns of it let a chain of awaits and one real setImmediate through. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 2; turn += 1) await new Promise<void>((done) => setImmediate(done));
 }

@@ -151,7 +151,7 @@ export class Cluster {
   }
 
   async stop(): Promise<void> {
-    for (const id of [...this.members.keys()]) await this.kill(id);
+    for (const id of Array.from(this.members.keys())) await this.kill(id);
   }
 }
 

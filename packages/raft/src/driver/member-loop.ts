@@ -1,0 +1,384 @@
+/**
+ * One member's event loop. A turn steps a bounded number of inputs, takes what the core wants done, and does it in this
+ * order: messages that may leave at once, the durable write (which runs on while the loop does), entries to apply,
+ * answers. What must not be said before it is durable (`thenSend`) leaves only when {@link GroupCommit} says so.
+ */
+import { ChangeRefused, invariant, TransferFailed } from "../errors.ts";
+import {
+  type AppendBatch,
+  type Boot,
+  type Change,
+  type ConfigChange,
+  type CoreStatus,
+  type Entry,
+  type Envelope,
+  type Index,
+  type Input,
+  Kind,
+  type Membership,
+  type NodeId,
+  type Outcome,
+  type RaftCore,
+  type Ready,
+  type Role,
+  type SnapMeta,
+} from "../types.ts";
+import { ApplyQueue } from "./apply-queue.ts";
+import type { Driver, DriverParts } from "./driver.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { Inbox } from "./inbox.ts";
+import { PeerBook } from "./peer-book.ts";
+import { PendingOperations } from "./pending-operations.ts";
+import { ReadBarriers } from "./read-barriers.ts";
+import { SnapshotKeeper } from "./snapshot-keeper.ts";
+import { Ticker } from "./ticker.ts";
+
+/** Readies one turn acts on before it lets the event loop go on. */
+const maxReadiesPerTurn = 4;
+
+export class MemberLoop implements Driver {
+  readonly stats: { turns: number; inputs: number; batches: number; groups: number; lateTicks: number };
+  readonly #parts: DriverParts;
+  readonly #core: RaftCore;
+  readonly #writer: GroupCommit;
+  readonly #apply: ApplyQueue;
+  readonly #reads: ReadBarriers;
+  readonly #operations: PendingOperations;
+  readonly #keeper: SnapshotKeeper;
+  readonly #peers: PeerBook;
+  readonly #ticker: Ticker;
+  readonly #inbox = new Inbox();
+  #scheduled = false;
+  #stopped: Promise<void> | null = null;
+  #role: Role;
+  /** Payload bytes proposed here in this term and not yet applied. */
+  #unappliedBytes = 0;
+  #lagging = false;
+  #membershipMoved = false;
+  #turnEndsAt = 0;
+  readonly #spent = (): boolean => this.#parts.clock.now() >= this.#turnEndsAt;
+
+  /** `boot` is what `core` was made from. */
+  constructor(parts: DriverParts, core: RaftCore, boot: Boot) {
+    this.#parts = parts;
+    const { clock, log, snapshots, transport, stateMachine, options } = parts;
+    this.stats = { turns: 0, inputs: 0, batches: 0, groups: 0, lateTicks: 0 };
+    this.#core = core;
+    this.#role = core.status().role;
+    this.#writer = new GroupCommit(log, clock, options.stallMs, boot.hard, {
+      durable: (batches) => this.#durable(batches),
+      sick: (sick) => this.#step({ k: "stall", sick }),
+      failed: (e) => this.#fail(e),
+    });
+    this.#apply = new ApplyQueue(stateMachine, boot.applied, boot.membership, {
+      configReached: (entry, change) => this.#configReached(entry, change),
+      applied: (index, bytes, slice) => this.#applied(index, bytes, slice),
+    });
+    this.#reads = new ReadBarriers(clock, Math.floor(parts.rng() * 2 ** 48), (key) => this.#core.step({ k: "read", key }));
+    this.#operations = new PendingOperations(clock);
+    this.#keeper = new SnapshotKeeper({
+      stateMachine,
+      snapshots,
+      transport,
+      log: log.view,
+      clock,
+      applied: () => this.#apply.applied,
+      streamEnded: (to, index, ok) => this.#step({ k: "snapStatus", to, index, ok }),
+      failed: (e) => this.#fail(e),
+    });
+    this.#peers = new PeerBook(parts.id, parts.transport, parts.addressOf);
+    this.#ticker = new Ticker(clock, options.tickMs, () => this.#schedule());
+  }
+
+  start(): void {
+    const { transport, boot, stateMachine } = this.#parts;
+    transport.onRecv = (batch) => this.#receive(batch);
+    transport.onUnreachable = (to) => this.#step({ k: "unreachable", to });
+    transport.onSnapshot = (from, term, meta) => this.#enqueue({ from, to: this.#parts.id, term, m: { t: "snapOffer", meta } });
+    this.#peers.membership(this.#apply.membership);
+    this.#ticker.start();
+    if (boot.snap.id.index > stateMachine.applied) this.#restore(boot.snap).catch((e: unknown) => this.#fail(e));
+    this.#schedule();
+  }
+
+  propose(data: readonly Uint8Array[]): Outcome {
+    if (this.#stopped !== null) return refused("noLeader", 0);
+    if (this.#lagging && this.#role.state === "leader") return refused("uncommittedQuota", this.#role.leader);
+    const outcome = this.#ask({ k: "propose", data });
+    if (outcome.ok) for (const bytes of data) this.#unappliedBytes += bytes.length;
+    return outcome;
+  }
+
+  readBarrier(deadlineMs: number): Promise<Index> {
+    const waiting = this.#reads.wait(deadlineMs);
+    this.#schedule();
+    return waiting;
+  }
+
+  change(changes: readonly Change[], context: Uint8Array, deadlineMs: number): Promise<Membership> {
+    if (this.#stopped !== null) return Promise.reject(new ChangeRefused("stopped", 0));
+    const outcome = this.#ask({ k: "change", change: { changes, transition: "auto", leave: false, context } });
+    if (!outcome.ok) return Promise.reject(new ChangeRefused(outcome.why, outcome.leader));
+    return this.#operations.waitForChange(outcome.last, outcome.term, deadlineMs);
+  }
+
+  transfer(to: NodeId, deadlineMs: number): Promise<void> {
+    if (this.#stopped !== null) return Promise.reject(new TransferFailed("stopped", 0));
+    const { state, leader } = this.#role;
+    if (state !== "leader") return Promise.reject(new TransferFailed("notLeader", leader));
+    if (to === this.#parts.id) return Promise.resolve();
+    const outcome = this.#step({ k: "transfer", to });
+    if (outcome?.ok === false) return Promise.reject(new TransferFailed(outcome.why, outcome.leader));
+    return this.#operations.waitForTransfer(to, deadlineMs);
+  }
+
+  status(): CoreStatus {
+    return this.#core.status();
+  }
+
+  async compact(upTo: Index): Promise<void> {
+    const { log, snapshots, stateMachine } = this.#parts;
+    const newest = snapshots.latest()?.id.index ?? 0;
+    const limit = Math.min(upTo, stateMachine.applied, newest, this.#keeper.pinned());
+    if (this.#stopped !== null || limit < log.view.first()) return;
+    try {
+      await log.compact(limit);
+    } catch (e) {
+      this.#fail(e);
+      throw e;
+    }
+    this.#step({ k: "compacted", index: limit });
+  }
+
+  snapshot(): Promise<SnapMeta> {
+    if (this.#stopped !== null) return Promise.reject(new Error("the raft driver is stopped"));
+    return this.#keeper.create();
+  }
+
+  refreshPeers(): void {
+    if (this.#stopped === null) this.#peers.refresh();
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#wind();
+    return this.#stopped;
+  }
+
+  async #wind(): Promise<void> {
+    const { transport } = this.#parts;
+    this.#ticker.stop();
+    this.#inbox.clear();
+    transport.onRecv = () => undefined;
+    transport.onUnreachable = () => undefined;
+    transport.onSnapshot = () => undefined;
+    this.#reads.stop();
+    this.#operations.stop();
+    // Without peers every outgoing stream breaks, so that waiting for them ends.
+    transport.setPeers([]);
+    await Promise.all([this.#writer.close(), this.#keeper.stop()]);
+  }
+
+  /** The end of this member: nothing is sent, written or answered after it. */
+  #fail(cause: unknown): void {
+    if (this.#stopped !== null) return;
+    this.#stopped = this.#wind();
+    try {
+      this.#parts.options.onFatal(cause instanceof Error ? cause : new Error(String(cause)));
+    } catch {
+      // onFatal ends the process. Where it cannot (a test, a simulator) it throws, and nobody above could do more.
+    }
+  }
+
+  #receive(batch: readonly Envelope[]): void {
+    let last = 0;
+    for (const envelope of batch) {
+      // An offer is only believed from the transport's own hand, once the data is on disk.
+      if (envelope.m.t === "snapOffer") continue;
+      if (envelope.from !== last) this.#peers.heard(envelope.from, this.#parts.clock.now());
+      last = envelope.from;
+      this.#enqueue(envelope);
+    }
+  }
+
+  #enqueue(envelope: Envelope): void {
+    if (this.#stopped !== null) return;
+    this.#inbox.put(envelope);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#stopped !== null) return;
+    this.#scheduled = true;
+    this.#parts.clock.immediate(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#scheduled = false;
+    if (this.#stopped !== null) return;
+    const { clock, options } = this.#parts;
+    try {
+      this.stats.turns += 1;
+      this.#turnEndsAt = clock.now() + options.maxTurnMs;
+      this.stats.inputs += this.#inbox.drain(options.maxInputsPerTurn, this.#spent, (e) => this.#core.step({ k: "recv", e }));
+      this.#tick();
+      this.#reads.flush();
+      for (let n = 0; n < maxReadiesPerTurn && this.#core.pending(); n += 1) this.#act(this.#core.take());
+      this.#apply.run(this.#spent);
+      this.#lagging = this.#applyLags();
+    } catch (e) {
+      this.#fail(e);
+      return;
+    }
+    if (this.#inbox.waiting > 0 || this.#apply.ready || this.#reads.asks || this.#core.pending()) this.#schedule();
+  }
+
+  /** At most one tick a turn, after the messages: a process that was paused hears its leader before it counts the time. */
+  #tick(): void {
+    const due = this.#ticker.take();
+    if (due === "none") return;
+    this.stats.lateTicks = this.#ticker.late;
+    this.stats.inputs += 1;
+    this.#core.step({ k: "tick" });
+    this.#reads.tick();
+    this.#operations.tick();
+    this.#peers.tick(this.#parts.clock.now());
+    // After a pause the write under way looks slow because nobody was there to see it end.
+    if (due === "onTime") this.#writer.watch();
+    if (this.#operations.transferring) {
+      const { role, transferee } = this.#core.status();
+      if (role.state === "leader" && transferee === 0) this.#operations.transferAborted();
+    }
+  }
+
+  /** Does what one Ready asks for. What was applied is told before a loss of leadership, so that fewer outcomes stay open. */
+  #act(r: Ready): void {
+    const { stateMachine } = this.#parts;
+    if (r.role !== null) this.#peers.leader(r.role.leader);
+    this.#send(r.send);
+    if (r.append !== null) {
+      this.stats.batches += 1;
+      this.#writer.push(r.append);
+    }
+    this.#apply.add(r.apply);
+    this.#apply.run(this.#spent);
+    for (const { key, index } of r.reads) this.#reads.answered(key, index, this.#apply.applied);
+    for (const key of r.readsFailed) this.#reads.failed(key);
+    if (r.dropped.length > 0) {
+      stateMachine.onDropped(r.dropped);
+      this.#operations.dropped(r.dropped);
+    }
+    if (r.role !== null) this.#roleChanged(r.role);
+    for (const { to, atLeast } of r.snapshotTo) this.#keeper.serve(to, atLeast, this.#role.term);
+  }
+
+  #roleChanged(role: Role): void {
+    this.#role = role;
+    this.#unappliedBytes = 0;
+    if (role.state !== "leader") this.#keeper.forgetWaiting();
+    this.#operations.roleChanged(this.#parts.id, role);
+    if (role.leader !== 0) this.#reads.leaderKnown();
+    this.#parts.stateMachine.onRole(role);
+  }
+
+  /** Own answers to oneself go straight back into the core. */
+  #send(envelopes: readonly Envelope[]): void {
+    if (envelopes.length === 0 || this.#stopped !== null) return;
+    const { id, transport } = this.#parts;
+    let others = envelopes;
+    if (envelopes.some((envelope) => envelope.to === id)) {
+      others = envelopes.filter((envelope) => envelope.to !== id);
+      for (const envelope of envelopes) if (envelope.to === id) this.#core.step({ k: "recv", e: envelope });
+    }
+    if (others.length > 0) transport.send(others);
+  }
+
+  /** The batches are on disk: what waited for that is released, in order, and the core told. */
+  #durable(batches: readonly AppendBatch[]): Promise<void> | undefined {
+    this.stats.groups = this.#writer.groups;
+    for (let n = 0; n < batches.length; n += 1) {
+      const batch = batches[n];
+      if (batch === undefined || this.#stopped !== null) break;
+      if (batch.snap !== null) {
+        return this.#restore(batch.snap).then(() => {
+          this.#release(batch);
+          return this.#durable(batches.slice(n + 1));
+        });
+      }
+      this.#release(batch);
+    }
+    this.#schedule();
+    return undefined;
+  }
+
+  #release(batch: AppendBatch): void {
+    if (this.#stopped !== null) return;
+    const { token, term, last } = batch;
+    for (const { m } of batch.thenSend) {
+      invariant(
+        m.t !== "appResp" || m.reject !== null || m.index <= last.index,
+        "A8 an ack never names an entry that is not durable",
+      );
+    }
+    this.#send(batch.thenSend);
+    this.#core.step({ k: "stored", token, term, last, snap: batch.snap?.id.index ?? 0 });
+  }
+
+  async #restore(m: SnapMeta): Promise<void> {
+    await this.#apply.restore(m, () => this.#keeper.restore(m));
+    this.#operations.appliedTo(m.id.index);
+    this.#reads.appliedTo(m.id.index);
+    this.#peers.membership(m.membership);
+    this.#schedule();
+  }
+
+  #configReached(entry: Entry, change: ConfigChange): Membership {
+    const before = this.#core.status().membership;
+    this.#core.step({ k: "configApplied", index: entry.index, change });
+    const after = this.#core.status().membership;
+    this.#operations.configApplied(entry, change, before, after);
+    this.#membershipMoved = true;
+    return after;
+  }
+
+  #applied(index: Index, bytes: number, slice: readonly Entry[]): void {
+    const { state, term } = this.#role;
+    if (state === "leader") {
+      for (const entry of slice) if (entry.term === term && entry.kind === Kind.normal) this.#unappliedBytes -= entry.data.length;
+    }
+    this.#core.step({ k: "applied", index, bytes });
+    this.#operations.appliedTo(index);
+    this.#reads.appliedTo(index);
+    if (!this.#membershipMoved) return;
+    // Only now: the entry's own context may be what tells the address of a new member.
+    this.#membershipMoved = false;
+    this.#peers.membership(this.#apply.membership);
+  }
+
+  #applyLags(): boolean {
+    const { applyLagMax, applyLagBytesMax } = this.#parts.options;
+    if (this.#apply.waiting === 0) return false;
+    return this.#unappliedBytes > applyLagBytesMax || this.#core.status().hard.commit - this.#apply.applied > applyLagMax;
+  }
+
+  /** Steps an input that comes from outside a turn; a broken invariant ends the member. */
+  #step(input: Input): Outcome | undefined {
+    if (this.#stopped !== null) return undefined;
+    try {
+      this.stats.inputs += 1;
+      const outcome = this.#core.step(input);
+      this.#schedule();
+      return outcome;
+    } catch (e) {
+      this.#fail(e);
+      return undefined;
+    }
+  }
+
+  #ask(input: Input): Outcome {
+    return this.#step(input) ?? refused(this.#stopped === null ? "invalid" : "noLeader", this.#role.leader);
+  }
+}
+
+function refused(why: (Outcome & { ok: false })["why"], leader: NodeId): Outcome {
+  return { ok: false, why, leader };
+}
