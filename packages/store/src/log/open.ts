@@ -1,0 +1,121 @@
+/** The log of a member's data folder: formatting it once, and opening it with a verdict ever after. */
+import { mkdir } from "node:fs/promises";
+import type { NodeId } from "@aether/raft/types";
+import { FolderBusy } from "./errors.ts";
+import { exists, guardPath, inspectFolder, logFolder, syncFolder, writeIdentity } from "./folder.ts";
+import { createGuardFile, openGuardFile } from "./guard-file.ts";
+import { readGuard } from "./guard.ts";
+import type { FolderIdentity } from "./keys.ts";
+import { openLevel } from "./level.ts";
+import type { GuardFile, KeyValue } from "./ports.ts";
+import { isFirstGuard, isFirstLog, type Opened, startLog, type StartOptions, writeFirstLog } from "./start.ts";
+import type { Foreign, Lost } from "./verify.ts";
+import { inspectWal } from "./wal.ts";
+
+/** `created` is false when the folder had been formatted for the same member before: then nothing was touched. */
+export type FormatResult = { readonly ok: true; readonly created: boolean } | { readonly ok: false; readonly why: string };
+
+/**
+ * Makes `dir` the data folder of one member, durably. With `firstVoters`, for a first member: entry 1 adds them all. With null, for
+ * one that joins. Repeating it is safe, also after a crash in the middle; a folder with other data is refused. Rejects with
+ * FolderBusy when the folder is in use, and with the system's error when the disk refuses.
+ */
+export async function formatLog(
+  dir: string,
+  identity: FolderIdentity,
+  firstVoters: readonly NodeId[] | null,
+): Promise<FormatResult> {
+  checkIdentity(identity);
+  await mkdir(dir, { recursive: true });
+  const found = await inspectFolder(dir);
+  if (found.state === "unreadable") return { ok: false, why: `${dir} holds data, but ${found.detail}` };
+  if (found.state === "formatted") {
+    const { clusterId, nodeId } = found.identity;
+    if (clusterId === identity.clusterId && nodeId === identity.nodeId) return { ok: true, created: false };
+    return { ok: false, why: `${dir} is the data folder of member ${nodeId} of cluster ${clusterId}` };
+  }
+  const keyValue = await openLevel(logFolder(dir), { create: true });
+  try {
+    // Without an identity there is only a formatting that was cut off; anything more was some member's log once.
+    if (!(await isFirstLog(keyValue, identity, firstVoters))) {
+      return { ok: false, why: `${dir} holds a log without the identity.json that belongs to it: move it away first` };
+    }
+    if (!(await fitsFirstGuard(guardPath(dir), identity, firstVoters))) {
+      return { ok: false, why: `${dir} holds the guard of a log that has gone: move it away first` };
+    }
+    const guard = await createGuardFile(guardPath(dir));
+    await writeFirstLog({ keyValue, guard }, identity, firstVoters).finally(() => guard.close());
+  } finally {
+    await keyValue.close();
+  }
+  await syncFolder(logFolder(dir));
+  await writeIdentity(dir, identity);
+  return { ok: true, created: true };
+}
+
+async function fitsFirstGuard(path: string, identity: FolderIdentity, firstVoters: readonly NodeId[] | null): Promise<boolean> {
+  if (!(await exists(path))) return true;
+  const file = await openGuardFile(path);
+  return isFirstGuard(file, identity, firstVoters).finally(() => file.close());
+}
+
+function checkIdentity({ clusterId, nodeId }: FolderIdentity): void {
+  if (!/^[0-9a-f]{32}$/.test(clusterId)) throw new RangeError(`cluster id "${clusterId}" is not 32 hex digits`);
+  if (!Number.isInteger(nodeId) || nodeId < 1 || nodeId > 0xffffffff)
+    throw new RangeError(`member id ${nodeId} is not in 1..2^32-1`);
+}
+
+/**
+ * Opens the log of a formatted folder. Bad data is a verdict, never an exception; a verdict of lost or foreign leaves no
+ * file open. Rejects with {@link FolderBusy} when the folder is in use, and with LogFailed when the disk refuses a write.
+ */
+export async function openLog(
+  dir: string,
+  identity: FolderIdentity,
+  options: Partial<Omit<StartOptions, "torn">> = {},
+): Promise<Opened> {
+  const ports = await openPorts(dir, identity);
+  return "v" in ports ? { verdict: ports } : startLog(ports, identity, { ...options, torn: ports.torn });
+}
+
+type OpenPorts = { readonly keyValue: KeyValue; readonly guard: GuardFile; readonly torn: boolean };
+
+async function openPorts(dir: string, identity: FolderIdentity): Promise<OpenPorts | Lost | Foreign> {
+  const found = await inspectFolder(dir);
+  if (found.state === "unformatted") return { v: "foreign", why: `${dir} was never formatted` };
+  if (found.state === "remains") return unreadable("identity.json is gone, though a log or its guard is here");
+  if (found.state === "unreadable") return unreadable(found.detail);
+  const { clusterId, nodeId } = found.identity;
+  if (clusterId !== identity.clusterId || nodeId !== identity.nodeId) {
+    return { v: "foreign", why: `${dir} is the data folder of member ${nodeId} of cluster ${clusterId}` };
+  }
+  const guard = await openGuardFile(guardPath(dir)).catch(() =>
+    unreadable("the guard file is gone, so nothing proves that the log is whole"),
+  );
+  if ("v" in guard) return guard;
+  const database = await openDatabase(logFolder(dir)).catch(async (error: Error) => {
+    await guard.close();
+    throw error;
+  });
+  if (!("v" in database)) return { ...database, guard };
+  const promised = await readGuard(guard);
+  await guard.close();
+  return { ...database, floor: promised?.guard.last.index ?? 0 };
+}
+
+/** A database whose own files are altered is left as it is: opening would replay what verifies and delete the rest. */
+async function openDatabase(folder: string): Promise<Pick<OpenPorts, "keyValue" | "torn"> | Lost> {
+  const wal = await inspectWal(folder).catch((error: Error) => unreadable(`the log folder cannot be read: ${error.message}`));
+  if ("v" in wal) return wal;
+  if (wal.state === "damaged") return { ...unreadable(`a file of the log database is altered: ${wal.detail}`), why: "crc" };
+  const keyValue = await openLevel(folder, { create: false }).catch(orUnreadable);
+  return "v" in keyValue ? keyValue : { keyValue, torn: wal.state === "torn" };
+}
+
+const unreadable = (detail: string): Lost => ({ v: "lost", why: "unreadable", floor: 0, detail });
+
+function orUnreadable(error: Error): Lost {
+  if (error instanceof FolderBusy) throw error;
+  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : "";
+  return unreadable(`the log database does not open: ${error.message}${cause}`);
+}
