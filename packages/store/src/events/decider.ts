@@ -56,7 +56,10 @@ export class Decider {
     this.parts = parts;
     this.overlay = new Overlay(parts.world);
     this.flight = new InFlight(() => this.role.leader);
-    this.observations = new Observations(() => this.role.leader);
+    this.observations = new Observations(
+      () => this.role.leader,
+      () => parts.state().applied.index,
+    );
     for (const noun of parts.registry.nouns) for (const type of noun.commands) this.commands.set(type.type, { noun, type });
   }
 
@@ -84,6 +87,8 @@ export class Decider {
 
   /** Called for each applied entry, in order, after the rows changed. The callers it settles are told by the batch's end. */
   applied(index: Index, term: Term): void {
+    // entries of a later leader may come before the word that leadership is lost
+    if (this.role.state === "leader" && term > this.role.term) this.depose();
     const own = this.flight.take(index, term);
     if (own === null) return;
     for (const event of own.events) this.overlay.settle(nounOf(this.parts.registry, event).name, event.id, index);
@@ -94,7 +99,7 @@ export class Decider {
   /** Tells every caller whose outcome is known by now. */
   settle(): void {
     this.flight.tell();
-    this.observations.settle(this.parts.state().applied.index);
+    this.observations.settle();
   }
 
   onRole(role: Role): void {

@@ -29,10 +29,13 @@ export class Observations {
   private asked: Observation[] | null = null;
   /** Confirmed by a barrier, but decided on entries that are not applied yet. */
   private confirmed: Observation[] = [];
+  private outbox: (() => void)[] = [];
   private readonly leader: () => NodeId;
+  private readonly applied: () => Index;
 
-  constructor(leader: () => NodeId) {
+  constructor(leader: () => NodeId, applied: () => Index) {
     this.leader = leader;
+    this.applied = applied;
   }
 
   attach(port: ConsensusPort): void {
@@ -48,22 +51,32 @@ export class Observations {
     this.ask();
   }
 
-  /** Answers what is confirmed and whose entries are applied. */
-  settle(applied: Index): void {
-    if (this.confirmed.length === 0) return;
-    const ready = this.confirmed.filter((o) => o.after <= applied);
-    this.confirmed = this.confirmed.filter((o) => o.after > applied);
-    for (const o of ready) o.done(o.answer);
+  /** Runs the callbacks of what is confirmed and whose entries are applied, and of what has failed. */
+  settle(): void {
+    const applied = this.applied();
+    if (this.confirmed.length > 0) {
+      const ready = this.confirmed.filter((o) => o.after <= applied);
+      this.confirmed = this.confirmed.filter((o) => o.after > applied);
+      for (const o of ready) this.outbox.push(() => o.done(o.answer));
+    }
+    const told = this.outbox;
+    this.outbox = [];
+    for (const tell of told) tell();
   }
 
-  /** Leadership is gone, and with it what the decisions were based on. */
+  /** Leadership is gone, and with it what the decisions were based on. The callers are told by the next {@link settle}. */
   fail(rejection: Rejection): void {
     const failed = [...(this.asked ?? []), ...this.confirmed, ...this.waiting];
     // the barrier under way will find that nobody waits for it any more
     if (this.asked !== null) this.asked = [];
     this.confirmed = [];
     this.waiting = [];
-    for (const o of failed) o.done({ ok: false, rejection, leader: this.leader() });
+    this.refuse(failed, rejection);
+  }
+
+  private refuse(failed: readonly Observation[], rejection: Rejection): void {
+    const answer: Answer = { ok: false, rejection, leader: this.leader() };
+    for (const o of failed) this.outbox.push(() => o.done(answer));
   }
 
   private ask(): void {
@@ -74,13 +87,15 @@ export class Observations {
   }
 
   private async confirm(port: ConsensusPort): Promise<void> {
-    const applied = await port.readBarrier(barrierMs).catch(() => null);
+    const confirmed = await port.readBarrier(barrierMs).then(
+      () => true,
+      () => false,
+    );
     const asked = this.takeAsked();
-    if (applied !== null) {
-      this.confirmed.push(...asked);
-      this.settle(applied);
-    } else for (const o of asked) o.done({ ok: false, rejection: unconfirmed, leader: this.leader() });
+    if (confirmed) this.confirmed.push(...asked);
+    else this.refuse(asked, unconfirmed);
     this.ask();
+    this.settle();
   }
 
   private takeAsked(): Observation[] {

@@ -1,0 +1,255 @@
+/**
+ * A cluster of one whose consensus is played by the test: it commits when told, can lose leadership, and can have its
+ * entries overwritten. Log and snapshots live in memory and survive {@link OneMember.restart}, as a disk would.
+ */
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "@aether/core/kernel/command";
+import type { Identity } from "@aether/core/kernel/event";
+import type { Registry } from "@aether/core/kernel/registry";
+import { Kind } from "@aether/raft/types";
+import type { Entry, EntryId, Index, LogView, Membership, Outcome, Role, SnapMeta, Term } from "@aether/raft/types";
+import type { Answer, ConsensusPort, EventStore, EventStoreOptions } from "../../types.ts";
+import { encodeEntry } from "../entry-codec.ts";
+import { openEventStoreOn } from "../open.ts";
+import type { ReadableSnapshots } from "../snapshot-stream.ts";
+import { openLevelState } from "../state-db.ts";
+import type { StateDb } from "../state-db.ts";
+import { boxRegistry, filled } from "./box-noun.ts";
+
+export const operator: Identity = { name: "olga", role: "operator" };
+export const alone: Membership = { voters: [1], outgoing: [], learners: [], learnersNext: [], autoLeave: false };
+
+/** Snapshots in memory, with the records kept as they came. */
+export class MemorySnapshots implements ReadableSnapshots {
+  readonly kept: { meta: SnapMeta; records: Uint8Array[] }[] = [];
+
+  async create(at: EntryId, membership: Membership, digest: string, rows: AsyncIterable<Uint8Array>): Promise<SnapMeta> {
+    const records: Uint8Array[] = [];
+    for await (const record of rows) records.push(Buffer.from(record));
+    const meta = { id: at, membership, digest, bytes: records.reduce((sum, r) => sum + r.length, 0) };
+    this.kept.push({ meta, records });
+    return meta;
+  }
+
+  latest(): SnapMeta | null {
+    return this.kept.at(-1)?.meta ?? null;
+  }
+
+  async *readRows(m: SnapMeta): AsyncIterable<Uint8Array> {
+    yield* this.kept.find(({ meta }) => meta.id.index === m.id.index)?.records ?? [];
+  }
+
+  has(m: SnapMeta): boolean {
+    return this.kept.some(({ meta }) => meta.id.index === m.id.index);
+  }
+
+  read(): never {
+    throw new Error("one member reads no chunks");
+  }
+
+  begin(): never {
+    throw new Error("one member receives nothing");
+  }
+}
+
+/** The log: `base` is the last compacted entry. */
+export class HandLog implements LogView {
+  entries: Entry[] = [];
+  base: EntryId = { index: 0, term: 0 };
+
+  first(): Index {
+    return this.base.index + 1;
+  }
+
+  last(): EntryId {
+    return this.entries.at(-1) ?? this.base;
+  }
+
+  term(i: Index): Term | "compacted" | "beyond" {
+    if (i < this.base.index) return "compacted";
+    return i === this.base.index ? this.base.term : (this.entries[i - this.first()]?.term ?? "beyond");
+  }
+
+  read(lo: Index, hi: Index, maxBytes: number): readonly Entry[] | "compacted" {
+    if (lo < this.first()) return "compacted";
+    const found: Entry[] = [];
+    let bytes = 0;
+    for (const entry of this.entries.slice(lo - this.first(), hi - this.first())) {
+      bytes += entry.data.length;
+      if (found.length > 0 && bytes > maxBytes) break;
+      found.push(entry);
+    }
+    return found;
+  }
+}
+
+export type MemberOptions = Partial<EventStoreOptions> & {
+  readonly registry?: Registry;
+  readonly wrapDb?: (db: StateDb) => StateDb;
+};
+
+export class OneMember implements ConsensusPort {
+  readonly log = new HandLog();
+  readonly snapshots = new MemorySnapshots();
+  readonly dir: string;
+  store!: EventStore;
+  term = 0;
+  committed = 0;
+  /** Commits on its own, a turn after each proposal. */
+  auto = true;
+  /** What readBarrier does; tests replace it. */
+  confirm: () => Promise<void> = () => Promise.resolve();
+  fatal: Error | null = null;
+  /** The leader's clock, which a test may set back. */
+  now = 1_000;
+  /** The state folder in use. */
+  state: string;
+  private crashes = 0;
+  private bits = 0;
+  private leading = false;
+  private readonly options: MemberOptions;
+
+  private constructor(dir: string, options: MemberOptions) {
+    this.dir = dir;
+    this.state = join(dir, "state");
+    this.options = options;
+  }
+
+  static async start(options: MemberOptions = {}): Promise<OneMember> {
+    const member = new OneMember(await mkdtemp(join(tmpdir(), "aether-events-")), options);
+    await member.open();
+    return member;
+  }
+
+  async open(): Promise<void> {
+    const { registry, wrapDb, ...given } = this.options;
+    const options: EventStoreOptions = {
+      dir: this.state,
+      now: () => this.now++,
+      drawBits: () => (++this.bits).toString(16).padStart(32, "0"),
+      flushMs: 5,
+      flushRows: 1_000,
+      keepEntries: 10,
+      snapshotEveryEntries: 1_000_000,
+      maxInFlight: 100,
+      onFatal: (e) => {
+        this.fatal ??= e;
+        return undefined as never;
+      },
+      ...given,
+    };
+    const openDb = async (dir: string): Promise<StateDb> => (wrapDb ?? ((db) => db))(await openLevelState(dir));
+    this.store = await openEventStoreOn(openDb, options, registry ?? boxRegistry, this.log, this.snapshots);
+    this.store.attach(this);
+    const { applied } = this.store.stateMachine;
+    const again = this.log.entries.filter((entry) => entry.index > applied && entry.index <= this.committed);
+    if (again.length > 0) this.store.stateMachine.apply(again, alone);
+  }
+
+  /** Becomes leader of the next term, with its no-op committed unless told otherwise. */
+  lead(commitNoop = true): void {
+    this.term++;
+    this.leading = true;
+    this.append(Kind.noop, new Uint8Array());
+    this.store.stateMachine.onRole({ state: "leader", term: this.term, leader: 1 });
+    if (commitNoop) this.commit();
+  }
+
+  /** Another member leads from now on. */
+  follow(leader = 2): void {
+    this.term++;
+    this.leading = false;
+    const role: Role = { state: "follower", term: this.term, leader };
+    this.store.stateMachine.onRole(role);
+  }
+
+  /** Replaces what is not committed by entries of another leader, and says so as the driver would. */
+  overwrite(count: number, told: boolean): void {
+    const gone = this.log.entries.filter((entry) => entry.index > this.committed);
+    this.log.entries.length -= gone.length;
+    const first = gone[0];
+    const last = gone.at(-1);
+    for (let i = 0; i < count; i++) this.append(Kind.noop, new Uint8Array());
+    if (told && first !== undefined && last !== undefined) {
+      this.store.stateMachine.onDropped([{ first: first.index, last: last.index, term: first.term }]);
+    }
+  }
+
+  append(kind: Kind, data: Uint8Array): Index {
+    const index = this.log.last().index + 1;
+    this.log.entries.push({ index, term: this.term, kind, data });
+    return index;
+  }
+
+  /** Appends `count` entries that fill boxes, past any rule, without committing them. */
+  fill(count: number, boxes = 10): void {
+    for (let i = 0; i < count; i++) {
+      const index = this.log.last().index + 1;
+      const events = [filled(`b${index % boxes}`, index)];
+      this.append(Kind.normal, encodeEntry({ at: this.now++, actor: operator, cause: "FillBox", request: null, events }));
+    }
+  }
+
+  /** Commits and applies up to `upTo`, in batches of at most 64. */
+  commit(upTo: Index = this.log.last().index): void {
+    while (this.committed < upTo) {
+      const from = this.committed + 1 - this.log.first();
+      const batch = this.log.entries.slice(from, Math.min(from + 64, upTo + 1 - this.log.first()));
+      this.committed += batch.length;
+      this.store.stateMachine.apply(batch, alone);
+    }
+  }
+
+  propose(data: readonly Uint8Array[]): Outcome {
+    if (!this.leading) return { ok: false, why: "notLeader", leader: 2 };
+    const first = this.log.last().index + 1;
+    for (const bytes of data) this.append(Kind.normal, bytes);
+    if (this.auto) setImmediate(() => this.leading && this.commit());
+    return { ok: true, first, last: this.log.last().index, term: this.term };
+  }
+
+  async readBarrier(): Promise<Index> {
+    await this.confirm();
+    return this.store.applied;
+  }
+
+  snapshot(): Promise<SnapMeta> {
+    return this.store.stateMachine.snapshot(this.snapshots);
+  }
+
+  compact(upTo: Index): Promise<void> {
+    this.log.base = { index: upTo, term: this.log.term(upTo) as Term };
+    this.log.entries = this.log.entries.filter((entry) => entry.index > upTo);
+    return Promise.resolve();
+  }
+
+  ask(command: Command, request: string | null = null, actor: Identity = operator): Promise<Answer> {
+    return new Promise((resolve) => {
+      this.store.submit({ command, actor, request: request === null ? null : { client: actor.name, id: request } }, resolve);
+    });
+  }
+
+  /** Close and open again: log, snapshots and folder are as they were left. */
+  async restart(): Promise<void> {
+    await this.store.close();
+    this.leading = false;
+    await this.open();
+  }
+
+  /** As a killed process leaves its folder: what was not flushed is gone. The old store lives on over the folder's original. */
+  async crash(): Promise<void> {
+    const next = join(this.dir, `state-${++this.crashes}`);
+    await cp(this.state, next, { recursive: true });
+    await this.store.close();
+    this.state = next;
+    this.leading = false;
+    await this.open();
+  }
+
+  async end(): Promise<void> {
+    await this.store.close();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}
