@@ -59,7 +59,7 @@ export function makeManualClock(start = 1000): ManualClock {
         next.run();
         await drain();
       }
-      now = until;
+      now = Math.max(now, until);
     },
     skip(ms) {
       now += ms;

@@ -222,8 +222,13 @@ export class MemberLoop implements Driver {
       this.stats.inputs += this.#inbox.drain(options.maxInputsPerTurn, this.#spent, (e) => this.#core.step({ k: "recv", e }));
       this.#tick();
       this.#reads.flush();
-      for (let n = 0; n < maxReadiesPerTurn && this.#core.pending(); n += 1) this.#act(this.#core.take());
-      this.#apply.run(this.#spent);
+      let readies = 0;
+      while (this.#core.pending() && readies < maxReadiesPerTurn && (readies === 0 || !this.#spent())) {
+        readies += 1;
+        this.#act(this.#core.take());
+      }
+      // At least one slice a turn, so that a busy inbox cannot starve the state machine.
+      if (readies === 0 || !this.#spent()) this.#apply.run(this.#spent);
       this.#lagging = this.#applyLags();
     } catch (e) {
       this.#fail(e);
