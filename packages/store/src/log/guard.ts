@@ -49,7 +49,7 @@ function decodeGuard(bytes: Uint8Array): Slot | undefined {
 /** The newest whole slot. A torn slot was never relied upon: its write had not finished. */
 export async function readGuard(file: GuardFile): Promise<Slot | undefined> {
   const slots = [decodeGuard(await file.read(0)), decodeGuard(await file.read(1))].filter((slot) => slot !== undefined);
-  return slots.sort((a, b) => b.seq - a.seq)[0];
+  return slots.toSorted((a, b) => b.seq - a.seq)[0];
 }
 
 export interface GuardPace {

@@ -44,7 +44,11 @@ export async function formatLog(
       return { ok: false, why: `${dir} holds the guard of a log that has gone: move it away first` };
     }
     const guard = await createGuardFile(guardPath(dir));
-    await writeFirstLog({ keyValue, guard }, identity, firstVoters).finally(() => guard.close());
+    try {
+      await writeFirstLog({ keyValue, guard }, identity, firstVoters);
+    } finally {
+      await guard.close();
+    }
   } finally {
     await keyValue.close();
   }
@@ -56,7 +60,11 @@ export async function formatLog(
 async function fitsFirstGuard(path: string, identity: FolderIdentity, firstVoters: readonly NodeId[] | null): Promise<boolean> {
   if (!(await exists(path))) return true;
   const file = await openGuardFile(path);
-  return isFirstGuard(file, identity, firstVoters).finally(() => file.close());
+  try {
+    return await isFirstGuard(file, identity, firstVoters);
+  } finally {
+    await file.close();
+  }
 }
 
 function checkIdentity({ clusterId, nodeId }: FolderIdentity): void {

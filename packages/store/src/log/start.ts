@@ -117,7 +117,6 @@ function firstLog(
   firstVoters: readonly NodeId[] | null,
 ): { readonly guard: Guard; readonly ops: Op[] } {
   const start = { id: { term: 0, index: 0 }, chain: 0 };
-  const put = (key: Buffer, value: Buffer): Op => ({ type: "put", key, value });
   const ops = [put(formatKey, encodeFormat(identity)), put(floorKey, encodeFloor(start)), put(snapKey, encodeSnap(noSnapshot))];
   let last = start;
   if (firstVoters !== null) {
@@ -132,7 +131,7 @@ function firstLog(
 
 /** Entry 1 of every log: the same bytes whatever order the voters are named in. */
 export function firstEntry(firstVoters: readonly NodeId[]): Entry {
-  const changes = [...new Set(firstVoters)].sort((a, b) => a - b).map((id) => ({ op: "addVoter", id }) as const);
+  const changes = [...new Set(firstVoters)].toSorted((a, b) => a - b).map((id) => ({ op: "addVoter", id }) as const);
   const data = encodeConfigChange({ changes, transition: "auto", leave: false, context: new Uint8Array(0) });
   return { term: 1, index: 1, kind: Kind.config, data };
 }
@@ -164,4 +163,5 @@ export async function isFirstGuard(
   return first.equals(encodeGuard(slot.seq, slot.owner, slot.guard));
 }
 
+const put = (key: Buffer, value: Buffer): Op => ({ type: "put", key, value });
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");

@@ -17,7 +17,7 @@ export class SyncTimes {
 
   /** Over the newest 512 writes, in microseconds; 0 before the first one. */
   p99Us(): number {
-    const known = this.#newest.slice(0, Math.min(this.#count, kept)).sort();
+    const known = this.#newest.slice(0, Math.min(this.#count, kept)).toSorted();
     return Math.round(known[Math.ceil(known.length * 0.99) - 1] ?? 0);
   }
 }

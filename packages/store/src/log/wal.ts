@@ -18,7 +18,7 @@ export type WalState = { readonly state: "whole" } | { readonly state: "torn" | 
 /** The worst state of the write-ahead logs and manifests of a LevelDB folder. Rejects when the folder cannot be read. */
 export async function inspectWal(folder: string): Promise<WalState> {
   let worst: WalState = { state: "whole" };
-  for (const name of (await readdir(folder)).sort()) {
+  for (const name of (await readdir(folder)).toSorted()) {
     if (!/^(\d+\.log|MANIFEST-\d+)$/.test(name)) continue;
     // A file may go between the listing and the reading when another process has the folder open.
     const bytes = await readFile(join(folder, name)).catch(orMissing);

@@ -50,7 +50,7 @@ export class MemoryDisk {
   }
 
   async *#pages(): AsyncGenerator<(readonly [Uint8Array, Uint8Array])[]> {
-    const keys = [...this.values.keys()].sort();
+    const keys = [...this.values.keys()].toSorted();
     for (const key of keys) yield [[Buffer.from(key, "hex"), (this.values.get(key) as Uint8Array).slice()]];
   }
 
