@@ -29,6 +29,8 @@ export interface MemberParts {
   /** Made once the store is there to say who is where. */
   readonly makeTransport: (store: EventStore) => Transport;
   readonly addressOf: (store: EventStore, member: NodeId) => string | undefined;
+  /** Asked once the rows are open and before anything is sent: why this disk may not take part, or null. See vouching.ts. */
+  readonly vouch: (store: EventStore) => Promise<string | null>;
   /** Ends the process; a failing disk and a broken invariant end here. */
   readonly onFatal: (error: Error) => never;
   readonly onDenied: (s: Submission, r: Rejection) => void;
@@ -46,7 +48,7 @@ export interface RunningMember {
   stop(): Promise<void>;
 }
 
-/** The state on disk and the log contradict each other: this member id cannot go on. */
+/** What is on disk contradicts itself or what others know of it: this member id cannot go on. */
 export interface StateRefused {
   readonly refused: string;
 }
@@ -55,14 +57,19 @@ const storeLimits = { flushMs: 100, flushRows: 10_000, maxInFlight: 16_384 };
 /** Log entries between snapshots: often enough that a lagging member needs a short one, rare enough to cost nothing. */
 const snapshotEveryEntries = 50_000;
 
-/** Opens the store and joins in. Resolves refused when the state reaches beyond the log or not far enough back. */
+/**
+ * Opens the store and joins in. Resolves refused when the rows reach beyond the log or not far enough back, or when nobody
+ * vouches for the disk; the log is then still open and the caller's to close.
+ */
 export async function startMember(p: MemberParts): Promise<RunningMember | StateRefused> {
   const store = await openStore(p);
   if ("refused" in store) return store;
   const { applied } = store.stateMachine;
-  if (applied > p.boot.last.index) {
+  const beyond = `its rows are of entry ${applied}, but its log ends at ${p.boot.last.index}`;
+  const refused = applied > p.boot.last.index ? beyond : await p.vouch(store);
+  if (refused !== null) {
     await store.close();
-    return { refused: `its rows are of entry ${applied}, but its log ends at ${p.boot.last.index}` };
+    return { refused };
   }
   const transport = p.makeTransport(store);
   const driver = startDriver({

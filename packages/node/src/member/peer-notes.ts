@@ -30,6 +30,8 @@ export const PeerNotes = Schema.Struct({
       member: Id,
       address: Schema.NullOr(Schema.String),
       duty: Schema.String,
+      /** It has had a data folder before. */
+      joined: Schema.Boolean,
       left: Schema.Boolean,
     }),
   ),
