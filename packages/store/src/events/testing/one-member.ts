@@ -248,8 +248,10 @@ export class OneMember implements ConsensusPort {
     await this.open();
   }
 
+  /** Closes and cleans up. Throws when something was fatal that the test did not take note of. */
   async end(): Promise<void> {
     await this.store.close();
     await rm(this.dir, { recursive: true, force: true });
+    if (this.fatal !== null) throw this.fatal;
   }
 }
