@@ -1,0 +1,205 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { ReadFailed } from "../errors.ts";
+import { makeManualClock, type ManualClock } from "./manual-clock.ts";
+import { ReadBarriers } from "./read-barriers.ts";
+import { Cluster, type ClusterOptions, seeded, taken } from "./testing/cluster.ts";
+import { addition } from "./testing/counter.ts";
+
+describe("read barriers of a cluster", () => {
+  let cluster: Cluster;
+
+  afterEach(async () => {
+    await cluster.stop();
+  });
+
+  function start(ids: readonly number[], options: Omit<ClusterOptions, "clock"> = {}): ManualClock {
+    const clock = makeManualClock();
+    cluster = new Cluster(ids, { clock, ...options });
+    return clock;
+  }
+
+  it("show everything that was acknowledged before, on every member", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    cluster.network.setDelay(5);
+    const index = taken(leader.node.propose([addition("a")]));
+    await cluster.until("it is acknowledged", () => leader.machine.content.total === 1);
+    const seen: number[] = [];
+    for (const { node, machine } of cluster.members.values()) {
+      node
+        .readBarrier(1000)
+        .then((at) => {
+          expect(at).toBeGreaterThanOrEqual(index);
+          seen.push(machine.content.total);
+        })
+        .catch(() => undefined);
+    }
+    await clock.advance(100);
+    expect(seen).toEqual([1, 1, 1]);
+  });
+
+  it("a leader cut off from its quorum answers no reads, and the new one answers them all", async () => {
+    const clock = start([1, 2, 3]);
+    const old = await cluster.elected();
+    await cluster.agreed();
+    cluster.network.partition(
+      [old.id],
+      [1, 2, 3].filter((id) => id !== old.id),
+    );
+    const cutOff = old.node.readBarrier(3000).catch((e: unknown) => e);
+    await cluster.until("the others elect", () => cluster.leader()?.id !== old.id);
+    const fresh = await cluster.elected();
+    taken(fresh.node.propose([addition("unseen by the old leader")]));
+    let read = 0;
+    fresh.node
+      .readBarrier(1000)
+      .then((index) => (read = index))
+      .catch(() => undefined);
+    await clock.advance(4000);
+    expect(read).toBeGreaterThan(0);
+    const failed = await cutOff;
+    expect(failed).toBeInstanceOf(ReadFailed);
+    expect(["deadline", "noLeader", "roleChanged"]).toContain((failed as ReadFailed).why);
+  });
+
+  it("a read that fails with its leader is asked again while its deadline lasts", async () => {
+    const clock = start([1, 2, 3]);
+    const old = await cluster.elected();
+    await cluster.agreed();
+    const follower = cluster.member((old.id % 3) + 1);
+    cluster.network.partition(
+      [old.id],
+      [1, 2, 3].filter((id) => id !== old.id),
+    );
+    let index = 0;
+    follower.node
+      .readBarrier(30_000)
+      .then((at) => (index = at))
+      .catch(() => undefined);
+    await clock.advance(400);
+    expect(index).toBe(0);
+    await cluster.until("the read is answered by the next leader", () => index > 0);
+    expect(follower.machine.content.applied.index).toBeGreaterThanOrEqual(index);
+  });
+
+  it("never go back in time, whatever the network does (counter workload over random partitions)", async () => {
+    for (const seed of [1, 2, 3]) {
+      const clock = start([1, 2, 3, 4, 5], { seed });
+      const chance = seeded(seed * 1000);
+      const acknowledged: string[] = [];
+      let reads = 0;
+      let failed = 0;
+      let sent = 0;
+      await cluster.elected();
+      for (const member of cluster.members.values()) {
+        member.machine.onAddition = (name) => {
+          if (member.machine.role.state === "leader") acknowledged.push(name);
+        };
+      }
+      for (let step = 0; step < 600; step += 1) {
+        if (step % 60 === 0) {
+          cluster.network.setDelay(Math.floor(chance() * 20));
+          const groups: [number[], number[]] = [[], []];
+          for (const id of [1, 2, 3, 4, 5]) groups[chance() < 0.5 ? 0 : 1].push(id);
+          if (step % 120 === 0) cluster.network.partition(...groups);
+          else cluster.network.heal();
+        }
+        for (const { node } of cluster.members.values()) node.propose([addition(`${seed}.${(sent += 1)}`)]);
+        const reader = cluster.member(1 + Math.floor(chance() * 5));
+        const before = acknowledged.length;
+        reader.node
+          .readBarrier(1500)
+          .then(() => {
+            reads += 1;
+            const shown = new Set(reader.machine.content.done);
+            expect(acknowledged.slice(0, before).filter((name) => !shown.has(name))).toEqual([]);
+          })
+          .catch((e: unknown) => {
+            if (!(e instanceof ReadFailed)) throw e;
+            failed += 1;
+          });
+        await clock.advance(25);
+      }
+      cluster.network.heal();
+      await cluster.until("the cluster comes together", () => cluster.leader() !== undefined);
+      await clock.advance(2000);
+      await cluster.agreed();
+      expect(reads).toBeGreaterThan(200);
+      expect(failed).toBeGreaterThan(0);
+      expect(reads + failed).toBe(600);
+      if (seed < 3) await cluster.stop();
+    }
+  });
+});
+
+describe("read barriers", () => {
+  const asked: number[] = [];
+  const setUp = (
+    answer: () => "taken" | "readQuota" | "noLeader" = () => "taken",
+  ): { clock: ManualClock; reads: ReadBarriers } => {
+    const clock = makeManualClock();
+    asked.length = 0;
+    const reads = new ReadBarriers(clock, 100, (key) => {
+      asked.push(key);
+      const why = answer();
+      return why === "taken" ? undefined : { ok: false, why, leader: 0 };
+    });
+    return { clock, reads };
+  };
+
+  it("share one question for all callers of a turn", async () => {
+    const { reads } = setUp();
+    const waiting = [reads.wait(1000), reads.wait(1000), reads.wait(1000)];
+    reads.flush();
+    reads.flush();
+    expect(asked).toEqual([101]);
+    reads.answered(101, 7, 5);
+    reads.appliedTo(6);
+    let done = false;
+    waiting[0]?.then(() => (done = true)).catch(() => undefined);
+    await Promise.resolve();
+    expect(done).toBe(false);
+    reads.appliedTo(7);
+    expect(await Promise.all(waiting)).toEqual([7, 7, 7]);
+  });
+
+  it("are asked again under a new key when no answer comes, and take whichever answer comes first", async () => {
+    const { clock, reads } = setUp();
+    const waiting = reads.wait(10_000);
+    reads.flush();
+    for (let tick = 0; tick < 24; tick += 1) {
+      await clock.advance(50);
+      reads.tick();
+    }
+    expect(asked).toEqual([101, 102, 103]);
+    reads.answered(101, 3, 3);
+    expect(await waiting).toBe(3);
+    reads.answered(102, 9, 9);
+  });
+
+  it("wait for a leader and say why when none came in time", async () => {
+    const { clock, reads } = setUp(() => "noLeader");
+    const waiting = reads.wait(1200).catch((e: unknown) => e);
+    reads.flush();
+    for (let tick = 0; tick < 30; tick += 1) {
+      await clock.advance(50);
+      reads.tick();
+      reads.flush();
+    }
+    expect(asked).toEqual([101, 102, 103]);
+    expect(await waiting).toMatchObject({ why: "noLeader" });
+  });
+
+  it("refuse more callers than may wait", async () => {
+    const { reads } = setUp();
+    const waiting: Promise<unknown>[] = [];
+    for (let n = 0; n < 65_536; n += 1) waiting.push(reads.wait(1000).catch(() => undefined));
+    await expect(reads.wait(1000)).rejects.toMatchObject({ why: "readQuota" });
+    reads.flush();
+    reads.answered(101, 1, 1);
+    await Promise.all(waiting);
+    reads.wait(1000).catch(() => undefined);
+    reads.stop();
+  });
+});

@@ -1,0 +1,239 @@
+import { afterEach, describe, expect, it } from "vitest";
+import type { SnapMeta } from "../types.ts";
+import { makeManualClock, type ManualClock } from "./manual-clock.ts";
+import { Cluster, type ClusterOptions, type Member, taken } from "./testing/cluster.ts";
+import { addition } from "./testing/counter.ts";
+
+let cluster: Cluster;
+
+afterEach(async () => {
+  await cluster.stop();
+});
+
+function start(ids: readonly number[], options: Omit<ClusterOptions, "clock"> = {}): ManualClock {
+  const clock = makeManualClock();
+  cluster = new Cluster(ids, { clock, ...options });
+  return clock;
+}
+
+/** Adds `count` things, each `padding` bytes, and waits until the leader shows them. */
+async function add(leader: Member, count: number, padding = 0): Promise<void> {
+  const before = leader.machine.content.total;
+  for (let n = 0; n < count; n += 1) taken(leader.node.propose([addition(`${before + n}`.padStart(padding, "0"))]));
+  await cluster.until(`${count} additions`, () => leader.machine.content.total === before + count);
+}
+
+/** Cuts the leader's log right behind a new snapshot. */
+async function cut(leader: Member): Promise<SnapMeta> {
+  const made = await leader.node.snapshot();
+  await leader.node.compact(Number.MAX_SAFE_INTEGER);
+  expect(leader.log.view.first()).toBe(made.id.index + 1);
+  return made;
+}
+
+describe("snapshots", () => {
+  it("bring a member up to date whose entries are compacted everywhere", async () => {
+    start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 100);
+    await cut(leader);
+    await add(leader, 5);
+    const { machine, log } = cluster.start(late);
+    await cluster.agreed();
+    expect(machine.restored).toBe(1);
+    expect(machine.content.total).toBe(105);
+    expect(machine.dropped).toEqual([]);
+    expect(log.view.first()).toBeGreaterThan(100);
+  });
+
+  it("let a new learner join a cluster whose log no longer begins at 1", async () => {
+    start([1]);
+    const leader = await cluster.elected();
+    await add(leader, 20);
+    await cut(leader);
+    cluster.start(2);
+    let joined = false;
+    leader.node
+      .change([{ op: "addLearner", id: 2 }], new Uint8Array(0), 5000)
+      .then(() => (joined = true))
+      .catch(() => undefined);
+    await cluster.until("it joined", () => joined);
+    await cluster.agreed();
+    expect(cluster.member(2).machine.restored).toBe(1);
+    expect(cluster.member(2).node.status().membership).toMatchObject({ voters: [1], learners: [2] });
+  });
+
+  it("go on where a broken link left them", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 500, 1000);
+    const made = await cut(leader);
+    expect(made.bytes).toBeGreaterThan(6 * 64 * 1024);
+    cluster.network.setDelay(20);
+    const member = cluster.start(late);
+    await cluster.until("half of it is over", () => member.snapshots.received > made.bytes / 2);
+    cluster.network.partition([late]);
+    await clock.advance(100);
+    expect(member.snapshots.has(made)).toBe(false);
+    cluster.network.heal();
+    await cluster.agreed();
+    expect(member.machine.restored).toBe(1);
+    expect(member.snapshots.received).toBe(made.bytes);
+  });
+
+  it("keep the log that a follower will need, while and shortly after they are sent", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 500, 1000);
+    const made = await cut(leader);
+    cluster.network.setDelay(20);
+    const member = cluster.start(late);
+    await cluster.until("it is on its way", () => member.snapshots.received > 0);
+    await add(leader, 50);
+    await leader.node.snapshot();
+    await leader.node.compact(Number.MAX_SAFE_INTEGER);
+    expect(leader.log.view.first()).toBe(made.id.index + 1);
+    await cluster.agreed();
+    expect(member.machine.restored).toBe(1);
+    expect(leader.snapshots.created).toBe(2);
+    await clock.advance(31_000);
+    await leader.node.compact(Number.MAX_SAFE_INTEGER);
+    expect(leader.log.view.first()).toBeGreaterThan(made.id.index + 50);
+  });
+
+  it("are made one at a time, and cover only what is applied", async () => {
+    const clock = start([1]);
+    const only = await cluster.elected();
+    await add(only, 3);
+    const [one, other] = await Promise.all([only.node.snapshot(), only.node.snapshot()]);
+    expect(other).toBe(one);
+    expect(only.snapshots.created).toBe(1);
+    expect(one.id.index).toBe(only.machine.content.applied.index);
+    await clock.advance(1);
+    expect((await only.node.snapshot()).id).toEqual(one.id);
+    expect(only.snapshots.created).toBe(2);
+  });
+
+  it("go to two members at once, the third waits its turn", async () => {
+    const clock = start([1, 2, 3, 4, 5, 6, 7]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = [1, 2, 3, 4, 5, 6, 7].filter((id) => id !== leader.id).slice(0, 3);
+    for (const id of late) await cluster.kill(id);
+    await add(leader, 200, 1000);
+    await cut(leader);
+    const send = leader.transport.sendSnapshot.bind(leader.transport);
+    let running = 0;
+    let most = 0;
+    leader.transport.sendSnapshot = async (...stream) => {
+      running += 1;
+      most = Math.max(most, running);
+      return send(...stream).finally(() => (running -= 1));
+    };
+    cluster.network.setDelay(20);
+    for (const id of late) cluster.start(id);
+    await clock.advance(20);
+    await cluster.agreed();
+    for (const id of late) expect(cluster.member(id).machine.restored).toBe(1);
+    expect(most).toBe(2);
+  });
+
+  it("a crash between installing and restoring one is made good at the next start, before anything else", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 100);
+    const made = await cut(leader);
+    const crashing = cluster.start(late);
+    let crash: (e: Error) => void = () => undefined;
+    crashing.machine.gate = new Promise((_, reject) => {
+      crash = reject;
+    });
+    await cluster.until("its log is replaced", () => crashing.log.view.first() === made.id.index + 1);
+    await clock.advance(500);
+    expect(crashing.machine.restored).toBe(0);
+    expect(crashing.machine.content.total).toBe(0);
+    crash(new Error("the process is gone"));
+    await clock.advance(1);
+    expect(crashing.fatal?.message).toBe("the process is gone");
+    await cluster.kill(late);
+    const again = cluster.start(late);
+    let index = 0;
+    again.node
+      .readBarrier(5000)
+      .then((at) => (index = at))
+      .catch(() => undefined);
+    await clock.advance(1);
+    expect(again.machine.restored).toBe(1);
+    expect(again.machine.content.total).toBe(100);
+    await cluster.until("it reads", () => index > 0);
+    await cluster.agreed();
+  });
+
+  it("what comes in while one is restored waits for it", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 50);
+    const made = await cut(leader);
+    const slow = cluster.start(late);
+    let open: () => void = () => undefined;
+    slow.machine.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    await cluster.until("its log is replaced", () => slow.log.view.first() === made.id.index + 1);
+    await add(leader, 50);
+    await clock.advance(3000);
+    expect(slow.machine.content.total).toBe(0);
+    // It is busy, not gone: it hears its leader and calls no election.
+    expect(slow.node.status().role).toMatchObject({ state: "follower", leader: leader.id });
+    open();
+    await cluster.agreed();
+    expect(slow.machine.content.total).toBe(100);
+    expect(slow.machine.restored).toBe(1);
+  });
+});
+
+describe("compaction", () => {
+  it("never passes what the state machine has on disk, nor the newest snapshot", async () => {
+    start([1]);
+    const only = await cluster.elected();
+    await add(only, 20);
+    await only.node.compact(15);
+    expect(only.log.view.first()).toBe(1);
+    only.machine.flushEvery = 1000;
+    const durable = only.machine.applied;
+    await add(only, 20);
+    const made = await only.node.snapshot();
+    expect(made.id.index).toBeGreaterThan(durable);
+    await only.node.compact(Number.MAX_SAFE_INTEGER);
+    expect(only.log.view.first()).toBe(durable + 1);
+    only.machine.flushed = only.machine.content;
+    await add(only, 5);
+    await only.node.compact(Number.MAX_SAFE_INTEGER);
+    expect(only.log.view.first()).toBe(made.id.index + 1);
+  });
+
+  it("that the storage refuses ends the member", async () => {
+    start([1]);
+    const only = await cluster.elected();
+    await add(only, 20);
+    await only.node.snapshot();
+    only.log.compact = () => Promise.reject(new Error("input/output error"));
+    await expect(only.node.compact(10)).rejects.toThrow("input/output error");
+    expect(only.fatal?.message).toBe("input/output error");
+  });
+});
