@@ -48,15 +48,18 @@ export async function writeIdentity(dir: string, { clusterId, nodeId }: FolderId
   await syncFolder(dir);
 }
 
-/** Makes the names in a folder durable: created, renamed and deleted files survive a power cut only after this. */
-export async function syncFolder(dir: string): Promise<void> {
-  const handle = await open(dir, "r");
+/** Makes a file's bytes durable. */
+export async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, "r");
   try {
     await handle.sync();
   } finally {
     await handle.close();
   }
 }
+
+/** Makes the names in a folder durable: created, renamed and deleted files survive a power cut only after this. */
+export const syncFolder = (dir: string): Promise<void> => syncFile(dir);
 
 export const exists = async (path: string): Promise<boolean> => (await stat(path).catch(orMissing)) !== undefined;
 

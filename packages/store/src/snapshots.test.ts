@@ -1,0 +1,227 @@
+import { appendFile, copyFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Membership, SnapMeta, SnapshotStore, SnapshotWriter } from "@aether/raft/types";
+import { SnapshotDamaged } from "./snapshot-file.ts";
+import { openSnapshots, readRows } from "./snapshots.ts";
+
+const members: Membership = { voters: [1, 2, 3], outgoing: [], learners: [4], learnersNext: [], autoLeave: false };
+const at = (index: number): { term: number; index: number } => ({ term: 2 ** 34, index });
+
+/** Rows of many sizes, together several chunks; they name the snapshot they are of. */
+async function* rowsOf(index: number): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array(0);
+  for (let row = 0; row < 40; row++) yield Buffer.alloc(row * row * 50, `row ${row} at ${index}; `);
+}
+
+async function* failing(): AsyncGenerator<Uint8Array> {
+  yield Buffer.alloc(400_000);
+  throw new Error("the state went away");
+}
+
+async function collect(rows: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  for await (const row of rows) parts.push(Buffer.from(`[${row.length}]`), row);
+  return Buffer.concat(parts);
+}
+
+const take = (store: SnapshotStore, index: number): Promise<SnapMeta> =>
+  store.create(at(index), members, `d1g35t-${index}`, rowsOf(index));
+
+/** Carries bytes of `meta` from one store to a writer, up to `until`. */
+async function stream(from: SnapshotStore, meta: SnapMeta, to: SnapshotWriter, until = meta.bytes): Promise<void> {
+  while (to.offset < until) {
+    const { bytes, crc } = await from.read(meta, to.offset, Math.min(40_000, until - to.offset));
+    await to.write(to.offset, bytes, crc);
+  }
+}
+
+describe("the snapshot store", () => {
+  let dir = "";
+  let other = "";
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), "aether-snap-"));
+    other = await mkdtemp(join(tmpdir(), "aether-snap-"));
+  });
+  afterEach(async () => {
+    await rm(dir, { recursive: true });
+    await rm(other, { recursive: true });
+  });
+
+  it("gives back the rows it was given, also after a restart", async () => {
+    const store = await openSnapshots(dir);
+    expect(store.latest()).toBeNull();
+    const meta = await take(store, 2 ** 40);
+    for (const held of [store, await openSnapshots(dir)]) {
+      expect(held.latest()).toEqual(meta);
+      expect(held.has(meta)).toBe(true);
+      expect(await collect(readRows(held, meta))).toEqual(await collect(rowsOf(2 ** 40)));
+    }
+    expect((await readFile(join(dir, (await readdir(dir))[0] as string))).length).toBe(meta.bytes);
+  });
+
+  it("holds a snapshot of nothing", async () => {
+    const store = await openSnapshots(dir);
+    const meta = await store.create(at(1), members, "", (async function* () {})());
+    expect(await collect(readRows(await openSnapshots(dir), meta))).toHaveLength(0);
+  });
+
+  it("keeps the newest two and says so of the rest", async () => {
+    const store = await openSnapshots(dir);
+    const metas = [await take(store, 10), await take(store, 20), await take(store, 30)];
+    expect(metas.map((meta) => store.has(meta))).toEqual([false, true, true]);
+    expect(await readdir(dir)).toHaveLength(2);
+    expect(store.latest()).toEqual(metas[2]);
+    await expect(store.read(metas[0] as SnapMeta, 0, 10)).rejects.toThrow(/not held here/);
+  });
+
+  it("leaves nothing of a snapshot whose rows failed, and can make the next", async () => {
+    const store = await openSnapshots(dir);
+    await expect(store.create(at(1), members, "d", failing())).rejects.toThrow("the state went away");
+    expect(await readdir(dir)).toEqual([]);
+    expect(store.latest()).toBeNull();
+    await take(store, 2);
+  });
+
+  it("makes one at a time", async () => {
+    const store = await openSnapshots(dir);
+    const first = take(store, 1);
+    await expect(take(store, 2)).rejects.toThrow(/being made/);
+    await first;
+  });
+
+  it("sets a damaged file aside, whichever byte it is, and goes back to the one before", async () => {
+    const store = await openSnapshots(dir);
+    const before = await take(store, 10);
+    const meta = await store.create(
+      at(20),
+      members,
+      "small",
+      (async function* () {
+        yield Buffer.from("one");
+        yield Buffer.from("two");
+      })(),
+    );
+    const name = (await readdir(dir)).find((file) => file.startsWith("20-")) as string;
+    const whole = await readFile(join(dir, name));
+    expect(whole).toHaveLength(meta.bytes);
+    for (let byte = 0; byte < whole.length; byte++) {
+      const altered = Buffer.from(whole);
+      altered[byte] = (altered[byte] as number) ^ 0x20;
+      await writeFile(join(dir, name), altered);
+      expect((await openSnapshots(dir)).latest(), `byte ${byte}`).toEqual(before);
+    }
+    for (const length of [0, 5, 60, whole.length - 1]) {
+      await writeFile(join(dir, name), whole.subarray(0, length));
+      expect((await openSnapshots(dir)).latest(), `cut at ${length}`).toEqual(before);
+    }
+    await writeFile(join(dir, name), Buffer.concat([whole, Buffer.from("x")]));
+    expect((await openSnapshots(dir)).latest()).toEqual(before);
+    await writeFile(join(dir, name), whole);
+    expect((await openSnapshots(dir)).latest()).toEqual(meta);
+    expect((await readdir(dir)).filter((file) => file.endsWith(".damaged"))).toHaveLength(1);
+  });
+
+  it("does not take a file for another snapshot because of its name", async () => {
+    const store = await openSnapshots(dir);
+    const meta = await take(store, 10);
+    const name = (await readdir(dir))[0] as string;
+    await copyFile(join(dir, name), join(dir, name.replace("10-", "99-")));
+    expect((await openSnapshots(dir)).latest()).toEqual(meta);
+  });
+
+  it("receives what another store sends", async () => {
+    const [from, to] = [await openSnapshots(dir), await openSnapshots(other)];
+    const meta = await take(from, 10);
+    const writer = await to.begin(meta);
+    await stream(from, meta, writer);
+    expect(to.has(meta)).toBe(false);
+    await writer.commit();
+    expect(to.latest()).toEqual(meta);
+    expect(await collect(readRows(await openSnapshots(other), meta))).toEqual(await collect(rowsOf(10)));
+    expect(await readdir(other)).toEqual(await readdir(dir));
+  });
+
+  it("resumes a receive after a restart, whoever decoded the meta", async () => {
+    const from = await openSnapshots(dir);
+    const meta = await take(from, 10);
+    const first = await (await openSnapshots(other)).begin(meta);
+    await stream(from, meta, first, 150_000);
+    const decoded: SnapMeta = {
+      bytes: meta.bytes,
+      digest: meta.digest,
+      membership: { ...members },
+      id: { index: 10, term: meta.id.term },
+    };
+    const to = await openSnapshots(other);
+    const writer = await to.begin(decoded);
+    expect(writer.offset).toBe(150_000);
+    await stream(from, meta, writer);
+    await writer.commit();
+    expect(await collect(readRows(to, meta))).toEqual(await collect(rowsOf(10)));
+  });
+
+  it("keeps one partial: another snapshot starts anew, and the old writer is told", async () => {
+    const [from, to] = [await openSnapshots(dir), await openSnapshots(other)];
+    const [one, two] = [await take(from, 10), await take(from, 20)];
+    const old = await to.begin(one);
+    await stream(from, one, old, 100_000);
+    const writer = await to.begin(two);
+    expect(writer.offset).toBe(0);
+    await expect(stream(from, one, old, 120_000)).rejects.toThrow(/taken over/);
+    await expect(old.commit()).rejects.toThrow(/taken over/);
+    await stream(from, two, writer);
+    await writer.commit();
+    expect(to.latest()).toEqual(two);
+    expect((await to.begin(one)).offset).toBe(0);
+  });
+
+  it("refuses bytes out of place, altered, or past the end, and an early end", async () => {
+    const [from, to] = [await openSnapshots(dir), await openSnapshots(other)];
+    const meta = await take(from, 10);
+    const writer = await to.begin(meta);
+    const { bytes, crc } = await from.read(meta, 0, 1000);
+    await writer.write(0, bytes, crc);
+    await expect(writer.write(0, bytes, crc)).rejects.toThrow(/do not follow/);
+    await expect(writer.write(1000, bytes, crc ^ 1)).rejects.toThrow(/altered on the way/);
+    await expect(writer.write(1000, new Uint8Array(meta.bytes), 0)).rejects.toThrow(/has \d+ bytes/);
+    await expect(writer.commit()).rejects.toThrow(/so far/);
+    await stream(from, meta, writer);
+    await writer.commit();
+    expect(to.has(meta)).toBe(true);
+  });
+
+  it("does not take what arrived whole but wrong, and forgets it", async () => {
+    const [from, to] = [await openSnapshots(dir), await openSnapshots(other)];
+    const meta = await take(from, 10);
+    for (const claimed of [
+      { ...meta, digest: "another" },
+      { ...meta, id: at(11) },
+      { ...meta, membership: { ...members, voters: [1] } },
+    ]) {
+      const writer = await to.begin(claimed);
+      await stream(from, meta, writer);
+      await expect(writer.commit()).rejects.toThrow(SnapshotDamaged);
+      expect(to.latest()).toBeNull();
+      expect((await to.begin(claimed)).offset).toBe(0);
+    }
+    const name = (await readdir(dir))[0] as string;
+    await truncate(join(dir, name), meta.bytes - 10);
+    await appendFile(join(dir, name), Buffer.alloc(10));
+    const writer = await to.begin(meta);
+    await stream(from, meta, writer);
+    await expect(writer.commit()).rejects.toThrow(SnapshotDamaged);
+  });
+
+  it("stops reading at a chunk that is altered", async () => {
+    const store = await openSnapshots(dir);
+    const meta = await take(store, 10);
+    const path = join(dir, (await readdir(dir))[0] as string);
+    const bytes = await readFile(path);
+    const middle = bytes.length >> 1;
+    bytes[middle] = (bytes[middle] as number) ^ 1;
+    await writeFile(path, bytes);
+    await expect(collect(readRows(store, meta))).rejects.toThrow(SnapshotDamaged);
+  });
+});

@@ -1,0 +1,262 @@
+/** Snapshots as files: `<index>-<term>-<digest prefix>.snap` in one folder, each whole or not there. */
+import { appendFile, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import type { EntryId, Membership, SnapMeta, SnapshotChunk, SnapshotStore, SnapshotWriter } from "@aether/raft/types";
+import { orMissing, syncFile, syncFolder } from "./log/folder.ts";
+import { encodeSnapshot, SnapshotDamaged, type SnapshotHead, SnapshotParser } from "./snapshot-file.ts";
+
+/** The newest and the one before it, which a slow reader may still be streaming. */
+const keep = 2;
+const readMax = 1024 * 1024;
+const readAhead = 256 * 1024;
+const partialFile = "receive.part";
+const partialKey = "receive.key";
+const makingFile = "create.tmp";
+
+/**
+ * Opens the snapshots of a folder, made if need be. Every file is read and verified; one that is damaged is set aside as
+ * `<name>.damaged` and does not count. What a crash left unfinished is removed, except a partial receive, which resumes.
+ */
+export async function openSnapshots(dir: string): Promise<SnapshotStore> {
+  await mkdir(dir, { recursive: true });
+  await rm(join(dir, makingFile), { force: true });
+  const found: SnapMeta[] = [];
+  const names = (await readdir(dir)).filter((name) => name.endsWith(".snap"));
+  for (const name of names) {
+    const path = join(dir, name);
+    try {
+      const meta = await verifySnapshot(path);
+      if (nameOf(meta) !== name) throw new SnapshotDamaged("it is not the snapshot that its name says");
+      found.push(meta);
+    } catch (error) {
+      if (!(error instanceof SnapshotDamaged)) throw error;
+      await rename(path, `${path}.damaged`);
+    }
+  }
+  const store = new FileSnapshots(dir, found.toSorted(newestFirst));
+  await store.prune();
+  return store;
+}
+
+/** The rows of a snapshot, in order, from any store that holds it; throws {@link SnapshotDamaged} when a check fails. */
+export async function* readRows(store: SnapshotStore, meta: SnapMeta): AsyncGenerator<Uint8Array> {
+  const parser = new SnapshotParser(chunksOf(store, meta));
+  checkHead(await parser.head(), meta);
+  yield* parser.rows();
+}
+
+async function* chunksOf(store: SnapshotStore, meta: SnapMeta): AsyncGenerator<Uint8Array> {
+  for (let offset = 0, eof = false; !eof;) {
+    const chunk = await store.read(meta, offset, readAhead);
+    yield chunk.bytes;
+    offset += chunk.bytes.length;
+    ({ eof } = chunk);
+  }
+}
+
+/** Reads a whole file and gives what it is a snapshot of. Throws {@link SnapshotDamaged}. */
+async function verifySnapshot(path: string): Promise<SnapMeta> {
+  const handle = await open(path, "r");
+  try {
+    const parser = new SnapshotParser(piecesOf(handle));
+    const { id, membership, digest } = await parser.head();
+    await parser.finish();
+    return { id, membership, digest, bytes: (await handle.stat()).size };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function* piecesOf(handle: FileHandle): AsyncGenerator<Uint8Array> {
+  for (let offset = 0; ;) {
+    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(readAhead), 0, readAhead, offset);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+    offset += bytesRead;
+  }
+}
+
+const newestFirst = (a: SnapMeta, b: SnapMeta): number => b.id.index - a.id.index || b.id.term - a.id.term;
+const nameOf = ({ id, digest }: Pick<SnapMeta, "id" | "digest">): string =>
+  `${id.index}-${id.term}-${digest.slice(0, 16).replaceAll(/[^A-Za-z0-9]/g, "_")}.snap`;
+/** Names one snapshot for resuming: the same text for equal metas, whatever made the objects. */
+const keyOf = ({ id, digest, bytes }: SnapMeta): string => `${id.index}/${id.term}/${digest}/${bytes}\n`;
+
+function checkHead(head: SnapshotHead, meta: SnapMeta): void {
+  const same = head.id.index === meta.id.index && head.id.term === meta.id.term && head.digest === meta.digest;
+  if (!same || membersOf(head) !== membersOf(meta)) throw new SnapshotDamaged(`the file is not snapshot ${nameOf(meta)}`);
+}
+
+const membersOf = ({ membership: m }: SnapshotHead): string =>
+  JSON.stringify([m.voters, m.outgoing, m.learners, m.learnersNext, m.autoLeave]);
+
+class FileSnapshots implements SnapshotStore {
+  readonly #dir: string;
+  /** Verified and durable, newest first. */
+  #held: SnapMeta[];
+  #making = false;
+  #receiving: PartialReceive | null = null;
+
+  constructor(dir: string, held: SnapMeta[]) {
+    this.#dir = dir;
+    this.#held = held;
+  }
+
+  async create(at: EntryId, membership: Membership, digest: string, rows: AsyncIterable<Uint8Array>): Promise<SnapMeta> {
+    if (this.#making) throw new Error("a snapshot is being made already");
+    this.#making = true;
+    const temporary = join(this.#dir, makingFile);
+    try {
+      const handle = await open(temporary, "w");
+      let bytes = 0;
+      try {
+        for await (const piece of encodeSnapshot({ id: at, membership, digest }, rows)) {
+          await handle.writeFile(piece);
+          bytes += piece.length;
+        }
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      const meta = { id: at, membership, digest, bytes };
+      await this.#adopt(temporary, meta);
+      return meta;
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    } finally {
+      this.#making = false;
+    }
+  }
+
+  latest(): SnapMeta | null {
+    return this.#held[0] ?? null;
+  }
+
+  has(m: SnapMeta): boolean {
+    return this.#held.some((held) => keyOf(held) === keyOf(m));
+  }
+
+  async read(m: SnapMeta, offset: number, max: number): Promise<SnapshotChunk> {
+    if (!this.has(m)) throw new Error(`snapshot ${nameOf(m)} is not held here any more`);
+    const size = Math.max(0, Math.min(max, readMax, m.bytes - offset));
+    const handle = await open(join(this.#dir, nameOf(m)), "r");
+    try {
+      const bytes = Buffer.allocUnsafe(size);
+      for (let done = 0; done < size;) {
+        const { bytesRead } = await handle.read(bytes, done, size - done, offset + done);
+        if (bytesRead === 0) throw new SnapshotDamaged(`${nameOf(m)} ends at byte ${offset + done} of ${m.bytes}`);
+        done += bytesRead;
+      }
+      return { bytes, crc: crc32(bytes), eof: offset + size >= m.bytes };
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async begin(m: SnapMeta): Promise<SnapshotWriter> {
+    this.#receiving?.supersede();
+    const receiving = await PartialReceive.resume(this.#dir, m, (path) => this.#adopt(path, m));
+    this.#receiving = receiving;
+    return receiving;
+  }
+
+  /** Removes all but the newest few. */
+  async prune(): Promise<void> {
+    const old = this.#held.slice(keep);
+    this.#held = this.#held.slice(0, keep);
+    for (const meta of old) await rm(join(this.#dir, nameOf(meta)), { force: true });
+    if (old.length > 0) await syncFolder(this.#dir);
+  }
+
+  /** Makes a whole, synced file one of the snapshots. */
+  async #adopt(path: string, meta: SnapMeta): Promise<void> {
+    await rename(path, join(this.#dir, nameOf(meta)));
+    await syncFolder(this.#dir);
+    this.#held = [...this.#held.filter((held) => nameOf(held) !== nameOf(meta)), meta].toSorted(newestFirst);
+    await this.prune();
+  }
+}
+
+/** The one partial snapshot that may be on its way in, with a note beside it of which one it is. */
+class PartialReceive implements SnapshotWriter {
+  readonly #dir: string;
+  readonly #meta: SnapMeta;
+  readonly #adopt: (path: string) => Promise<void>;
+  #offset: number;
+  #state: "open" | "superseded" | "ended" = "open";
+
+  static async resume(dir: string, meta: SnapMeta, adopt: (path: string) => Promise<void>): Promise<PartialReceive> {
+    const path = join(dir, partialFile);
+    const known = await readFile(join(dir, partialKey), "utf8").catch(orMissing);
+    const size = (await stat(path).catch(orMissing))?.size ?? 0;
+    const resumes = known === keyOf(meta) && size <= meta.bytes;
+    if (!resumes) {
+      await rm(path, { force: true });
+      await writeFile(join(dir, partialKey), keyOf(meta), { flush: true });
+    }
+    return new PartialReceive(dir, meta, resumes ? size : 0, adopt);
+  }
+
+  private constructor(dir: string, meta: SnapMeta, offset: number, adopt: (path: string) => Promise<void>) {
+    this.#dir = dir;
+    this.#meta = meta;
+    this.#offset = offset;
+    this.#adopt = adopt;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  async write(offset: number, bytes: Uint8Array, crc: number): Promise<void> {
+    this.#checkOpen();
+    if (offset !== this.#offset)
+      throw new Error(`bytes from ${offset} do not follow byte ${this.#offset} of ${nameOf(this.#meta)}`);
+    if (offset + bytes.length > this.#meta.bytes)
+      throw new Error(`${nameOf(this.#meta)} has ${this.#meta.bytes} bytes, not ${offset + bytes.length}`);
+    if (crc32(bytes) !== crc) throw new Error(`bytes from ${offset} of ${nameOf(this.#meta)} were altered on the way`);
+    // Counted before it is written, so that a second call cannot put its bytes at the same place.
+    this.#offset += bytes.length;
+    // Opened anew each time: a receive that its sender gives up holds no file open.
+    await appendFile(join(this.#dir, partialFile), bytes);
+  }
+
+  async commit(): Promise<void> {
+    this.#checkOpen();
+    if (this.#offset !== this.#meta.bytes)
+      throw new Error(`${nameOf(this.#meta)} has ${this.#offset} of ${this.#meta.bytes} bytes so far`);
+    this.#state = "ended";
+    const path = join(this.#dir, partialFile);
+    try {
+      await syncFile(path);
+      checkHead(await verifySnapshot(path), this.#meta);
+      await this.#adopt(path);
+    } finally {
+      // Damaged as well as done: what is here cannot be gone on with.
+      await this.#discard();
+    }
+  }
+
+  async abort(): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#state = "ended";
+    await this.#discard();
+  }
+
+  /** Another receive takes the place; what came so far stays on disk for it, should it be the same snapshot. */
+  supersede(): void {
+    if (this.#state === "open") this.#state = "superseded";
+  }
+
+  #checkOpen(): void {
+    if (this.#state !== "open")
+      throw new Error(`the receive of ${nameOf(this.#meta)} has ${this.#state === "ended" ? "ended" : "been taken over"}`);
+  }
+
+  async #discard(): Promise<void> {
+    await rm(join(this.#dir, partialFile), { force: true });
+    await rm(join(this.#dir, partialKey), { force: true });
+  }
+}
