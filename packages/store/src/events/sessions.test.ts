@@ -1,0 +1,125 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Sessions } from "./sessions.ts";
+import type { Remembered, SessionLimits } from "./sessions.ts";
+
+const answer = (client: string, id: string, index: number): Omit<Remembered, "seq"> => ({
+  client,
+  id,
+  fingerprint: `f${id}`,
+  index,
+  version: index,
+  answer: undefined,
+});
+const live = (s: Sessions, names: readonly (readonly [string, string])[]): string[] =>
+  names.filter(([client, id]) => s.find(client, id) !== undefined).map(([client, id]) => `${client}:${id}`);
+
+describe("remembered answers", () => {
+  it("are forgotten oldest first for each client", () => {
+    const s = new Sessions({ perClient: 2, clients: 10, window: 100 });
+    for (const id of ["1", "2", "3"]) s.remember(answer("a", id, Number(id)));
+    s.remember(answer("b", "1", 4));
+    expect(
+      live(s, [
+        ["a", "1"],
+        ["a", "2"],
+        ["a", "3"],
+        ["b", "1"],
+      ]),
+    ).toEqual(["a:2", "a:3", "b:1"]);
+    expect(s.size).toBe(3);
+  });
+
+  it("go with the client that has been silent longest when there are too many", () => {
+    const s = new Sessions({ perClient: 5, clients: 2, window: 100 });
+    s.remember(answer("a", "1", 1));
+    s.remember(answer("b", "1", 2));
+    s.remember(answer("a", "2", 3));
+    s.remember(answer("c", "1", 4));
+    expect(
+      live(s, [
+        ["a", "1"],
+        ["a", "2"],
+        ["b", "1"],
+        ["c", "1"],
+      ]),
+    ).toEqual(["a:1", "a:2", "c:1"]);
+  });
+
+  it("leave the window in the order they came", () => {
+    const s = new Sessions({ perClient: 5, clients: 9, window: 3 });
+    for (const [i, client] of ["a", "b", "c", "d"].entries()) s.remember(answer(client, "1", i));
+    expect(
+      live(
+        s,
+        ["a", "b", "c", "d"].map((c) => [c, "1"] as const),
+      ),
+    ).toEqual(["b:1", "c:1", "d:1"]);
+    expect([s.seq, s.floor, s.size]).toEqual([4, 1, 3]);
+  });
+
+  it("may not be remembered twice: that would be a second execution", () => {
+    const s = new Sessions({ perClient: 5, clients: 9, window: 30 });
+    s.remember(answer("a", "1", 1));
+    expect(() => s.remember(answer("a", "1", 2))).toThrow("answered from memory");
+  });
+});
+
+describe("the memory of answers", () => {
+  const limits: SessionLimits = { perClient: 3, clients: 4, window: 12 };
+  const script = fc.array(fc.tuple(fc.constantFrom("a", "b", "c", "d", "e", "f"), fc.nat(9)), { maxLength: 80 });
+
+  it("read back from any suffix that covers the window equals the one that lived through everything", () => {
+    fc.assert(
+      fc.property(script, fc.nat(40), (asked, extra) => {
+        const lived = new Sessions(limits);
+        const written: Remembered[] = [];
+        for (const [index, [client, id]] of asked.entries()) {
+          if (lived.find(client, `${id}`) !== undefined) continue;
+          lived.remember(answer(client, `${id}`, index));
+          written.push(...lived.takeFresh());
+        }
+        const read = new Sessions(limits);
+        for (const remembered of written.filter(({ seq }) => seq > lived.floor - extra)) read.restore(remembered);
+        read.skipTo(lived.seq);
+        expect(read.digest()).toBe(lived.digest());
+        // and from now on both forget alike
+        for (let i = 0; i < 10; i++) {
+          lived.remember(answer(`z${i % 5}`, `${i}`, 1_000 + i));
+          read.remember(answer(`z${i % 5}`, `${i}`, 1_000 + i));
+          expect(read.digest()).toBe(lived.digest());
+        }
+        const names = asked.map(([client, id]) => [client, `${id}`] as const);
+        expect(live(read, names)).toEqual(live(lived, names));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("never holds more than its limits allow", () => {
+    fc.assert(
+      fc.property(script, (asked) => {
+        const s = new Sessions(limits);
+        for (const [index, [client, id]] of asked.entries()) {
+          if (s.find(client, `${id}`) === undefined) s.remember(answer(client, `${id}`, index));
+          const names = [..."abcdef"].flatMap((c) => Array.from({ length: 10 }, (_, i) => [c, `${i}`] as const));
+          const held = live(s, names);
+          expect(held.length).toBe(s.size);
+          expect(new Set(held.map(([c]) => c)).size).toBeLessThanOrEqual(limits.clients);
+          for (const c of "abcdef")
+            expect(held.filter((name) => name.startsWith(c)).length).toBeLessThanOrEqual(limits.perClient);
+          expect(s.size).toBeLessThanOrEqual(limits.window);
+        }
+      }),
+    );
+  });
+
+  it("forgets everything when its place moves on by more than a window", () => {
+    const s = new Sessions(limits);
+    s.remember(answer("a", "1", 1));
+    s.skipTo(1_000);
+    expect([s.size, s.seq, s.find("a", "1")]).toEqual([0, 1_000, undefined]);
+    s.remember(answer("a", "1", 2));
+    expect(s.find("a", "1")?.seq).toBe(1_001);
+  });
+});
