@@ -8,6 +8,7 @@
 import { constants, X509Certificate } from "node:crypto";
 import { checkServerIdentity, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
 import type { Role } from "@aether/core/kernel/event";
+import type { ClientOptions } from "ws";
 import { isRefusal, readIdentity, type IdentityRefusal, type IsRevoked, type PeerIdentity } from "./certificate-identity.ts";
 
 /** PEM texts. */
@@ -82,6 +83,9 @@ export function clientTls(m: TlsMaterial, expected: ExpectedServer): ClientTlsOp
     },
   };
 }
+
+/** The same for `new WebSocket(url, …)`. ws hands its options on to tls.connect, but its types describe an older checkServerIdentity. */
+export const websocketTls = (tls: ClientTlsOptions): ClientOptions => tls as unknown as ClientOptions;
 
 /** The server's certificate is genuine and yet not the one that was meant. */
 export class ServerRefused extends Error {

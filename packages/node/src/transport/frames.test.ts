@@ -108,7 +108,9 @@ describe("frames between members", () => {
     ).toHaveLength(1);
     const data = new Uint8Array(300 * 1024).fill(7);
     const big = (index: number): Envelope => ({
-      ...{ from: 1, to: 2, term: 1 },
+      from: 1,
+      to: 2,
+      term: 1,
       m: { t: "app", prev: { term: 1, index }, commit: 0, entries: [{ term: 1, index: index + 1, kind: Kind.normal, data }] },
     });
     const frames = encodeFrames(route, [big(0), big(1), big(2), big(3), big(4)]);
