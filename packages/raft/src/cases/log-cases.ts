@@ -238,13 +238,15 @@ const stableTo = runner<
   expect([tail.offset, tail.inProgress, tail.entries.length]).toEqual([c.wantOffset, c.wantOffsetInProgress, c.wantLen]);
 });
 
-const stableToWithSnapshot = runner<{ snapshot: EntryId; ackIndex: Index; ackTerm: Term; newTerms: Term[]; wantOffset: Index }>((c) => {
-  const storage = storageOf(c.snapshot, []);
-  const log = new RaftLog(storage.view, storage.view.last(), c.snapshot.index, c.snapshot.index, Infinity);
-  log.append(entriesOf({ first: 6, terms: c.newTerms }));
-  log.unstable.stableTo({ index: c.ackIndex, term: c.ackTerm });
-  expect(log.unstable.offset).toBe(c.wantOffset);
-});
+const stableToWithSnapshot = runner<{ snapshot: EntryId; ackIndex: Index; ackTerm: Term; newTerms: Term[]; wantOffset: Index }>(
+  (c) => {
+    const storage = storageOf(c.snapshot, []);
+    const log = new RaftLog(storage.view, storage.view.last(), c.snapshot.index, c.snapshot.index, Infinity);
+    log.append(entriesOf({ first: 6, terms: c.newTerms }));
+    log.unstable.stableTo({ index: c.ackIndex, term: c.ackTerm });
+    expect(log.unstable.offset).toBe(c.wantOffset);
+  },
+);
 
 const stableToBasic = runner<{ index: Index; term: Term; wantOffset: Index }>((c) => {
   const tail = tailOf({ offset: 1 }, [1, 2]);

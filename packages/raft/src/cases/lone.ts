@@ -3,7 +3,22 @@ import { collect, hasNews } from "../core/ready.ts";
 import { RaftState } from "../core/state.ts";
 import { step } from "../core/step.ts";
 import { makeMemoryLog, type MemoryLog } from "../memory-log.ts";
-import type { CoreOptions, Entry, EntryId, Envelope, Index, Input, Limits, Membership, Msg, NodeId, Outcome, Ready, Term } from "../types.ts";
+import type {
+  CoreOptions,
+  Entry,
+  EntryId,
+  Envelope,
+  Index,
+  Input,
+  Limits,
+  Membership,
+  Msg,
+  NodeId,
+  Outcome,
+  Ready,
+  SnapMeta,
+  Term,
+} from "../types.ts";
 import { entriesOf } from "./suite.ts";
 
 export const unlimited: Limits = {
@@ -43,6 +58,8 @@ export class Lone {
   readonly toApply: Entry[] = [];
   readonly written: Entry[] = [];
   readonly reads: { key: number; index: Index }[] = [];
+  /** What this member sends to one that needs a snapshot. */
+  snapshot: SnapMeta | null = null;
 
   constructor(setup: LoneSetup = {}) {
     const { id = 1, voters = [1, 2, 3], base = { term: 0, index: 0 }, terms = [], term = 0, vote = 0 } = setup;
@@ -74,6 +91,10 @@ export class Lone {
   private carryOut(ready: Ready): void {
     this.sent.push(...ready.send);
     this.reads.push(...ready.reads);
+    const { snapshot } = this;
+    for (const { to } of ready.snapshotTo) {
+      if (snapshot !== null) this.sent.push({ from: this.r.id, to, term: this.r.term, m: { t: "snapOffer", meta: snapshot } });
+    }
     const { append } = ready;
     if (append !== null) {
       this.log.write([append]);
@@ -109,6 +130,10 @@ const plain: CoreOptions = {
   checkQuorum: false,
 };
 
-export function membershipOf(voters: readonly NodeId[], outgoing: readonly NodeId[] = [], learners: readonly NodeId[] = []): Membership {
+export function membershipOf(
+  voters: readonly NodeId[],
+  outgoing: readonly NodeId[] = [],
+  learners: readonly NodeId[] = [],
+): Membership {
   return { voters, outgoing, learners, learnersNext: [], autoLeave: false };
 }

@@ -71,7 +71,16 @@ const timeoutDistribution = runner<{ elapsed: number; want: number; round: boole
 });
 
 const appendHandled = runner<
-  { term: Term; logTerm: Term; index: Index; commit: Index; entries: Terms; wantLast: Index; wantCommit: Index; wantReject: boolean },
+  {
+    term: Term;
+    logTerm: Term;
+    index: Index;
+    commit: Index;
+    entries: Terms;
+    wantLast: Index;
+    wantCommit: Index;
+    wantReject: boolean;
+  },
   { log: NonNullable<Terms> }
 >((c, given) => {
   const lone = new Lone({ voters: [1], terms: given.log.terms, term: 2 });
@@ -194,7 +203,12 @@ const pendingConfig = runner<{ proposals: number; want: { lastIndex: Index; pend
   const lone = new Lone({ voters: [1, 2] });
   const r = leaderOf(lone);
   for (let i = 0; i < c.proposals; i++) {
-    const change = { changes: [{ op: "addVoter", id: 3 + i } as const], transition: "auto", leave: false, context: new Uint8Array(0) } as const;
+    const change = {
+      changes: [{ op: "addVoter", id: 3 + i } as const],
+      transition: "auto",
+      leave: false,
+      context: new Uint8Array(0),
+    } as const;
     expect(lone.step({ k: "change", change })).toMatchObject({ ok: true });
   }
   const entries = r.log.unstable.entries;
@@ -231,7 +245,14 @@ function offered(c: RestoreCase): Msg {
 }
 
 const snapshotRestore = runner<RestoreCase>((c) => {
-  const lone = new Lone({ id: c.id, voters: c.voters, learners: c.learners, base: c.base ?? nobody, terms: c.terms, commit: c.commit });
+  const lone = new Lone({
+    id: c.id,
+    voters: c.voters,
+    learners: c.learners,
+    base: c.base ?? nobody,
+    terms: c.terms,
+    commit: c.commit,
+  });
   const { r } = lone;
   const offer = offered(c);
   lone.receive(9, offer, 11);
@@ -276,7 +297,8 @@ const commitTable = runner<{ matches: Index[]; terms: Term[]; term: Term; want: 
 export function elect(lone: Lone): void {
   lone.step({ k: "campaign" });
   lone.settle();
-  for (const peer of lone.r.tracker.peers) if (lone.r.state === "candidate" && peer.id !== lone.r.id) onVoteResponse(lone.r, peer.id, true);
+  for (const peer of lone.r.tracker.peers)
+    if (lone.r.state === "candidate" && peer.id !== lone.r.id) onVoteResponse(lone.r, peer.id, true);
   expect(lone.r.state).toBe("leader");
   lone.settle();
 }
@@ -284,7 +306,8 @@ export function elect(lone: Lone): void {
 const commitAcks = runner<{ size: number; ackers: NodeId[]; want: boolean }>((c) => {
   const lone = new Lone({ voters: idsUpTo(c.size) });
   elect(lone);
-  const ack = (ids: readonly NodeId[], index: Index) => ids.forEach((id) => lone.receive(id, { t: "appResp", index, reject: null }));
+  const ack = (ids: readonly NodeId[], index: Index) =>
+    ids.forEach((id) => lone.receive(id, { t: "appResp", index, reject: null }));
   ack(idsUpTo(c.size).slice(1), 1);
   lone.step({ k: "propose", data: [Uint8Array.of(7)] });
   lone.settle();
@@ -328,7 +351,8 @@ const figure8 = runner<Figure8>((c) => {
   if (c.matches !== undefined) {
     const lone = new Lone({ id: c.leader!, voters: idsUpTo(5), terms: c.logsBefore![c.leader!]!, term: c.term! });
     lone.r.state = "leader";
-    for (const [id, match] of Object.entries(c.matches)) lone.receive(Number(id), { t: "appResp", index: match, reject: null }, c.term!);
+    for (const [id, match] of Object.entries(c.matches))
+      lone.receive(Number(id), { t: "appResp", index: match, reject: null }, c.term!);
     if (c.wantCommit !== undefined) expect(lone.r.log.committed).toBe(c.wantCommit);
     if (c.wantCommitAtMost !== undefined) expect(lone.r.log.committed).toBeLessThanOrEqual(c.wantCommitAtMost);
     return;

@@ -1,5 +1,13 @@
 import { expect } from "vitest";
-import { changeSimply, type Changed, emptyMembership, enterJoint, leaveJoint, memberIds, sameMembership } from "../core/confchange.ts";
+import {
+  changeSimply,
+  type Changed,
+  emptyMembership,
+  enterJoint,
+  leaveJoint,
+  memberIds,
+  sameMembership,
+} from "../core/confchange.ts";
 import { Inflights } from "../core/inflights.ts";
 import { PeerProgress } from "../core/progress.ts";
 import { jointIndex, jointVote, majorityVote } from "../core/quorum.ts";
@@ -113,11 +121,13 @@ const isPaused = runner<{ state: Progress["state"]; flowPaused: boolean; want: b
   expect(peer.isPaused()).toBe(c.want);
 });
 
-const becomeProbe = runner<{ from: Progress["state"]; match: Index; next: Index; pendingSnapshot: Index; wantNext: Index }>((c) => {
-  const peer = progressAt(c.from, c.match, c.next, c.pendingSnapshot);
-  peer.becomeProbe();
-  expect(peer).toMatchObject({ state: "probe", match: c.match, next: c.wantNext });
-});
+const becomeProbe = runner<{ from: Progress["state"]; match: Index; next: Index; pendingSnapshot: Index; wantNext: Index }>(
+  (c) => {
+    const peer = progressAt(c.from, c.match, c.next, c.pendingSnapshot);
+    peer.becomeProbe();
+    expect(peer).toMatchObject({ state: "probe", match: c.match, next: c.wantNext });
+  },
+);
 
 const becomeOther = runner<{ to: string; match: Index; next: Index; snapshotIndex?: Index; want: object }>((c) => {
   const peer = progressAt("probe", c.match, c.next);
@@ -126,13 +136,14 @@ const becomeOther = runner<{ to: string; match: Index; next: Index; snapshotInde
   expect(peer).toMatchObject(c.want);
 });
 
-const updateOnAck = runner<{ ack: Index; wantMatch: Index; wantNext: Index; wantUpdated: boolean }, { match: Index; next: Index }>(
-  (c, given) => {
-    const peer = progressAt("replicate", given.match, given.next);
-    expect(peer.ackedTo(c.ack)).toBe(c.wantUpdated);
-    expect(peer).toMatchObject({ match: c.wantMatch, next: c.wantNext });
-  },
-);
+const updateOnAck = runner<
+  { ack: Index; wantMatch: Index; wantNext: Index; wantUpdated: boolean },
+  { match: Index; next: Index }
+>((c, given) => {
+  const peer = progressAt("replicate", given.match, given.next);
+  expect(peer.ackedTo(c.ack)).toBe(c.wantUpdated);
+  expect(peer).toMatchObject({ match: c.wantMatch, next: c.wantNext });
+});
 
 interface Rejected {
   readonly state: Progress["state"];
@@ -168,14 +179,16 @@ const inflightsFull = runner<{ size: number; maxBytes: number; fullAt: number; f
   fill(c.fullAt, c.againAt);
 });
 
-const inflightsFree = runner<{ ops: { add?: [number, number]; freeLE?: number; wantCount: number; wantBytes: number }[] }>((c) => {
-  const window = windowOf(10, 0);
-  for (const op of c.ops) {
-    if (op.add !== undefined) for (let i = op.add[0]; i <= op.add[1]; i++) window.add(i, 100 + i);
-    if (op.freeLE !== undefined) window.freeTo(op.freeLE);
-    expect(window, JSON.stringify(op)).toMatchObject({ count: op.wantCount, bytes: op.wantBytes });
-  }
-});
+const inflightsFree = runner<{ ops: { add?: [number, number]; freeLE?: number; wantCount: number; wantBytes: number }[] }>(
+  (c) => {
+    const window = windowOf(10, 0);
+    for (const op of c.ops) {
+      if (op.add !== undefined) for (let i = op.add[0]; i <= op.add[1]; i++) window.add(i, 100 + i);
+      if (op.freeLE !== undefined) window.freeTo(op.freeLE);
+      expect(window, JSON.stringify(op)).toMatchObject({ count: op.wantCount, bytes: op.wantBytes });
+    }
+  },
+);
 
 export const unitRunners: Record<string, Runner> = {
   "quorum.majority_commit": quorumCommit,

@@ -12,9 +12,12 @@ export function sendAppend(r: RaftState, peer: PeerProgress, evenEmpty: boolean)
   const { log } = r;
   const last = log.lastIndex();
   if (!evenEmpty && peer.next > last) return false;
+  // A full window that something was heard through may have lost its appends: an empty one finds out.
+  const full = peer.state === "replicate" && peer.inflights.full();
+  if (full && !evenEmpty) return false;
   const prevIndex = peer.next - 1;
   const prevTerm = log.term(prevIndex);
-  const entries = prevTerm < 0 ? "compacted" : log.read(peer.next, last + 1, r.options.limits.maxMsgBytes);
+  const entries = prevTerm < 0 ? "compacted" : log.read(peer.next, full ? peer.next : last + 1, r.options.limits.maxMsgBytes);
   if (entries === "compacted") return askForSnapshot(r, peer);
   r.send(peer.id, { t: "app", prev: { term: prevTerm, index: prevIndex }, entries, commit: log.committed });
   peer.sent(entries.length, payloadBytes(entries));
