@@ -10,7 +10,7 @@ import { defaultDriverOptions } from "@aether/raft/driver/default-options";
 import { systemClock } from "@aether/raft/driver/system-clock";
 import type { LogStorage, NodeId, OpenVerdict, Transport } from "@aether/raft/types";
 import { openEventStore, StateLost } from "@aether/store/events/open";
-import type { ReadableSnapshots } from "@aether/store/events/snapshot-stream";
+import type { ReadableSnapshots } from "@aether/store/types";
 import type { EventStore, Submission } from "@aether/store/types";
 import type { Rejection } from "@aether/core/kernel/command";
 
