@@ -4,6 +4,7 @@ import type { Registry } from "@aether/core/kernel/registry";
 import type { Stored, World } from "@aether/core/kernel/world";
 import { ReadFailed, invariant } from "@aether/raft/errors";
 import type { Entry, Index, LogView, Membership, Ready, Role, SnapMeta, SnapshotStore, StateMachine } from "@aether/raft/types";
+import { readRows } from "../snapshots.ts";
 import type {
   Answer,
   AuditRange,
@@ -22,7 +23,6 @@ import { Decider } from "./decider.ts";
 import { Horizon } from "./horizon.ts";
 import { LogReader, pageEntriesMax, recordedEntry } from "./log-reader.ts";
 import { restoreSnapshot, snapshotRecords } from "./snapshot-stream.ts";
-import type { ReadableSnapshots } from "./snapshot-stream.ts";
 import type { StateDisk } from "./state-disk.ts";
 import { Watches } from "./watches.ts";
 
@@ -30,7 +30,7 @@ export interface StoreParts {
   readonly options: EventStoreOptions;
   readonly registry: Registry;
   readonly log: LogView;
-  readonly snapshots: ReadableSnapshots;
+  readonly snapshots: SnapshotStore;
   readonly isCheckpoint: (e: DomainEvent) => boolean;
   readonly state: AppliedState;
   readonly disk: StateDisk;
@@ -185,7 +185,7 @@ export class MemberEventStore implements EventStore {
         return durable();
       },
       apply: (entries, membership) => this.apply(entries, membership),
-      restore: (m) => this.restore(m),
+      restore: (m, src) => this.restore(m, src),
       snapshot: (src) => this.snapshot(src),
       onRole: (role) => this.onRole(role),
       onDropped: (runs: Ready["dropped"]) => this.decider.onDropped(runs),
@@ -236,12 +236,12 @@ export class MemberEventStore implements EventStore {
     }, orphanMs).unref();
   }
 
-  private async restore(m: SnapMeta): Promise<void> {
-    const { snapshots, registry, isCheckpoint } = this.parts;
+  private async restore(m: SnapMeta, src: SnapshotStore): Promise<void> {
+    const { registry, isCheckpoint } = this.parts;
     if (m.id.index <= this.state.applied.index) return;
     this.decider.abandon();
     const changed = new Set(this.state.rows.things());
-    this.state = await restoreSnapshot(this.disk, m, snapshots.readRows(m), registry, isCheckpoint);
+    this.state = await restoreSnapshot(this.disk, m, readRows(src, m), registry, isCheckpoint);
     for (const thing of this.state.rows.things()) changed.add(thing);
     this.watches.restored();
     this.announce(changed);

@@ -5,13 +5,13 @@
 import { rename, rm } from "node:fs/promises";
 import type { DomainEvent } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
-import type { LogView } from "@aether/raft/types";
+import type { LogView, SnapshotStore } from "@aether/raft/types";
+import { readRows } from "../snapshots.ts";
 import type { EventStore, EventStoreOptions } from "../types.ts";
 import { emptyState } from "./applied-state.ts";
 import type { AppliedState } from "./applied-state.ts";
 import { MemberEventStore } from "./event-store.ts";
 import { restoreSnapshot } from "./snapshot-stream.ts";
-import type { ReadableSnapshots } from "./snapshot-stream.ts";
 import { openLevelState } from "./state-db.ts";
 import type { StateDb } from "./state-db.ts";
 import { StateDisk } from "./state-disk.ts";
@@ -32,7 +32,7 @@ export function openEventStore(
   options: EventStoreOptions,
   registry: Registry,
   log: LogView,
-  snapshots: ReadableSnapshots,
+  snapshots: SnapshotStore,
 ): Promise<EventStore> {
   return openEventStoreOn(openLevelState, options, registry, log, snapshots);
 }
@@ -43,7 +43,7 @@ export async function openEventStoreOn(
   options: EventStoreOptions,
   registry: Registry,
   log: LogView,
-  snapshots: ReadableSnapshots,
+  snapshots: SnapshotStore,
 ): Promise<EventStore> {
   const isCheckpoint = options.isCheckpoint ?? ((e: DomainEvent) => e.type === "CheckpointRecorded");
   const folder = { openDb, dir: options.dir, registry, isCheckpoint };
@@ -55,7 +55,7 @@ export async function openEventStoreOn(
   });
   const latest = snapshots.latest();
   if (latest !== null && latest.id.index > state.applied.index) {
-    state = await restoreSnapshot(disk, latest, snapshots.readRows(latest), registry, isCheckpoint);
+    state = await restoreSnapshot(disk, latest, readRows(snapshots, latest), registry, isCheckpoint);
   }
   if (log.first() > state.applied.index + 1) {
     await disk.db.close();

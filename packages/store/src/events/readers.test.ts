@@ -3,7 +3,7 @@ import { Kind } from "@aether/raft/types";
 import { afterEach, describe, expect, it } from "vitest";
 import type { AuditRange, Compacted, EntriesPage, Watch, WatchOptions } from "../types.ts";
 import { chainGenesis, chainNext } from "./audit-chain.ts";
-import { OneMember } from "./testing/one-member.ts";
+import { OneMember, carry } from "./testing/one-member.ts";
 import type { MemberOptions } from "./testing/one-member.ts";
 import { watchesMax } from "./watches.ts";
 
@@ -19,6 +19,34 @@ const turns = async (n = 20): Promise<void> => {
   for (let i = 0; i < n; i++) await new Promise(setImmediate);
 };
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+const prove = (r: AuditRange): string => {
+  let digest: Uint8Array = Buffer.from(r.before, "hex");
+  for (const { index, term, kind, data } of r.entries) digest = chainNext(digest, index, term, kind, data);
+  return Buffer.from(digest).toString("hex");
+};
+const ranged = async (from: number, limit: number): Promise<AuditRange> =>
+  (await member.store.auditRange(from, limit)) as AuditRange;
+
+const watching = (
+  from: number,
+  more: Partial<WatchOptions> = {},
+): { seen: RecordedEntry[]; batches: number[][]; ends: unknown[]; watch: Watch } => {
+  const seen: RecordedEntry[] = [];
+  const batches: number[][] = [];
+  const ends: unknown[] = [];
+  const watch = member.store.watch({
+    from,
+    onEntries: (entries) => {
+      seen.push(...entries);
+      batches.push(indexes(entries));
+      return true;
+    },
+    onEnd: (...why) => ends.push(why),
+    ...more,
+  });
+  return { seen, batches, ends, watch };
+};
 
 afterEach(() => member.end());
 
@@ -132,14 +160,6 @@ describe("history of a thing", () => {
 });
 
 describe("the audit chain", () => {
-  const prove = (r: AuditRange): string => {
-    let digest: Uint8Array = Buffer.from(r.before, "hex");
-    for (const { index, term, kind, data } of r.entries) digest = chainNext(digest, index, term, kind, data);
-    return Buffer.from(digest).toString("hex");
-  };
-  const ranged = async (from: number, limit: number): Promise<AuditRange> =>
-    (await member.store.auditRange(from, limit)) as AuditRange;
-
   it("lets a reader prove any range alone, no-ops and membership changes included", async () => {
     await leading({ flushMs: 60_000 });
     for (let round = 0; round < 4; round++) {
@@ -215,26 +235,6 @@ describe("the audit chain", () => {
 });
 
 describe("a watch", () => {
-  const watching = (
-    from: number,
-    more: Partial<WatchOptions> = {},
-  ): { seen: RecordedEntry[]; batches: number[][]; ends: unknown[]; watch: Watch } => {
-    const seen: RecordedEntry[] = [];
-    const batches: number[][] = [];
-    const ends: unknown[] = [];
-    const watch = member.store.watch({
-      from,
-      onEntries: (entries) => {
-        seen.push(...entries);
-        batches.push(indexes(entries));
-        return true;
-      },
-      onEnd: (...why) => ends.push(why),
-      ...more,
-    });
-    return { seen, batches, ends, watch };
-  };
-
   it("sees every entry once and in order, from the past into what is applied later", async () => {
     await leading();
     member.fill(700);
@@ -350,7 +350,7 @@ describe("a watch", () => {
       onEnd: (...why) => ends.push(why),
     });
     await turns();
-    other.snapshots.kept.push(...member.snapshots.kept);
+    await carry(meta, member.snapshots, other.snapshots);
     other.log.base = meta.id;
     await other.store.stateMachine.restore(meta, other.snapshots);
     await turns();

@@ -6,7 +6,7 @@
  */
 import type { DomainEvent } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
-import type { SnapMeta, SnapshotStore } from "@aether/raft/types";
+import type { SnapMeta } from "@aether/raft/types";
 import type { AppliedState } from "./applied-state.ts";
 import { bareKey, generationRange, kindRange, metaKey, withGeneration } from "./state-db.ts";
 import type { StateOp, StateView } from "./state-db.ts";
@@ -15,12 +15,6 @@ import { StateLoader } from "./state-load.ts";
 import { checkFormat, encodeMeta } from "./state-meta.ts";
 import type { StateHead, StateMeta } from "./state-meta.ts";
 import { Damaged, packValue, unpackValue } from "./value-codec.ts";
-
-/** Snapshots as the store needs them: to create, and to read back record by record. */
-export interface ReadableSnapshots extends SnapshotStore {
-  /** The records given to create(), in order. */
-  readRows(m: SnapMeta): AsyncIterable<Uint8Array>;
-}
 
 const recordBytes = 64 * 1024;
 const writeBytes = 1024 * 1024;

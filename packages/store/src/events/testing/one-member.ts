@@ -1,6 +1,7 @@
 /**
  * A cluster of one whose consensus is played by the test: it commits when told, can lose leadership, and can have its
- * entries overwritten. Log and snapshots live in memory and survive {@link OneMember.restart}, as a disk would.
+ * entries overwritten. Its log lives in memory and survives {@link OneMember.restart}, as a disk would;
+ * state and snapshots are in a folder.
  */
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,11 +10,22 @@ import type { Command } from "@aether/core/kernel/command";
 import type { Identity } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
 import { Kind } from "@aether/raft/types";
-import type { Entry, EntryId, Index, LogView, Membership, Outcome, Role, SnapMeta, Term } from "@aether/raft/types";
+import type {
+  Entry,
+  EntryId,
+  Index,
+  LogView,
+  Membership,
+  Outcome,
+  Role,
+  SnapMeta,
+  SnapshotStore,
+  Term,
+} from "@aether/raft/types";
+import { openSnapshots } from "../../snapshots.ts";
 import type { Answer, ConsensusPort, EventStore, EventStoreOptions } from "../../types.ts";
 import { encodeEntry } from "../entry-codec.ts";
 import { openEventStoreOn } from "../open.ts";
-import type { ReadableSnapshots } from "../snapshot-stream.ts";
 import { openLevelState } from "../state-db.ts";
 import type { StateDb } from "../state-db.ts";
 import { boxRegistry, filled } from "./box-noun.ts";
@@ -21,37 +33,16 @@ import { boxRegistry, filled } from "./box-noun.ts";
 export const operator: Identity = { name: "olga", role: "operator" };
 export const alone: Membership = { voters: [1], outgoing: [], learners: [], learnersNext: [], autoLeave: false };
 
-/** Snapshots in memory, with the records kept as they came. */
-export class MemorySnapshots implements ReadableSnapshots {
-  readonly kept: { meta: SnapMeta; records: Uint8Array[] }[] = [];
-
-  async create(at: EntryId, membership: Membership, digest: string, rows: AsyncIterable<Uint8Array>): Promise<SnapMeta> {
-    const records: Uint8Array[] = [];
-    for await (const record of rows) records.push(Buffer.from(record));
-    const meta = { id: at, membership, digest, bytes: records.reduce((sum, r) => sum + r.length, 0) };
-    this.kept.push({ meta, records });
-    return meta;
+/** Copies a snapshot from one store to another, chunk by chunk as a transport does. */
+export async function carry(m: SnapMeta, from: SnapshotStore, to: SnapshotStore): Promise<void> {
+  const writer = await to.begin(m);
+  for (let offset = 0, eof = false; !eof;) {
+    const chunk = await from.read(m, offset, 16 * 1024);
+    await writer.write(offset, chunk.bytes, chunk.crc);
+    offset += chunk.bytes.length;
+    ({ eof } = chunk);
   }
-
-  latest(): SnapMeta | null {
-    return this.kept.at(-1)?.meta ?? null;
-  }
-
-  async *readRows(m: SnapMeta): AsyncIterable<Uint8Array> {
-    yield* this.kept.find(({ meta }) => meta.id.index === m.id.index)?.records ?? [];
-  }
-
-  has(m: SnapMeta): boolean {
-    return this.kept.some(({ meta }) => meta.id.index === m.id.index);
-  }
-
-  read(): never {
-    throw new Error("one member reads no chunks");
-  }
-
-  begin(): never {
-    throw new Error("one member receives nothing");
-  }
+  await writer.commit();
 }
 
 /** The log: `base` is the last compacted entry. */
@@ -92,7 +83,7 @@ export type MemberOptions = Partial<EventStoreOptions> & {
 
 export class OneMember implements ConsensusPort {
   readonly log = new HandLog();
-  readonly snapshots = new MemorySnapshots();
+  snapshots: SnapshotStore;
   readonly dir: string;
   store!: EventStore;
   term = 0;
@@ -111,14 +102,16 @@ export class OneMember implements ConsensusPort {
   private leading = false;
   private readonly options: MemberOptions;
 
-  private constructor(dir: string, options: MemberOptions) {
+  private constructor(dir: string, snapshots: SnapshotStore, options: MemberOptions) {
+    this.snapshots = snapshots;
     this.dir = dir;
     this.state = join(dir, "state");
     this.options = options;
   }
 
   static async start(options: MemberOptions = {}): Promise<OneMember> {
-    const member = new OneMember(await mkdtemp(join(tmpdir(), "aether-events-")), options);
+    const dir = await mkdtemp(join(tmpdir(), "aether-events-"));
+    const member = new OneMember(dir, await openSnapshots(join(dir, "snap")), options);
     await member.open();
     return member;
   }
