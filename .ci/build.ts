@@ -1,0 +1,48 @@
+/**
+ * Bundles the two commands: packages/cli/dist/aether.js in parts that load when they are needed, and packages/node/dist/aetherd.js
+ * in one piece, because a daemon outlives the next build and must not look for parts that are gone.
+ */
+import { readdirSync, rmSync } from "node:fs";
+import { basename, join, relative, resolve } from "node:path";
+import { build, type BuildOptions } from "esbuild";
+
+const root = resolve(import.meta.dirname, "..");
+const at = (path: string): string => join(root, path);
+
+/** Native modules, and those that ws looks for but does not need: found in node_modules at run time. */
+const external = ["classic-level", "msgpackr-extract", "node-pty", "bufferutil", "utf-8-validate"];
+
+const shared: BuildOptions = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node22",
+  external,
+  minify: true,
+  keepNames: true,
+  legalComments: "none",
+  metafile: true,
+  logLevel: "warning",
+  // CommonJS packages inside the bundle call require for node's own modules.
+  banner: { js: 'import { createRequire as __require } from "node:module"; const require = __require(import.meta.url);' },
+};
+
+async function bundle(name: string, folder: string, options: BuildOptions): Promise<void> {
+  const made = await build({ ...shared, ...options, entryPoints: [at(`${folder}/src/${name}.ts`)], outdir: at(`${folder}/dist`) });
+  const outputs = Object.keys(made.metafile?.outputs ?? {});
+  removeOld(at(`${folder}/dist`), new Set(outputs.map((output) => at(output))));
+  const bytes = Object.values(made.metafile?.outputs ?? {}).reduce((sum, output) => sum + output.bytes, 0);
+  console.error(`${relative(root, at(`${folder}/dist/${name}.js`))}: ${outputs.length} files, ${Math.round(bytes / 1024)} KiB`);
+}
+
+/** Parts of earlier builds. Those with the same content kept their names, so a command that runs meanwhile finds its parts. */
+function removeOld(dist: string, made: ReadonlySet<string>): void {
+  for (const file of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    const path = join(file.parentPath, file.name);
+    if (file.isFile() && !made.has(path) && basename(path).endsWith(".js")) rmSync(path);
+  }
+}
+
+await bundle("aether", "packages/cli", { splitting: true, chunkNames: "parts/[name]-[hash]" });
+await bundle("aetherd", "packages/node", {});

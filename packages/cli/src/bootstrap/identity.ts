@@ -1,0 +1,102 @@
+/** Steps 2 and 5: the secret, and who the cluster and its nodes are. Decided once, written down, then made. */
+import { randomBytes } from "node:crypto";
+import { readdir } from "node:fs/promises";
+import { join, dirname } from "node:path";
+import { make as redact, value as reveal, type Redacted } from "effect/Redacted";
+import { errnoOf, readIfThere, writeDurably } from "@aether/cloud/local/durable-file";
+import { choosePorts } from "@aether/cloud/local/ports";
+import type { ClusterFolder } from "../context/home.ts";
+import { saveContext, type Context } from "../context/contexts.ts";
+import { exit, Failure } from "../shell/failure.ts";
+import type { ClusterPlan } from "./cluster-plan.ts";
+import { readJournal, type Journal, type JournalNode } from "./journal.ts";
+import { issueMember, issuePeople, openAuthority, pairOf, type Authority } from "./pki.ts";
+import type { Bootstrap, Did } from "./steps.ts";
+
+export interface Identity {
+  readonly clusterId: string;
+  readonly nodes: readonly JournalNode[];
+  readonly context: Context;
+}
+
+/** The file's secret or, for a local cluster that names none, one of 32 random bytes made once and kept with mode 0600. */
+export async function resolveSecret(plan: ClusterPlan, folder: ClusterFolder): Promise<Did<Redacted>> {
+  if (plan.secret !== null) return { result: plan.secret, detail: "cluster secret given by the file" };
+  const kept = await readIfThere(folder.secret);
+  if (kept !== null) return { result: redact(kept.trim()), detail: "cluster secret already there" };
+  const secret = randomBytes(32).toString("base64url");
+  await writeDurably(folder.secret, `${secret}\n`, 0o600);
+  return { result: redact(secret), detail: `cluster secret generated, kept in ${folder.secret}` };
+}
+
+/** Cluster id, node names, member ids and ports into the journal; then certificates and the context. */
+export async function createIdentity(b: Bootstrap, secret: Redacted): Promise<Did<Identity>> {
+  const { steps, folder, plan, shell } = b;
+  const found = steps.journal.identity;
+  if (found === null) {
+    const nodes = await chooseNodes(b);
+    await steps.write({ identity: { clusterId: randomBytes(16).toString("hex"), nodes } });
+  }
+  const identity = steps.journal.identity;
+  if (identity === null) throw new Error("the identity was just written");
+  const authority = await openAuthority(folder.pki, identity.clusterId, plan.name, reveal(secret));
+  let issued = (await issuePeople(authority)) ? 2 : 0;
+  for (const node of identity.nodes) if (await issueMember(authority, node.name)) issued += 1;
+  const context = contextFor(steps.journal, authority);
+  await saveContext(shell.home, context, true);
+  const certificates = issued === 0 ? "" : `, ${issued} certificates issued`;
+  const detail = `${found === null ? "" : "already there: "}cluster id ${identity.clusterId.slice(0, 8)}…${certificates}`;
+  return { result: { clusterId: identity.clusterId, nodes: identity.nodes, context }, detail };
+}
+
+/** The operator's context of a journal's cluster. */
+export function contextFor(journal: Journal, authority: Pick<Authority, "folder" | "caFile" | "clusterId">): Context {
+  return {
+    name: journal.name,
+    cluster: { id: authority.clusterId, name: journal.name },
+    endpoints: (journal.identity?.nodes ?? []).map((node) => node.address),
+    ca: authority.caFile,
+    ...pairOf(authority.folder, "operator"),
+  };
+}
+
+async function chooseNodes(b: Bootstrap): Promise<readonly JournalNode[]> {
+  const addresses = await chooseAddresses(b.folder, b.plan.name, b.plan.size, b.plan.settings.basePort);
+  const seeds = addresses.map((address, at) => ({ name: `n${at + 1}`, member: at + 1, address }));
+  return seeds.map((seed) => ({ ...seed, seeds }));
+}
+
+/** Free loopback addresses that no other cluster of this home has claimed. */
+export async function chooseAddresses(
+  folder: ClusterFolder,
+  name: string,
+  count: number,
+  base: number | null,
+): Promise<readonly string[]> {
+  const taken = await claimedPorts(dirname(folder.root));
+  const ports = await choosePorts({ count, base, taken, seed: folder.root });
+  if (!("fault" in ports)) return ports.map((port) => `127.0.0.1:${port}`);
+  throw new Failure(
+    exit.failed,
+    `no ports for ${name}: ${ports.fault}`,
+    base === null ? "end what listens there" : "choose another [local] base_port, or leave it out to have free ones chosen",
+  );
+}
+
+async function claimedPorts(clusters: string): Promise<ReadonlySet<number>> {
+  const ports = new Set<number>();
+  for (const name of await listFolders(clusters)) {
+    const journal = await readJournal(join(clusters, name, "bootstrap.json"));
+    for (const { address } of journal?.identity?.nodes ?? []) ports.add(Number(address.split(":")[1]));
+  }
+  return ports;
+}
+
+async function listFolders(path: string): Promise<readonly string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}

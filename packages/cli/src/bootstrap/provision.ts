@@ -1,0 +1,145 @@
+/** Steps 3, 4, 6 and 7: is it possible here, is it there already, make it, start it. */
+import { open } from "node:fs/promises";
+import { clusterLabels } from "@aether/cloud/labels";
+import type { CloudProvider, Instance } from "@aether/cloud/provider";
+import { instanceSpec, localProvider, provider } from "../cluster/local-cluster.ts";
+import { connectContext, type Connection } from "../context/connection.ts";
+import type { ClusterFolder } from "../context/home.ts";
+import { exit, Failure } from "../shell/failure.ts";
+import { waitFor } from "../shell/wait.ts";
+import type { ClusterPlan } from "./cluster-plan.ts";
+import type { Identity } from "./identity.ts";
+import type { Seed } from "./journal.ts";
+import type { Bootstrap, Did } from "./steps.ts";
+
+export async function preflight(plan: ClusterPlan, folder: ClusterFolder): Promise<Did<null>> {
+  const checks = await provider(localProvider(plan.name, folder).preflight);
+  const broken = checks.filter((check) => !check.ok);
+  if (broken.length === 0) return { result: null, detail: `${checks.length} checks passed` };
+  const list = broken.map(({ check, detail }) => `${check} (${detail})`).join("; ");
+  throw new Failure(exit.failed, `this computer is not ready for it: ${list}`, "mend these, nothing has been made yet");
+}
+
+/** An unreadable list is an error and never "none": that would provision twice. */
+export async function lookForCluster(b: Bootstrap): Promise<Did<null>> {
+  const { steps, plan } = b;
+  const journal = steps.journal;
+  const instances = await provider(b.provider.compute.list(clusterLabels(plan.name)));
+  if (journal.state === "destroying") {
+    throw new Failure(exit.rejected, `${plan.name} is being destroyed`, `finish that first: aether cluster destroy ${plan.name} --yes`);
+  }
+  if (journal.identity === null) {
+    if (instances.length === 0) return { result: null, detail: "none: a new cluster" };
+    const names = instances.map((instance) => instance.name).join(", ");
+    const hint = `remove them: aether cluster destroy ${plan.name} --yes`;
+    throw new Failure(exit.rejected, `instances of a cluster ${plan.name} exist (${names}), but no journal tells whose they are`, hint);
+  }
+  if (journal.state === "ready") {
+    return { result: null, detail: `ready since ${new Date(journal.step.at).toISOString().slice(0, 19)}Z; verifying only` };
+  }
+  refuseOtherPlan(b);
+  return { result: null, detail: `an unfinished one, ${instances.length} of ${plan.size} instances; going on` };
+}
+
+/** A cluster is finished with the file that it was begun with. */
+function refuseOtherPlan({ plan, steps }: Bootstrap): void {
+  const begun = steps.journal;
+  const same =
+    JSON.stringify(begun.settings) === JSON.stringify(plan.settings) &&
+    JSON.stringify(begun.configuration) === JSON.stringify(plan.configuration);
+  if (same) return;
+  const message = `${plan.name} was begun with another configuration than this file's`;
+  throw new Failure(exit.rejected, message, "finish it with the file it was begun with (then scale or set), or destroy it");
+}
+
+export async function provisionInstances(b: Bootstrap, identity: Identity): Promise<Did<null>> {
+  let made = 0;
+  for (const node of identity.nodes) {
+    b.steps.say(`${node.name} at ${node.address}`);
+    const spec = instanceSpec(b.steps.journal, identity.clusterId, node, b.folder);
+    const { created } = await provider(b.provider.compute.ensure(spec));
+    if (created) made += 1;
+  }
+  const there = identity.nodes.length - made;
+  const parts = [made === 0 ? "" : `${made} made`, there === 0 ? "" : `${there} already there`].filter((part) => part !== "");
+  return { result: null, detail: parts.join(", ") };
+}
+
+/** Powers on what is off and waits until every daemon answers. */
+export async function startNodes(b: Bootstrap, identity: Identity): Promise<Did<null>> {
+  const connection = await connectContext(identity.context);
+  try {
+    let started = 0;
+    for (const instance of await provider(b.provider.compute.list(clusterLabels(b.plan.name)))) {
+      const wanted = identity.nodes.some((node) => node.name === instance.name);
+      if (!wanted || instance.state === "running") continue;
+      await provider(b.provider.compute.power(instance.id, "start"));
+      started += 1;
+    }
+    await awaitDaemons(b.provider, connection, identity.nodes, b.plan.name, b.waitMs, (text) => b.steps.say(text));
+    const again = started === 0 ? "" : `, ${started} started again`;
+    return { result: null, detail: `${identity.nodes.length} daemons answer${again}` };
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Resolves when each node's daemon answers; fails at once, with its last words, when one ends. */
+export async function awaitDaemons(
+  cloud: CloudProvider,
+  connection: Connection,
+  nodes: readonly Seed[],
+  cluster: string,
+  withinMs: number,
+  say: (text: string) => void,
+): Promise<void> {
+  const silent = new Set(nodes.map((node) => node.name));
+  await waitFor({ what: "every daemon answers", withinMs, say, hint: `look at their logs in the nodes' folders` }, async () => {
+    const asked = nodes.filter((node) => silent.has(node.name));
+    await Promise.all(
+      asked.map(async (node) => {
+        if (await answers(connection, node.address)) silent.delete(node.name);
+      }),
+    );
+    if (silent.size === 0) return { ready: null };
+    const instances = await provider(cloud.compute.list(clusterLabels(cluster)));
+    for (const instance of instances) {
+      if (silent.has(instance.name) && instance.state === "failed") throw await endedByItself(instance);
+    }
+    return { waiting: `waiting for ${[...silent].join(", ")}` };
+  });
+}
+
+async function answers(connection: Connection, address: string): Promise<boolean> {
+  const api = connection.member(address);
+  try {
+    await api.call("GET", "/v1/health/live", { timeoutMs: 1_000 });
+    return true;
+  } catch (error) {
+    if (error instanceof Failure && error.code === exit.notReady) return false;
+    throw error;
+  } finally {
+    await api.close();
+  }
+}
+
+async function endedByItself(instance: Instance): Promise<Failure> {
+  const log = String(instance.facts["log"]);
+  const words = await lastLines(log, 5);
+  return new Failure(exit.failed, `${instance.name} ended by itself; its last words:\n${words}`, `the whole log: ${log}`);
+}
+
+/** The end of a file, at most 4 KiB of it. */
+async function lastLines(path: string, count: number): Promise<string> {
+  const file = await open(path, "r").catch(() => null);
+  if (file === null) return "  (no log)";
+  try {
+    const { size } = await file.stat();
+    const bytes = Buffer.alloc(Math.min(size, 4096));
+    await file.read(bytes, 0, bytes.length, size - bytes.length);
+    const lines = bytes.toString("utf8").trimEnd().split("\n").slice(-count);
+    return lines.map((line) => `  ${line}`).join("\n");
+  } finally {
+    await file.close();
+  }
+}

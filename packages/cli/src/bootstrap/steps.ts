@@ -1,0 +1,122 @@
+/** Runs the steps in order: progress for the operator, the journal for the next run, and an account of what stands when one fails. */
+import type { CloudProvider } from "@aether/cloud/provider";
+import { clusterLabels } from "@aether/cloud/labels";
+import { localProvider, provider } from "../cluster/local-cluster.ts";
+import type { ClusterFolder } from "../context/home.ts";
+import { Failure } from "../shell/failure.ts";
+import { stepProgress, type StepProgress } from "../shell/progress.ts";
+import type { Shell } from "../shell/shell.ts";
+import type { ClusterPlan } from "./cluster-plan.ts";
+import { readJournal, stepNames, writeJournal, type Journal } from "./journal.ts";
+
+/** What the steps from 4 on share. */
+export interface Bootstrap {
+  readonly shell: Shell;
+  readonly steps: Steps;
+  readonly plan: ClusterPlan;
+  readonly folder: ClusterFolder;
+  readonly provider: CloudProvider;
+  /** The longest wait in one step. */
+  readonly waitMs: number;
+}
+
+/** A step's result, and what it did in a few words. */
+export interface Did<A> {
+  readonly result: A;
+  readonly detail: string;
+}
+
+export class Steps {
+  private readonly progress: StepProgress;
+  private current = 0;
+  private folder: ClusterFolder | null = null;
+  private kept: Journal | null = null;
+
+  constructor(shell: Shell) {
+    this.progress = stepProgress(stepNames, { ...shell, now: () => performance.now() });
+  }
+
+  /** The journal as it was last written. */
+  get journal(): Journal {
+    if (this.kept === null) throw new Error("the journal is opened before it is read");
+    return this.kept;
+  }
+
+  /** Reads the journal of an earlier run, or begins one. From here on every step is written down before it acts. */
+  async open(plan: ClusterPlan, folder: ClusterFolder): Promise<void> {
+    this.folder = folder;
+    this.kept = (await readJournal(folder.journal)) ?? newJournal(plan);
+  }
+
+  async run<A>(number: number, act: () => Promise<Did<A>>): Promise<A> {
+    this.current = number;
+    this.progress.begin(number - 1);
+    if (this.kept !== null) await this.note("started");
+    const { result, detail } = await act();
+    if (this.kept !== null) await this.note("done");
+    this.progress.done(detail);
+    return result;
+  }
+
+  /** Live detail of the running step. */
+  say(detail: string): void {
+    this.progress.say(detail);
+  }
+
+  /** Changes the journal, durably, before what it says is done. */
+  async write(change: Partial<Journal>): Promise<void> {
+    if (this.folder === null) throw new Error("the journal is opened before it is written");
+    this.kept = { ...this.journal, ...change };
+    await writeJournal(this.folder.journal, this.kept);
+  }
+
+  /** A ready cluster's journal is not touched by a run that only verifies. */
+  private async note(state: "started" | "done" | "failed"): Promise<void> {
+    if (this.journal.state === "ready") return;
+    const name = stepNames[this.current - 1] ?? "";
+    await this.write({ step: { number: this.current, name, state, at: Date.now() } });
+  }
+
+  /** Ctrl-C. Nothing is undone: the journal has it all. */
+  interrupted(): void {
+    if (this.current > 0) this.progress.failed(`interrupted; ${this.howToGoOn()}`);
+  }
+
+  /** Adds to a step's failure what exists now and how to go on. */
+  async explain(failure: Failure): Promise<Failure> {
+    if (this.current === 0) return failure;
+    if (this.kept !== null && this.folder !== null) await this.note("failed").catch(() => undefined);
+    this.progress.failed(failure.message.split("\n")[0] ?? "");
+    const where = `step ${this.current}/${stepNames.length}, ${stepNames[this.current - 1]}: ${failure.message}`;
+    const hint = [failure.hint, ...(await this.whatExists()), this.howToGoOn()].filter((line) => line !== "").join("\n      ");
+    return new Failure(failure.code, where, hint, failure.reason);
+  }
+
+  private howToGoOn(): string {
+    if (this.kept === null || this.folder === null) return "";
+    if (this.kept.state === "ready") return "the cluster stays as it is";
+    return `go on: run the same command again; clean up: aether cluster destroy ${this.kept.name} --yes`;
+  }
+
+  private async whatExists(): Promise<readonly string[]> {
+    if (this.kept?.identity == null || this.folder === null) return this.kept === null ? [] : ["exists now: no instance"];
+    const cloud = localProvider(this.kept.name, this.folder);
+    const instances = await provider(cloud.compute.list(clusterLabels(this.kept.name))).catch(() => null);
+    if (instances === null) return [`exists now: cluster id ${this.kept.identity.clusterId}; the instances could not be listed`];
+    const list = instances.map((instance) => `${instance.name} ${instance.rawState}`).join(", ");
+    return [`exists now: cluster id ${this.kept.identity.clusterId}; instances: ${list === "" ? "none" : list}`];
+  }
+}
+
+const newJournal = (plan: ClusterPlan): Journal => ({
+  format: 1,
+  name: plan.name,
+  provider: "local",
+  state: "forming",
+  createdAt: Date.now(),
+  configuration: plan.configuration,
+  settings: plan.settings,
+  identity: null,
+  formed: false,
+  step: { number: 1, name: stepNames[0], state: "done", at: Date.now() },
+});

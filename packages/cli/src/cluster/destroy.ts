@@ -1,0 +1,51 @@
+import { rm } from "node:fs/promises";
+import { clusterLabels } from "@aether/cloud/labels";
+import { readJournal, writeJournal } from "../bootstrap/journal.ts";
+import { contextOf } from "../context/connection.ts";
+import { forgetContext } from "../context/contexts.ts";
+import { clusterFolder, type ClusterFolder } from "../context/home.ts";
+import { confirmByName } from "../shell/confirm.ts";
+import type { Run } from "../shell/command.ts";
+import { exit, Failure } from "../shell/failure.ts";
+import { follow } from "../shell/progress.ts";
+import { readIfThere } from "@aether/cloud/local/durable-file";
+import { localProvider, provider, withClusterLock } from "./local-cluster.ts";
+
+/** `aether cluster destroy [NAME]`. Interrupted, it is finished by running it again: the journal goes last. */
+export const run: Run = async (call, shell) => {
+  const name = call.args["name"] ?? (await contextOf(call, shell)).cluster.name;
+  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) throw new Failure(exit.usage, `${JSON.stringify(name)} is no cluster's name`, "");
+  const bare = clusterFolder(shell.home, name);
+  const text = await readIfThere(bare.journal);
+  if (text === null) {
+    await forgetContext(shell.home, name);
+    throw new Failure(exit.notFound, `there is no cluster ${name} in ${shell.home}`, "aether context list shows what there is");
+  }
+  const journal = await readJournal(bare.journal);
+  const folder = clusterFolder(shell.home, name, journal?.settings.dataDir ?? null);
+  const cloud = localProvider(name, folder);
+  const there = await provider(cloud.compute.list(clusterLabels(name)));
+  const what = `this ends ${there.length} instances of cluster ${name} and removes their data, the cluster's secret and its keys`;
+  await confirmByName(shell, what, name, call.switched("yes"));
+  const progress = follow(shell);
+  await withClusterLock(folder, "cluster destroy", async () => {
+    if (journal !== null) await writeJournal(folder.journal, { ...journal, state: "destroying" });
+    await deleteInstances(name, folder, (line) => progress.say(line));
+    await forgetContext(shell.home, name);
+  });
+  await rm(folder.root, { recursive: true, force: true, maxRetries: 3 });
+  if (call.output === "json") shell.out(`${JSON.stringify({ name, deleted: there.map((instance) => instance.name) })}\n`);
+  else progress.end(`${name} is destroyed: ${there.length} instances, their data and the cluster's keys are gone`);
+  return exit.done;
+};
+
+/** Until two looks in a row find nothing. */
+async function deleteInstances(name: string, folder: ClusterFolder, say: (line: string) => void): Promise<void> {
+  const cloud = localProvider(name, folder);
+  for (let empty = 0; empty < 2;) {
+    const instances = await provider(cloud.compute.list(clusterLabels(name)));
+    empty = instances.length === 0 ? empty + 1 : 0;
+    if (instances.length > 0) say(`ending ${instances.map((instance) => instance.name).join(", ")}`);
+    await Promise.all(instances.map((instance) => provider(cloud.compute.delete(instance.id))));
+  }
+}

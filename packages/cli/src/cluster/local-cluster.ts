@@ -1,0 +1,112 @@
+/** The part of a cluster that lives on this computer: its journal, its folder and the provider of its instances. */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { runPromiseExit, type Effect } from "effect/Effect";
+import { isFailure } from "effect/Exit";
+import { findErrorOption } from "effect/Cause";
+import { isSome } from "effect/Option";
+import { make as redact } from "effect/Redacted";
+import { isLock, takeLock } from "@aether/cloud/local/lock";
+import { nodeLabels } from "@aether/cloud/labels";
+import { makeLocalProvider } from "@aether/cloud/local";
+import type { CloudError, CloudProvider, InstanceSpec } from "@aether/cloud/provider";
+import { readJournal, type Journal, type JournalNode } from "../bootstrap/journal.ts";
+import { caFile, pairOf } from "../bootstrap/pki.ts";
+import { clusterFolder, type ClusterFolder } from "../context/home.ts";
+import { exit, Failure } from "../shell/failure.ts";
+
+const graceMs = 15_000;
+
+/** The provider of the cluster's instances. */
+export const localProvider = (name: string, folder: ClusterFolder): CloudProvider =>
+  makeLocalProvider({ cluster: name, registryDir: folder.registry, nodesDir: folder.nodes, daemon: findDaemon(), graceMs });
+
+/**
+ * The daemon that belongs to this command: beside a bundled command its bundle, beside the sources its source. It runs under the
+ * node that runs this command.
+ */
+export function findDaemon(): { readonly node: string; readonly entry: string } {
+  const packages = join(packagesFolder(), "node");
+  const bundled = import.meta.filename.endsWith(".js");
+  return { node: process.execPath, entry: join(packages, bundled ? "dist/aetherd.js" : "src/aetherd.ts") };
+}
+
+/** `packages/`, from the bundle in `packages/cli/dist/` or from this file in `packages/cli/src/cluster/`. */
+function packagesFolder(): string {
+  let folder = import.meta.dirname;
+  for (let up = 0; up < 6; up++) {
+    if (existsSync(join(folder, "node", "package.json")) && existsSync(join(folder, "cli", "package.json"))) return folder;
+    folder = dirname(folder);
+  }
+  throw new Failure(exit.failed, `there is no packages/node above ${import.meta.dirname}`, "run aether from its checkout");
+}
+
+/** The journal of a cluster that was bootstrapped from here. */
+export async function requireJournal(home: string, name: string): Promise<{ journal: Journal; folder: ClusterFolder }> {
+  const bare = clusterFolder(home, name);
+  const journal = await readJournal(bare.journal);
+  if (journal === null) {
+    const hint = "its instances can only be managed where it was bootstrapped (AETHER_HOME); status, nodes and settings work from here";
+    throw new Failure(exit.notFound, `there is no bootstrap journal of cluster ${name} in ${bare.root}`, hint);
+  }
+  return { journal, folder: clusterFolder(home, name, journal.settings.dataDir) };
+}
+
+/** Runs an effect of the provider; its failure becomes the command's. */
+export async function provider<A>(effect: Effect<A, CloudError>): Promise<A> {
+  const ended = await runPromiseExit(effect);
+  if (!isFailure(ended)) return ended.value;
+  const found = findErrorOption(ended.cause);
+  if (!isSome(found)) throw new Error(`the provider broke: ${String(ended.cause)}`);
+  const error = found.value;
+  const code = error._tag === "NotFound" ? exit.notFound : error._tag === "Deadline" ? exit.notReady : exit.failed;
+  throw new Failure(error._tag === "Conflict" ? exit.rejected : code, `${error.op}: ${error.message}`, hints[error._tag] ?? "");
+}
+
+const hints: Partial<Record<CloudError["_tag"], string>> = {
+  Capacity: "free it, or choose other ports in [local] base_port",
+  Auth: "look at the owner and mode of AETHER_HOME",
+  Protocol: "restore the file from a copy, or remove it when you know that its instance is gone",
+};
+
+/** What the provider is asked for; the same for the same journal, always. */
+export function instanceSpec(journal: Journal, clusterId: string, node: JournalNode, folder: ClusterFolder): InstanceSpec {
+  return {
+    key: { cluster: journal.name, node: node.name, attempt: node.member },
+    name: node.name,
+    address: node.address,
+    labels: nodeLabels({ id: clusterId, name: journal.name }, node.name),
+    userData: redact(`${JSON.stringify(nodeFile(journal, clusterId, node, folder), null, 2)}\n`),
+  };
+}
+
+/** The daemon's configuration; contracts.md, "the daemon's configuration". Certificates are named by path: no secret is in it. */
+function nodeFile(journal: Journal, clusterId: string, node: JournalNode, folder: ClusterFolder) {
+  const [host, port] = node.address.split(":");
+  const pair = pairOf(folder.pki, node.name);
+  return {
+    cluster: { id: clusterId, name: journal.name },
+    node: { name: node.name, member: node.member },
+    listen: { host, port: Number(port) },
+    advertise: node.address,
+    dataDir: join(folder.nodes, node.name, "data"),
+    seeds: node.seeds,
+    tls: { ca: `file:${caFile(folder.pki)}`, certificate: `file:${pair.certificate}`, key: `file:${pair.key}` },
+    raft: journal.settings.raft,
+    history: journal.settings.history,
+  };
+}
+
+/** One command at a time changes a cluster's instances. */
+export async function withClusterLock<A>(folder: ClusterFolder, purpose: string, run: () => Promise<A>): Promise<A> {
+  const taken = await takeLock(folder.lock, purpose, 0);
+  if (!isLock(taken)) {
+    const message = `another aether command works on this cluster: process ${taken.pid} (${taken.purpose})`;
+    throw new Failure(exit.rejected, message, "wait for it to end, then run this again");
+  }
+  try {
+    return await run();
+  } finally {
+    await taken.release();
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * A cluster as it can be seen from here, now: every member is asked by itself and in parallel, so one that is dead, slow or of
+ * another opinion is seen as such, and the picture is there even when none answers.
+ */
+import type { Instance } from "@aether/cloud/provider";
+import { readJournal } from "../bootstrap/journal.ts";
+import type { Connection } from "../context/connection.ts";
+import type { MemberAnswer, NodeAnswer, NodesAnswer } from "../context/api.ts";
+import { clusterFolder } from "../context/home.ts";
+import { Failure } from "../shell/failure.ts";
+
+export interface MemberView {
+  /** The Raft member id; null while no source knows it. */
+  readonly id: number | null;
+  readonly name: string;
+  readonly duty: string;
+  readonly role: string;
+  readonly address: string;
+  readonly applied: number | null;
+  /** Entries behind the highest commit index seen. */
+  readonly lag: number | null;
+  readonly contact: string;
+  /** Did it answer within the second? */
+  readonly answers: boolean;
+  /** Why it did not, in words. */
+  readonly silence: string | null;
+  /** The instance's state as its provider sees it; null when the instance is not managed from here. */
+  readonly state: string | null;
+  readonly pid?: number;
+  readonly dataDir?: string;
+}
+
+export interface ClusterView {
+  readonly name: string;
+  readonly id: string;
+  /** The name of the node that a quorum of the answering members calls leader. */
+  readonly leader: string | null;
+  readonly term: number;
+  /** The highest commit index seen. */
+  readonly index: number;
+  readonly quorum: { readonly voters: number; readonly needed: number; readonly answering: number; readonly holds: boolean };
+  /** Do the members' states agree? Null when no two of them answered for the same index. */
+  readonly digests: { readonly equal: boolean | null; readonly index: number | null };
+  readonly members: readonly MemberView[];
+}
+
+/** What is known of one member before it is asked. */
+interface Known {
+  name: string;
+  address: string;
+  member: number | null;
+  row: NodeAnswer | null;
+  instance: Instance | null;
+}
+
+interface Asked extends Known {
+  readonly answer: MemberAnswer | null;
+  readonly silence: string | null;
+}
+
+const answerMs = 1_000;
+
+/** Never fails because members are down; fails when the files on this computer cannot be read. */
+export async function viewCluster(connection: Connection, home: string): Promise<ClusterView> {
+  const { context } = connection;
+  const local = await localMembers(home, context.cluster.name);
+  const addresses = new Set([...context.endpoints, ...local.map(({ address }) => address)]);
+  const answers = new Map<string, MemberAnswer | Failure>();
+  await Promise.all([...addresses].map(async (address) => answers.set(address, await askMember(connection, address))));
+  const known = await knownMembers(connection, local, answers);
+  const late = known.filter(({ address }) => !answers.has(address));
+  await Promise.all(late.map(async ({ address }) => answers.set(address, await askMember(connection, address))));
+  return drawView(context.cluster, known.map((member) => withAnswer(member, answers.get(member.address))));
+}
+
+function withAnswer(known: Known, answer: MemberAnswer | Failure | undefined): Asked {
+  if (answer === undefined || answer instanceof Failure) return { ...known, answer: null, silence: answer?.message ?? "not asked" };
+  // Another node may have taken the address; its answer says nothing about this one.
+  if (answer.node !== known.name) return { ...known, answer: null, silence: `${answer.node} answers at ${known.address}` };
+  return { ...known, answer, silence: null };
+}
+
+async function askMember(connection: Connection, address: string): Promise<MemberAnswer | Failure> {
+  const api = connection.member(address);
+  try {
+    return await api.call<MemberAnswer>("GET", "/v1/member", { timeoutMs: answerMs });
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  } finally {
+    await api.close();
+  }
+}
+
+/** What this computer knows: the journal's nodes and the provider's instances. */
+async function localMembers(home: string, cluster: string): Promise<readonly Known[]> {
+  const journal = await readJournal(clusterFolder(home, cluster).journal);
+  if (journal === null) return [];
+  const { localProvider, provider } = await import("./local-cluster.ts");
+  const { clusterLabels } = await import("@aether/cloud/labels");
+  const folder = clusterFolder(home, cluster, journal.settings.dataDir);
+  const instances = await provider(localProvider(cluster, folder).compute.list(clusterLabels(cluster)));
+  const byName = new Map<string, Known>();
+  for (const { name, address, member } of journal.identity?.nodes ?? []) {
+    byName.set(name, { name, address, member, row: null, instance: null });
+  }
+  for (const instance of instances) {
+    const { name, address } = instance;
+    byName.set(name, { ...(byName.get(name) ?? { name, address, member: null, row: null }), instance });
+  }
+  return [...byName.values()];
+}
+
+/** The rows of any member that answers, the journal and the answers themselves, brought together by name. */
+async function knownMembers(
+  connection: Connection,
+  local: readonly Known[],
+  answers: ReadonlyMap<string, MemberAnswer | Failure>,
+): Promise<readonly Known[]> {
+  const byName = new Map(local.map((member) => [member.name, { ...member }]));
+  const merge = (name: string, address: string, member: number, row: NodeAnswer | null): void => {
+    const before = byName.get(name);
+    byName.set(name, { name, address, member, row: row ?? before?.row ?? null, instance: before?.instance ?? null });
+  };
+  for (const [address, answer] of answers) if (!(answer instanceof Failure)) merge(answer.node, address, answer.member, null);
+  for (const row of await readRows(connection, answers)) {
+    if (!row.left || byName.get(row.name)?.instance != null) merge(row.name, row.address, row.member, row);
+  }
+  return [...byName.values()].toSorted((a, b) => byNodeName(a.name, b.name));
+}
+
+/** n2 before n10. */
+export const byNodeName = (a: string, b: string): number => a.localeCompare(b, "en", { numeric: true });
+
+async function readRows(
+  connection: Connection,
+  answers: ReadonlyMap<string, MemberAnswer | Failure>,
+): Promise<readonly NodeAnswer[]> {
+  const live = [...answers].flatMap(([address, answer]) => (answer instanceof Failure ? [] : [{ address, answer }]));
+  const freshest = live.toSorted((a, b) => b.answer.applied - a.answer.applied)[0];
+  if (freshest === undefined) return [];
+  const api = connection.member(freshest.address);
+  try {
+    return (await api.call<NodesAnswer>("GET", "/v1/nodes?consistency=stale", { timeoutMs: answerMs })).nodes;
+  } catch (error) {
+    if (error instanceof Failure) return [];
+    throw error;
+  } finally {
+    await api.close();
+  }
+}
+
+function drawView(cluster: { readonly id: string; readonly name: string }, asked: readonly Asked[]): ClusterView {
+  const answers = asked.flatMap(({ answer }) => (answer === null ? [] : [answer]));
+  const index = Math.max(0, ...answers.map(({ commit }) => commit));
+  const newest = answers.toSorted((a, b) => b.term - a.term || b.applied - a.applied)[0];
+  const voters = newest?.voters ?? asked.flatMap(({ member, row }) => (member === null || row?.left === true ? [] : [member]));
+  const needed = Math.floor(voters.length / 2) + 1;
+  const answering = answers.filter(({ member }) => voters.includes(member)).length;
+  const leader = newest?.leader ?? null;
+  const followers = answers.filter((one) => one.leader?.member === leader?.member && one.term === newest?.term);
+  const agreed = leader !== null && followers.filter(({ member }) => voters.includes(member)).length >= needed;
+  return {
+    name: cluster.name,
+    id: cluster.id,
+    leader: agreed ? leader.node : null,
+    term: newest?.term ?? 0,
+    index,
+    quorum: { voters: voters.length, needed, answering, holds: agreed },
+    digests: compareDigests(answers),
+    members: asked.map((one) => drawMember(one, index)),
+  };
+}
+
+/** Equal states at equal indexes. One pair that differs is enough to say so. */
+export function compareDigests(answers: readonly Pick<MemberAnswer, "digest">[]): ClusterView["digests"] {
+  const byIndex = new Map<number, string[]>();
+  for (const { digest } of answers) {
+    if (digest !== null) byIndex.set(digest.index, [...(byIndex.get(digest.index) ?? []), digest.digest]);
+  }
+  const groups = [...byIndex].filter(([, digests]) => digests.length > 1).toSorted(([a], [b]) => b - a);
+  const split = groups.find(([, digests]) => new Set(digests).size > 1);
+  if (split !== undefined) return { equal: false, index: split[0] };
+  const full = groups.find(([, digests]) => digests.length === answers.length);
+  return full === undefined ? { equal: null, index: groups[0]?.[0] ?? null } : { equal: true, index: full[0] };
+}
+
+function drawMember(asked: Asked, index: number): MemberView {
+  const { answer, row, instance } = asked;
+  const pid = instance?.facts["pid"];
+  const dataDir = instance?.facts["dataDir"];
+  return {
+    id: answer?.member ?? row?.member ?? asked.member,
+    name: asked.name,
+    duty: row?.duty ?? "unknown",
+    role: answer?.role ?? "unknown",
+    address: asked.address,
+    applied: answer?.applied ?? null,
+    lag: answer === null ? null : Math.max(0, index - answer.applied),
+    contact: row?.contact ?? "unknown",
+    answers: answer !== null,
+    silence: asked.silence,
+    state: instance?.rawState ?? null,
+    ...(typeof pid === "number" ? { pid } : {}),
+    ...(typeof dataDir === "string" ? { dataDir } : {}),
+  };
+}

@@ -1,0 +1,158 @@
+/**
+ * `aether cluster scale`. The wish is committed first; then this command makes it so, one node at a time, from what it finds:
+ * a run that was interrupted is finished by the next one, and a run with nothing to do changes nothing.
+ */
+import { randomUUID } from "node:crypto";
+import { clusterLabels } from "@aether/cloud/labels";
+import { chooseAddresses, contextFor, readSecret } from "../bootstrap/identity.ts";
+import { writeJournal, type Journal, type JournalNode, type Seed } from "../bootstrap/journal.ts";
+import { caFile, issueMember, openAuthority } from "../bootstrap/pki.ts";
+import { awaitDaemons } from "../bootstrap/provision.ts";
+import { connect, type Connection } from "../context/connection.ts";
+import type { NodeAnswer, NodesAnswer } from "../context/api.ts";
+import { saveContext } from "../context/contexts.ts";
+import type { ClusterFolder } from "../context/home.ts";
+import { drain } from "../node/drain.ts";
+import { followNode } from "../node/row.ts";
+import { releaseNode, shutDown } from "../node/shutdown.ts";
+import type { Run } from "../shell/command.ts";
+import { exit, Failure, usage } from "../shell/failure.ts";
+import { follow } from "../shell/progress.ts";
+import type { Shell } from "../shell/shell.ts";
+import { instanceSpec, localProvider, provider, requireJournal, withClusterLock } from "./local-cluster.ts";
+import { byNodeName, viewCluster } from "./members.ts";
+
+const nodeWaitMs = 120_000;
+
+interface Scaling {
+  readonly shell: Shell;
+  readonly connection: Connection;
+  readonly folder: ClusterFolder;
+  readonly withinMs: number;
+  readonly say: (text: string) => void;
+  /** As last written. */
+  journal: Journal;
+}
+
+export const run: Run = async (call, shell) => {
+  const size = call.integer("nodes") ?? 0;
+  if (![1, 3, 5, 7].includes(size)) {
+    throw usage(`--nodes ${size}: 1, 3, 5 or 7`, "an even number needs a larger quorum and survives no more failures than the odd one below it");
+  }
+  const connection = await connect(call, shell);
+  const { journal, folder } = await requireJournal(shell.home, connection.context.cluster.name);
+  const progress = follow(shell);
+  const withinMs = call.duration("timeout") ?? nodeWaitMs;
+  const scaling: Scaling = { shell, connection, folder, withinMs, say: (text) => progress.say(text), journal };
+  const changes = await withClusterLock(folder, "cluster scale", () => scale(scaling, size));
+  await connection.close();
+  if (call.output === "json") shell.out(`${JSON.stringify({ name: journal.name, size, ...changes })}\n`);
+  else progress.end(summary(journal.name, size, changes));
+  return exit.done;
+};
+
+interface Changes {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+}
+
+function summary(name: string, size: number, { added, removed }: Changes): string {
+  if (added.length + removed.length === 0) return `${name} has ${size} nodes already`;
+  const parts = [added.length === 0 ? "" : `added ${added.join(", ")}`, removed.length === 0 ? "" : `removed ${removed.join(", ")}`];
+  return `${name} has ${size} nodes: ${parts.filter((part) => part !== "").join("; ")}`;
+}
+
+async function scale(s: Scaling, size: number): Promise<Changes> {
+  await s.connection.api.call("POST", "/v1/cluster/scale", { body: { size }, requestKey: randomUUID(), timeoutMs: s.withinMs });
+  const removed: string[] = [];
+  const staying = await presentNodes(s);
+  for (const name of await surplus(s, staying, size)) {
+    await removeNode(s, name);
+    removed.push(name);
+  }
+  const added: string[] = [];
+  for (const node of await presentNodes(s)) {
+    if (node.duty !== "joining") continue;
+    await addNode(s, node);
+    added.push(node.name);
+  }
+  await dropLeftovers(s);
+  return { added, removed };
+}
+
+async function presentNodes(s: Scaling): Promise<readonly NodeAnswer[]> {
+  const { nodes } = await s.connection.api.call<NodesAnswer>("GET", "/v1/nodes", { timeoutMs: s.withinMs });
+  return nodes.filter((node) => !node.left).toSorted((a, b) => byNodeName(a.name, b.name));
+}
+
+/** The highest names go; those on their way out already go first, the leader last of them. */
+async function surplus(s: Scaling, nodes: readonly NodeAnswer[], size: number): Promise<readonly string[]> {
+  const leaving = nodes.filter((node) => node.duty === "shutting-down");
+  const candidates = nodes.filter((node) => node.duty !== "shutting-down");
+  const over = candidates.slice(Math.max(0, size)).map((node) => node.name).toReversed();
+  const { leader } = await viewCluster(s.connection, s.shell.home);
+  const ordered = [...over.filter((name) => name !== leader), ...over.filter((name) => name === leader)];
+  return [...leaving.map((node) => node.name), ...ordered];
+}
+
+async function removeNode(s: Scaling, name: string): Promise<void> {
+  const reason = "cluster scale";
+  const node = (await presentNodes(s)).find((candidate) => candidate.name === name);
+  // A node that never joined carries nothing: it needs no drain, and no quorum counts on it.
+  const joined = node !== undefined && node.duty !== "joining";
+  if (joined && node.duty !== "shutting-down") {
+    s.say(`draining ${name}`);
+    await drain(s.connection.api, name, { reason, detached: false, withinMs: s.withinMs, say: s.say });
+  }
+  s.say(`shutting down ${name}`);
+  await shutDown(s.connection.api, name, { force: !joined, reason, withinMs: s.withinMs, say: s.say });
+  s.journal = await releaseNode(s.shell.home, s.folder, s.journal, name, "delete", s.say);
+}
+
+/** Identity into the journal, certificate, instance, and then until the node is on duty. */
+async function addNode(s: Scaling, row: NodeAnswer): Promise<void> {
+  s.say(`adding ${row.name}`);
+  const { identity } = s.journal;
+  if (identity === null) throw new Failure(exit.rejected, `${s.journal.name} has no identity yet`, "finish its bootstrap first");
+  const cloud = localProvider(s.journal.name, s.folder);
+  const known = identity.nodes.find((node) => node.name === row.name);
+  const node = known?.member === row.member ? known : await decideNode(s, row, identity.nodes);
+  const secret = await readSecret(s.folder, s.journal, s.shell.env);
+  const authority = await openAuthority(s.folder.pki, identity.clusterId, s.journal.name, secret);
+  await issueMember(authority, node.name);
+  for (const old of await provider(cloud.compute.list({ ...clusterLabels(s.journal.name), "aether-node": node.name }))) {
+    // Left behind by an earlier node of this name; its member id is void.
+    if (known === undefined) await provider(cloud.compute.delete(old.id));
+  }
+  await provider(cloud.compute.ensure(instanceSpec(s.journal, identity.clusterId, node, s.folder)));
+  await awaitDaemons(cloud, s.connection, [node], s.journal.name, s.withinMs, s.say);
+  const wait = { api: s.connection.api, name: node.name, what: `${node.name} is on duty`, withinMs: s.withinMs, say: s.say };
+  await followNode(wait, (now) => {
+    if (now?.duty === "on-duty") return { ready: null };
+    return { waiting: `${node.name} is ${now?.duty ?? "not known yet"}` };
+  });
+}
+
+async function decideNode(s: Scaling, row: NodeAnswer, others: readonly JournalNode[]): Promise<JournalNode> {
+  const { identity, name, settings } = s.journal;
+  if (identity === null) throw new Error("a cluster that scales has an identity");
+  const remaining = others.filter((other) => other.name !== row.name);
+  const base = settings.basePort === null ? null : settings.basePort + Number(row.name.replace(/\D+/g, "")) - 1;
+  const [address] = await chooseAddresses(s.folder, name, 1, base);
+  if (address === undefined) throw new Error("one address was asked for");
+  const seeds: Seed[] = remaining.map(({ name: seed, member, address: at }) => ({ name: seed, member, address: at }));
+  const node: JournalNode = { name: row.name, member: row.member, address, seeds };
+  s.journal = { ...s.journal, identity: { ...identity, nodes: [...remaining, node] } };
+  await writeJournal(s.folder.journal, s.journal);
+  const where = { folder: s.folder.pki, caFile: caFile(s.folder.pki), clusterId: identity.clusterId };
+  await saveContext(s.shell.home, contextFor(s.journal, where), false);
+  return node;
+}
+
+/** Nodes that left while nobody watched: an interrupted shrink has removed them from the cluster but not from this computer. */
+async function dropLeftovers(s: Scaling): Promise<void> {
+  const present = new Set((await presentNodes(s)).map((node) => node.name));
+  for (const node of s.journal.identity?.nodes ?? []) {
+    if (!present.has(node.name)) s.journal = await releaseNode(s.shell.home, s.folder, s.journal, node.name, "delete", s.say);
+  }
+}

@@ -1,0 +1,76 @@
+import { clusterLabels } from "@aether/cloud/labels";
+import { awaitDaemons } from "../bootstrap/provision.ts";
+import type { Journal } from "../bootstrap/journal.ts";
+import { connectContext, contextOf, type Connection } from "../context/connection.ts";
+import type { ClusterFolder } from "../context/home.ts";
+import type { Run } from "../shell/command.ts";
+import { exit, Failure } from "../shell/failure.ts";
+import { follow } from "../shell/progress.ts";
+import { waitFor } from "../shell/wait.ts";
+import { instanceSpec, localProvider, provider, requireJournal, withClusterLock } from "./local-cluster.ts";
+import { viewCluster } from "./members.ts";
+
+const waitMs = 60_000;
+
+/** `aether cluster start`: everything that should run runs, a quorum stands, and nobody lags behind where the leader was. */
+export const run: Run = async (call, shell) => {
+  const context = await contextOf(call, shell);
+  const { journal, folder } = await requireJournal(shell.home, context.cluster.name);
+  const progress = follow(shell);
+  const say = (text: string): void => progress.say(text);
+  const withinMs = call.duration("timeout") ?? waitMs;
+  const connection = await connectContext(context);
+  const started = await withClusterLock(folder, "cluster start", async () => {
+    const names = await startMissing(journal, folder, say);
+    await awaitDaemons(localProvider(journal.name, folder), connection, journal.identity?.nodes ?? [], journal.name, withinMs, say);
+    return names;
+  });
+  const index = await awaitCaughtUp(connection, shell.home, withinMs, say);
+  await connection.close();
+  if (call.output === "json") shell.out(`${JSON.stringify({ name: journal.name, started, index })}\n`);
+  else {
+    const what = started.length === 0 ? "every member ran already" : `started ${started.join(", ")}`;
+    progress.end(`${what}; all members have applied index ${index}`);
+  }
+  return exit.done;
+};
+
+/** The names that had to be started. An instance that is missing altogether is made again; it joins with an empty disk. */
+async function startMissing(journal: Journal, folder: ClusterFolder, say: (text: string) => void): Promise<readonly string[]> {
+  const { identity } = journal;
+  if (identity === null || !journal.formed) {
+    throw new Failure(exit.rejected, `${journal.name} has not been formed yet`, "finish it: aether cluster bootstrap --config FILE");
+  }
+  const cloud = localProvider(journal.name, folder);
+  const instances = await provider(cloud.compute.list(clusterLabels(journal.name)));
+  const started: string[] = [];
+  for (const node of identity.nodes) {
+    const instance = instances.find((candidate) => candidate.name === node.name);
+    if (instance?.state === "running") continue;
+    say(`starting ${node.name}`);
+    if (instance === undefined) await provider(cloud.compute.ensure(instanceSpec(journal, identity.clusterId, node, folder)));
+    else await provider(cloud.compute.power(instance.id, "start"));
+    started.push(node.name);
+  }
+  return started;
+}
+
+/** Resolves with the commit index that was there when a quorum stood, once every member has applied it. */
+export async function awaitCaughtUp(
+  connection: Connection,
+  home: string,
+  withinMs: number,
+  say: (text: string) => void,
+): Promise<number> {
+  let goal: number | null = null;
+  const hint = "aether cluster status shows who is behind";
+  return waitFor({ what: "every member has caught up", withinMs, everyMs: 100, say, hint }, async () => {
+    const view = await viewCluster(connection, home);
+    if (!view.quorum.holds) return { waiting: `waiting for a leader, ${view.quorum.answering} of ${view.quorum.voters} answer` };
+    goal ??= view.index;
+    const reached = goal;
+    const behind = view.members.filter((member) => (member.applied ?? -1) < reached);
+    if (behind.length === 0) return { ready: reached };
+    return { waiting: behind.map(({ name, applied }) => `${name} at ${applied ?? "nothing"} of ${reached}`).join(", ") };
+  });
+}

@@ -1,0 +1,69 @@
+import type { Invocation, Run } from "../shell/command.ts";
+import { exit } from "../shell/failure.ts";
+import type { Shell } from "../shell/shell.ts";
+import { renderTable, type Column } from "../shell/table.ts";
+import { connectContext, contextOf } from "../context/connection.ts";
+import { viewCluster, type ClusterView, type MemberView } from "./members.ts";
+
+/** `aether cluster status`. Exit code 0 also when members are down: the picture is the answer. */
+export const run: Run = async (call, shell) => {
+  if (!call.switched("watch")) return show(await look(call, shell), call, shell, "");
+  const everyMs = call.duration("interval") ?? 1_000;
+  for (;;) {
+    const view = await look(call, shell);
+    show(view, call, shell, shell.outIsTerminal && call.output !== "json" ? "\u001B[H\u001B[2J" : "");
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+};
+
+async function look(call: Invocation, shell: Shell): Promise<ClusterView> {
+  const connection = await connectContext(await contextOf(call, shell));
+  try {
+    return await viewCluster(connection, shell.home);
+  } finally {
+    await connection.close();
+  }
+}
+
+function show(view: ClusterView, call: Invocation, shell: Shell, before: string): number {
+  const text = call.output === "json" ? `${JSON.stringify(view)}\n` : renderStatus(view, shell, call.output === "wide");
+  shell.out(before + text);
+  return exit.done;
+}
+
+/** The status for people. */
+export function renderStatus(view: ClusterView, shell: Pick<Shell, "paint">, wide: boolean): string {
+  const { paint } = shell;
+  const { quorum, digests } = view;
+  const health = quorum.holds
+    ? paint("green", `quorum holds: ${quorum.answering} of ${quorum.voters} voters answer, ${quorum.needed} needed`)
+    : paint("red", `NO QUORUM: ${quorum.answering} of ${quorum.voters} voters answer, ${quorum.needed} needed`);
+  const agreement = {
+    true: paint("green", `states equal at index ${digests.index}`),
+    false: paint("red", `STATES DIFFER at index ${digests.index}`),
+    null: paint("dim", "states not compared: members are at different indexes"),
+  }[String(digests.equal) as "true" | "false" | "null"];
+  const leader = view.leader === null ? paint("red", "none") : paint("bold", view.leader);
+  return [
+    `cluster ${paint("bold", view.name)}   leader ${leader}   term ${view.term}   index ${view.index}\n`,
+    `${health}   ${agreement}\n\n`,
+    renderTable(columns(view, paint), view.members, wide),
+  ].join("");
+}
+
+function columns(view: ClusterView, paint: Shell["paint"]): readonly Column<MemberView>[] {
+  return [
+    { title: "NODE", cell: (member) => (member.name === view.leader ? paint("bold", member.name) : member.name) },
+    { title: "ID", cell: (member) => String(member.id ?? "-"), right: true },
+    { title: "ROLE", cell: (member) => (member.answers ? member.role : paint("red", "silent")) },
+    { title: "DUTY", cell: (member) => member.duty },
+    { title: "CONTACT", cell: (member) => (member.contact === "reachable" ? member.contact : paint("yellow", member.contact)) },
+    { title: "APPLIED", cell: (member) => String(member.applied ?? "-"), right: true },
+    { title: "LAG", cell: (member) => String(member.lag ?? "-"), right: true },
+    { title: "ADDRESS", cell: (member) => member.address },
+    { title: "PID", cell: (member) => String(member.pid ?? "-"), right: true },
+    { title: "INSTANCE", cell: (member) => member.state ?? "-" },
+    { title: "DATA", cell: (member) => member.dataDir ?? "-", wide: true },
+    { title: "SILENCE", cell: (member) => member.silence ?? "", wide: true },
+  ];
+}

@@ -1,0 +1,25 @@
+import type { Instance } from "@aether/cloud/provider";
+import { clusterLabels } from "@aether/cloud/labels";
+import { contextOf } from "../context/connection.ts";
+import type { Run } from "../shell/command.ts";
+import { exit } from "../shell/failure.ts";
+import { follow } from "../shell/progress.ts";
+import { localProvider, provider, requireJournal, withClusterLock } from "./local-cluster.ts";
+
+/** `aether cluster stop`: each member ends gracefully and knows everything it knew when it is started again. */
+export const run: Run = async (call, shell) => {
+  const { cluster } = await contextOf(call, shell);
+  const { folder } = await requireJournal(shell.home, cluster.name);
+  const progress = follow(shell);
+  const stopped = await withClusterLock(folder, "cluster stop", async () => {
+    const cloud = localProvider(cluster.name, folder);
+    const instances = await provider(cloud.compute.list(clusterLabels(cluster.name)));
+    const running = instances.filter((instance) => instance.state !== "stopped");
+    progress.say(`stopping ${running.map((instance) => instance.name).join(", ")}`);
+    await Promise.all(running.map((instance: Instance) => provider(cloud.compute.power(instance.id, "stop-graceful"))));
+    return running.map((instance) => instance.name);
+  });
+  if (call.output === "json") shell.out(`${JSON.stringify({ name: cluster.name, stopped })}\n`);
+  else progress.end(stopped.length === 0 ? `${cluster.name} was stopped already` : `${cluster.name} is stopped: aether cluster start brings it back`);
+  return exit.done;
+};

@@ -1,0 +1,35 @@
+/** `aether __complete KIND`: the names that exist, one a line. Whatever goes wrong, it prints less and never fails: it runs on a TAB. */
+import type { NodesAnswer, SettingsAnswer } from "../context/api.ts";
+import { connect } from "../context/connection.ts";
+import { readContexts } from "../context/contexts.ts";
+import type { Invocation, Run } from "../shell/command.ts";
+import { exit, Failure } from "../shell/failure.ts";
+import type { Shell } from "../shell/shell.ts";
+
+const answerMs = 1_000;
+
+export const run: Run = async (call, shell) => {
+  try {
+    for (const name of await namesOf(call.arg("kind"), call, shell)) shell.out(`${name}\n`);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+  }
+  return exit.done;
+};
+
+async function namesOf(kind: string, call: Invocation, shell: Shell): Promise<readonly string[]> {
+  if (kind === "context") return (await readContexts(shell.home)).contexts.map(({ name }) => name);
+  if (kind !== "node" && kind !== "setting") return [];
+  const connection = await connect(call, shell);
+  try {
+    const options = { timeoutMs: answerMs };
+    if (kind === "node") {
+      const { nodes } = await connection.api.call<NodesAnswer>("GET", "/v1/nodes?consistency=stale", options);
+      return nodes.map(({ name }) => name);
+    }
+    const { settings } = await connection.api.call<SettingsAnswer>("GET", "/v1/settings?consistency=stale", options);
+    return settings.map(({ key }) => key);
+  } finally {
+    await connection.close();
+  }
+}

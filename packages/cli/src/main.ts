@@ -1,0 +1,25 @@
+/** Reads a command line, loads the one command that it names, and answers with its exit code. */
+import { commands, groups } from "./commands.ts";
+import { exit, Failure } from "./shell/failure.ts";
+import { parseCommandLine } from "./shell/parse.ts";
+import type { Shell } from "./shell/shell.ts";
+
+/** Prints; throws only what was not to be expected. */
+export async function main(words: readonly string[], shell: Shell): Promise<number> {
+  try {
+    const versionAsked = words.length === 1 && ["--version", "-V"].includes(words[0] ?? "");
+    const parsed = parseCommandLine(versionAsked ? ["version"] : words, commands, groups);
+    if (parsed.kind === "help") {
+      const { renderHelp } = await import("./shell/help.ts");
+      shell.out(renderHelp(parsed.path, commands, groups));
+      return exit.done;
+    }
+    const { run } = await parsed.call.command.load();
+    return await run(parsed.call, shell);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const hint = error.hint === "" ? "" : `${shell.paintErr("bold", "hint:")} ${error.hint}\n`;
+    shell.err(`${shell.paintErr("red", "error:")} ${error.message}\n${hint}`);
+    return error.code;
+  }
+}
