@@ -8,9 +8,8 @@ import type { Registry } from "@aether/core/kernel/registry";
 import { startDriver, type Driver } from "@aether/raft/driver/driver";
 import { defaultDriverOptions } from "@aether/raft/driver/default-options";
 import { systemClock } from "@aether/raft/driver/system-clock";
-import type { LogStorage, NodeId, OpenVerdict, Transport } from "@aether/raft/types";
+import type { LogStorage, NodeId, OpenVerdict, SnapshotStore, Transport } from "@aether/raft/types";
 import { openEventStore, StateLost } from "@aether/store/events/open";
-import type { ReadableSnapshots } from "@aether/store/types";
 import type { EventStore, Submission } from "@aether/store/types";
 import type { Rejection } from "@aether/core/kernel/command";
 
@@ -22,7 +21,7 @@ export interface MemberParts {
   readonly registry: Registry;
   readonly storage: LogStorage;
   readonly boot: Boot;
-  readonly snapshots: ReadableSnapshots;
+  readonly snapshots: SnapshotStore;
   readonly raft: { readonly tickMs: number; readonly electionTicks: number; readonly heartbeatTicks: number };
   /** Entries kept behind the newest snapshot. */
   readonly keepEntries: number;

@@ -6,9 +6,9 @@ import { reject, type Reason, type Rejection } from "@aether/core/kernel/command
 import type { NodeId } from "@aether/raft/types";
 import type { Answer } from "@aether/store/types";
 import { Packr } from "msgpackr";
-import { WebSocket, type ClientOptions } from "ws";
+import { WebSocket } from "ws";
 import type { LeaderLink } from "./gateway.ts";
-import type { ClientTlsOptions } from "../identity/tls.ts";
+import { websocketTls, type ClientTlsOptions } from "../identity/tls.ts";
 import { streamInFlightMax, streamMessageBytesMax } from "./stream-session.ts";
 
 export interface LeaderLinkOptions {
@@ -53,9 +53,11 @@ export function makeLeaderLink(o: LeaderLinkOptions): LeaderLink & { close(): vo
   };
   const dial = (leader: NodeId, address: string): Line => {
     const options = { perMessageDeflate: false, skipUTF8Validation: true, handshakeTimeout: dialTimeoutMs };
-    // ws types checkServerIdentity as a predicate; what it calls is tls.connect, which takes the error.
-    const tls = o.tls as unknown as ClientOptions;
-    const ws = new WebSocket(`wss://${address}/v1/stream`, { ...tls, ...options, maxPayload: 4 * streamMessageBytesMax });
+    const ws = new WebSocket(`wss://${address}/v1/stream`, {
+      ...websocketTls(o.tls),
+      ...options,
+      maxPayload: 4 * streamMessageBytesMax,
+    });
     const l: Line = { leader, address, ws, waiting: new Map(), out: [], open: false };
     ws.on("open", () => {
       l.open = true;
