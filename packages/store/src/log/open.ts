@@ -7,10 +7,10 @@ import { createGuardFile, openGuardFile } from "./guard-file.ts";
 import { readGuard } from "./guard.ts";
 import type { FolderIdentity } from "./keys.ts";
 import { openLevel } from "./level.ts";
+import { inspectDatabase } from "./leveldb/inspect.ts";
 import type { GuardFile, KeyValue } from "./ports.ts";
 import { isFirstGuard, isFirstLog, type Opened, startLog, type StartOptions, writeFirstLog } from "./start.ts";
 import type { Foreign, Lost } from "./verify.ts";
-import { inspectWal } from "./wal.ts";
 
 /** `created` is false when the folder had been formatted for the same member before: then nothing was touched. */
 export type FormatResult = { readonly ok: true; readonly created: boolean } | { readonly ok: false; readonly why: string };
@@ -111,13 +111,15 @@ async function openPorts(dir: string, identity: FolderIdentity): Promise<OpenPor
   return { ...database, floor: promised?.guard.last.index ?? 0 };
 }
 
-/** A database whose own files are altered is left as it is: opening would replay what verifies and delete the rest. */
+/** A database whose own files are altered is left as it is: opening would replay what verifies, delete the rest, or end the process. */
 async function openDatabase(folder: string): Promise<Pick<OpenPorts, "keyValue" | "torn"> | Lost> {
-  const wal = await inspectWal(folder).catch((error: Error) => unreadable(`the log folder cannot be read: ${error.message}`));
-  if ("v" in wal) return wal;
-  if (wal.state === "damaged") return { ...unreadable(`a file of the log database is altered: ${wal.detail}`), why: "crc" };
+  const files = await inspectDatabase(folder).catch((error: Error) =>
+    unreadable(`the log folder cannot be read: ${error.message}`),
+  );
+  if ("v" in files) return files;
+  if (files.state === "damaged") return { ...unreadable(`a file of the log database is altered: ${files.detail}`), why: "crc" };
   const keyValue = await openLevel(folder, { create: false }).catch(orUnreadable);
-  return "v" in keyValue ? keyValue : { keyValue, torn: wal.state === "torn" };
+  return "v" in keyValue ? keyValue : { keyValue, torn: files.state === "torn" };
 }
 
 const unreadable = (detail: string): Lost => ({ v: "lost", why: "unreadable", floor: 0, detail });
