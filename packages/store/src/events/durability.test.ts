@@ -187,6 +187,23 @@ describe("a state folder that is damaged", () => {
     expect(await readdir(m.dir)).toContain("state-damaged");
   });
 
+  it("of another history than the log's is rebuilt from the log", async () => {
+    const told: string[] = [];
+    const m = await leading({ onRecovered: (why) => told.push(why) });
+    m.fill(20);
+    m.commit();
+    await m.store.close();
+    m.log.entries = m.log.entries.map((entry) => (entry.index > 10 ? { ...entry, term: 2 } : entry));
+    await m.open();
+    expect(told).toEqual(["the state is of entry 21 in term 1, the log has that entry in term 2"]);
+    expect(m.store.applied).toBe(21);
+    const replayed = await OneMember.start();
+    members.push(replayed);
+    replayed.log.entries = [...m.log.entries];
+    replayed.commit();
+    expect(picture(m)).toEqual(picture(replayed));
+  });
+
   it("with a log that begins too late is lost, and says what to do", async () => {
     const m = await leading();
     m.fill(50);

@@ -5,7 +5,7 @@
 import { rename, rm } from "node:fs/promises";
 import type { DomainEvent } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
-import type { LogView, SnapshotStore } from "@aether/raft/types";
+import type { EntryId, LogView, SnapshotStore } from "@aether/raft/types";
 import { readRows } from "../snapshots.ts";
 import type { EventStore, EventStoreOptions } from "../types.ts";
 import { emptyState } from "./applied-state.ts";
@@ -46,7 +46,7 @@ export async function openEventStoreOn(
   snapshots: SnapshotStore,
 ): Promise<EventStore> {
   const isCheckpoint = options.isCheckpoint ?? ((e: DomainEvent) => e.type === "CheckpointRecorded");
-  const folder = { openDb, dir: options.dir, registry, isCheckpoint };
+  const folder = { openDb, dir: options.dir, registry, isCheckpoint, log };
   let { state, disk } = await openFolder(folder).catch(async (error: unknown) => {
     if (!isDamage(error)) throw error;
     await setAside(options.dir);
@@ -72,18 +72,34 @@ interface Folder {
   readonly dir: string;
   readonly registry: Registry;
   readonly isCheckpoint: (e: DomainEvent) => boolean;
+  readonly log: LogView;
 }
 
-async function openFolder({ openDb, dir, registry, isCheckpoint }: Folder): Promise<{ state: AppliedState; disk: StateDisk }> {
+async function openFolder({
+  openDb,
+  dir,
+  registry,
+  isCheckpoint,
+  log,
+}: Folder): Promise<{ state: AppliedState; disk: StateDisk }> {
   const db = await openDb(dir);
   try {
     const loaded = await loadState(db, registry, isCheckpoint);
+    if (loaded !== null) checkHistory(loaded.meta.applied, log);
     if (loaded !== null) return { state: loaded.state, disk: new StateDisk(db, loaded.meta, loaded.packs) };
     const state = emptyState(registry, isCheckpoint);
     return { state, disk: new StateDisk(db, { ...headOf(state), generation: 1, disk: emptyDisk }, []) };
   } catch (error) {
     await db.close();
     throw error;
+  }
+}
+
+/** Rows of another history than the log's must not be built upon. */
+function checkHistory({ index, term }: EntryId, log: LogView): void {
+  const known = log.term(index);
+  if (typeof known === "number" && known !== term) {
+    throw new Damaged(`the state is of entry ${index} in term ${term}, the log has that entry in term ${known}`);
   }
 }
 

@@ -11,8 +11,12 @@
  * | `h` noun 0 id 0 u64 first index | indexes of the entries about the thing, of one flush |
  * | `c` u64 first index | chain digests of one flush, 32 bytes each |
  */
+import { readdir } from "node:fs/promises";
 import { Level } from "level";
+import { orMissing } from "../log/folder.ts";
+import { inspectDatabase } from "../log/leveldb/inspect.ts";
 import { readU64, writeU64 } from "./audit-chain.ts";
+import { Damaged } from "./value-codec.ts";
 
 export type StateOp =
   | { readonly type: "put"; readonly key: Uint8Array; readonly value: Uint8Array }
@@ -105,11 +109,19 @@ export const keyNumber = (key: Uint8Array): number =>
 
 const pageKeys = 1_000;
 
-/** Opens or creates the folder. Rejects when LevelDB cannot make sense of it or another process holds it. */
+/**
+ * Opens or creates the folder. Its files are checked first, because LevelDB serves altered ones, or ends the process over
+ * them. Rejects with Damaged, with LevelDB's error when it cannot make sense of the files, or when another process holds them.
+ */
 export async function openLevelState(dir: string): Promise<StateDb> {
+  const present = (await readdir(dir).catch(orMissing)) ?? [];
+  const found = present.length === 0 ? null : await inspectDatabase(dir);
+  if (found?.state === "damaged") throw new Damaged(found.detail);
   const db = new Level<Uint8Array, Uint8Array>(dir, {
     keyEncoding: "view",
     valueEncoding: "view",
+    // the check of the files reads no compressed blocks
+    compression: false,
     cacheSize: 8 * 1024 * 1024,
     writeBufferSize: 8 * 1024 * 1024,
   });
