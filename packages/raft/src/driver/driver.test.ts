@@ -152,6 +152,17 @@ describe("durability", () => {
     expect((await cluster.elected()).id).not.toBe(leader.id);
   });
 
+  it("a log that does not hold what it took ends the member", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    leader.log.append = () => Promise.resolve();
+    taken(leader.node.propose([addition("forgotten")]));
+    await clock.advance(0);
+    expect(leader.fatal).toBeInstanceOf(Broken);
+    expect(leader.fatal?.message).toMatch(/^A8/);
+  });
+
   it("a state machine that throws ends the member", async () => {
     const clock = start([1]);
     const only = await cluster.elected();
@@ -207,6 +218,19 @@ describe("time", () => {
       expect(node.status().hard.term).toBe(term);
       expect(node.stats.lateTicks).toBeGreaterThanOrEqual(5);
     }
+  });
+
+  it("a pause in the middle of a write is not taken for a disk that hangs", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    leader.log.writeMs = 100;
+    taken(leader.node.propose([addition("a")]));
+    await clock.advance(10);
+    clock.skip(5000);
+    await clock.advance(10);
+    expect(leader.node.propose([addition("b")])).toMatchObject({ ok: true });
+    await cluster.agreed();
   });
 
   it("stop leaves no timer, and nobody waiting", async () => {

@@ -258,7 +258,6 @@ export class MemberLoop implements Driver {
   /** Does what one Ready asks for. What was applied is told before a loss of leadership, so that fewer outcomes stay open. */
   #act(r: Ready): void {
     const { stateMachine } = this.#parts;
-    if (r.role !== null) this.#peers.leader(r.role.leader);
     this.#send(r.send);
     if (r.append !== null) {
       this.stats.batches += 1;
@@ -268,10 +267,7 @@ export class MemberLoop implements Driver {
     this.#apply.run(this.#spent);
     for (const { key, index } of r.reads) this.#reads.answered(key, index, this.#apply.applied);
     for (const key of r.readsFailed) this.#reads.failed(key);
-    if (r.dropped.length > 0) {
-      stateMachine.onDropped(r.dropped);
-      this.#operations.dropped(r.dropped);
-    }
+    if (r.dropped.length > 0) stateMachine.onDropped(r.dropped);
     if (r.role !== null) this.#roleChanged(r.role);
     for (const { to, atLeast } of r.snapshotTo) this.#keeper.serve(to, atLeast, this.#role.term);
   }

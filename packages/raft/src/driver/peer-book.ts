@@ -7,16 +7,15 @@ const maxGuests = 16;
 const guestMs = 10_000;
 
 /**
- * Whom the transport keeps connections to: the membership, the leader (a joining learner knows no membership yet), and
- * guests: members of a newer membership than ours that ask us for a vote or send us appends. An id without a known
- * address is left out until {@link refresh}.
+ * Whom the transport keeps connections to: the membership, and guests, which are senders that it does not name. They may
+ * be members of a newer membership than ours that ask for our vote, the leader of a cluster that we are only joining, or
+ * one that was removed and is to be told so. An id without a known address is left out until {@link refresh}.
  */
 export class PeerBook {
   readonly #self: NodeId;
   readonly #transport: Transport;
   readonly #addressOf: (id: NodeId) => string | undefined;
   #members: readonly NodeId[] = [];
-  #leader: NodeId = 0;
   readonly #guests = new Map<NodeId, number>();
   #told = "";
 
@@ -29,11 +28,6 @@ export class PeerBook {
   membership(m: Membership): void {
     this.#members = memberIds(m);
     for (const id of this.#members) this.#guests.delete(id);
-    this.refresh();
-  }
-
-  leader(id: NodeId): void {
-    this.#leader = id;
     this.refresh();
   }
 
@@ -57,10 +51,9 @@ export class PeerBook {
 
   /** Looks the addresses up again and tells the transport if anything changed. */
   refresh(): void {
-    const ids = new Set([...this.#members, this.#leader, ...this.#guests.keys()]);
     const peers: Peer[] = [];
-    for (const id of ids) {
-      const address = id === 0 || id === this.#self ? undefined : this.#addressOf(id);
+    for (const id of [...this.#members, ...this.#guests.keys()]) {
+      const address = id === this.#self ? undefined : this.#addressOf(id);
       if (address !== undefined) peers.push({ id, address });
     }
     const told = peers.map((peer) => `${peer.id}=${peer.address}`).join(" ");

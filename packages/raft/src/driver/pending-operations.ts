@@ -1,7 +1,7 @@
 import { ChangeRefused, TransferFailed } from "../errors.ts";
 import { isJoint } from "../core/confchange.ts";
 import { applyConfigChange } from "../config-change.ts";
-import type { Clock, ConfigChange, Entry, Index, Membership, NodeId, Ready, Role, Term } from "../types.ts";
+import type { Clock, ConfigChange, Entry, Index, Membership, NodeId, Role, Term } from "../types.ts";
 
 interface PendingChange {
   readonly index: Index;
@@ -71,13 +71,6 @@ export class PendingOperations {
     this.#changes = this.#changes.filter((pending) =>
       pending.entered || pending.index > applied ? true : this.#refuse(pending, "dropped"),
     );
-  }
-
-  dropped(runs: Ready["dropped"]): void {
-    this.#changes = this.#changes.filter((pending) => {
-      const gone = runs.some((run) => run.term === pending.term && run.first <= pending.index && pending.index <= run.last);
-      return gone ? this.#refuse(pending, "dropped") : true;
-    });
   }
 
   roleChanged(self: NodeId, role: Role): void {

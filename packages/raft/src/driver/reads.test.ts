@@ -79,7 +79,10 @@ describe("read barriers of a cluster", () => {
       .catch(() => undefined);
     await clock.advance(400);
     expect(index).toBe(0);
-    await cluster.until("the read is answered by the next leader", () => index > 0);
+    await cluster.until("the follower hears of the next leader", () => ![0, old.id].includes(follower.machine.role.leader));
+    // At once, not only when the next retry is due.
+    await clock.advance(50);
+    expect(index).toBeGreaterThan(0);
     expect(follower.machine.content.applied.index).toBeGreaterThanOrEqual(index);
   });
 
@@ -176,6 +179,21 @@ describe("read barriers", () => {
     reads.answered(101, 3, 3);
     expect(await waiting).toBe(3);
     reads.answered(102, 9, 9);
+  });
+
+  it("ask anew as soon as a leader is known when the one that was asked is gone", async () => {
+    const { reads } = setUp();
+    const waiting = reads.wait(10_000);
+    reads.flush();
+    reads.failed(101);
+    reads.answered(101, 1, 1);
+    reads.flush();
+    expect(asked).toEqual([101]);
+    reads.leaderKnown();
+    reads.flush();
+    expect(asked).toEqual([101, 102]);
+    reads.answered(102, 4, 4);
+    expect(await waiting).toBe(4);
   });
 
   it("wait for a leader and say why when none came in time", async () => {

@@ -125,7 +125,7 @@ export class SnapshotKeeper {
   /** The newest snapshot if a follower could go on from it with the log held here; otherwise a new one. */
   async #fitting(atLeast: Index): Promise<SnapMeta> {
     const newest = this.#ports.snapshots.latest();
-    if (newest !== null && newest.id.index >= atLeast && newest.id.index + 1 >= this.#ports.log.first()) return newest;
+    if (newest !== null && newest.id.index >= Math.max(atLeast, this.#ports.log.first() - 1)) return newest;
     return this.create();
   }
 

@@ -104,10 +104,86 @@ describe("snapshots", () => {
     expect(leader.log.view.first()).toBe(made.id.index + 1);
     await cluster.agreed();
     expect(member.machine.restored).toBe(1);
+    await leader.node.compact(Number.MAX_SAFE_INTEGER);
+    expect(leader.log.view.first()).toBe(made.id.index + 1);
     expect(leader.snapshots.created).toBe(2);
     await clock.advance(31_000);
     await leader.node.compact(Number.MAX_SAFE_INTEGER);
     expect(leader.log.view.first()).toBeGreaterThan(made.id.index + 50);
+  });
+
+  it("are made when the newest one is not good enough", async () => {
+    start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 20);
+    const old = await cut(leader);
+    await add(leader, 20);
+    leader.snapshots.latest = () => ({ ...old, id: { ...old.id, index: old.id.index - 5 } });
+    const { machine } = cluster.start(late);
+    await cluster.agreed();
+    expect(leader.snapshots.created).toBe(2);
+    expect(machine.restored).toBe(1);
+  });
+
+  it("end with the member that sends them", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 500, 1000);
+    await cut(leader);
+    cluster.network.setDelay(100);
+    const member = cluster.start(late);
+    await cluster.until("it is on its way", () => member.snapshots.received > 0);
+    let stopped = false;
+    leader.node
+      .stop()
+      .then(() => (stopped = true))
+      .catch(() => undefined);
+    await clock.advance(101);
+    expect(stopped).toBe(true);
+    expect(member.snapshots.latest()).toBeNull();
+  });
+
+  it("are neither made while one is restored nor restored while one is made", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    const { machine, node } = cluster.member(late);
+    let made: () => void = () => undefined;
+    machine.snapshotGate = new Promise((resolve) => {
+      made = resolve;
+    });
+    const first = node.snapshot();
+    cluster.network.partition(
+      [late],
+      [1, 2, 3].filter((id) => id !== late),
+    );
+    await add(leader, 50);
+    await cut(leader);
+    cluster.network.heal();
+    await clock.advance(3000);
+    expect(machine.works).toEqual(["snapshot"]);
+    let restored: () => void = () => undefined;
+    machine.restoreGate = new Promise((resolve) => {
+      restored = resolve;
+    });
+    made();
+    await first;
+    await clock.advance(100);
+    expect(machine.works).toEqual(["snapshot", "snapshot made", "restore"]);
+    const second = node.snapshot();
+    await clock.advance(100);
+    expect(machine.works).toHaveLength(3);
+    restored();
+    await cluster.agreed();
+    expect((await second).id.index).toBeGreaterThan((await first).id.index);
+    expect(machine.works.slice(3)).toEqual(["restored", "snapshot", "snapshot made"]);
   });
 
   it("are made one at a time, and cover only what is applied", async () => {
@@ -157,7 +233,7 @@ describe("snapshots", () => {
     const made = await cut(leader);
     const crashing = cluster.start(late);
     let crash: (e: Error) => void = () => undefined;
-    crashing.machine.gate = new Promise((_, reject) => {
+    crashing.machine.restoreGate = new Promise((_, reject) => {
       crash = reject;
     });
     await cluster.until("its log is replaced", () => crashing.log.view.first() === made.id.index + 1);
@@ -181,6 +257,20 @@ describe("snapshots", () => {
     await cluster.agreed();
   });
 
+  it("are believed only from the transport that stored them, never from a message", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const follower = cluster.member((leader.id % 3) + 1);
+    const { term } = leader.node.status().hard;
+    const { membership, last } = leader.node.status();
+    const meta: SnapMeta = { id: { term, index: last.index + 50 }, membership, digest: "00", bytes: 1 };
+    follower.transport.onRecv([{ from: leader.id, to: follower.id, term, m: { t: "snapOffer", meta } }]);
+    await clock.advance(100);
+    expect(follower.fatal).toBeNull();
+    expect(follower.node.status().last).toEqual(last);
+  });
+
   it("what comes in while one is restored waits for it", async () => {
     const clock = start([1, 2, 3]);
     const leader = await cluster.elected();
@@ -191,7 +281,7 @@ describe("snapshots", () => {
     const made = await cut(leader);
     const slow = cluster.start(late);
     let open: () => void = () => undefined;
-    slow.machine.gate = new Promise((resolve) => {
+    slow.machine.restoreGate = new Promise((resolve) => {
       open = resolve;
     });
     await cluster.until("its log is replaced", () => slow.log.view.first() === made.id.index + 1);

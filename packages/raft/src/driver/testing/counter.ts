@@ -40,8 +40,11 @@ export class Counter implements StateMachine {
   flushEvery = 1;
   /** Called for every addition as it is applied. */
   onAddition: (name: string, entry: Entry) => void = () => undefined;
-  /** Holds snapshot() or restore() back until it resolves. */
-  gate: Promise<void> = Promise.resolve();
+  /** Each holds its call back until it resolves. */
+  snapshotGate: Promise<void> = Promise.resolve();
+  restoreGate: Promise<void> = Promise.resolve();
+  /** What it was doing beside applying, in order. */
+  readonly works: string[] = [];
 
   constructor(content: CounterContent = emptyCounter) {
     this.content = content;
@@ -72,15 +75,19 @@ export class Counter implements StateMachine {
   }
 
   async restore(m: SnapMeta, src: MemorySnapshots): Promise<void> {
-    await this.gate;
+    this.works.push("restore");
+    await this.restoreGate;
     this.content = JSON.parse(src.content(m).toString()) as CounterContent;
     this.flushed = this.content;
     this.restored += 1;
+    this.works.push("restored");
   }
 
   async snapshot(src: MemorySnapshots): Promise<SnapMeta> {
     const { content } = this;
-    await this.gate;
+    this.works.push("snapshot");
+    await this.snapshotGate;
+    this.works.push("snapshot made");
     const rows = async function* (): AsyncGenerator<Uint8Array> {
       yield Buffer.from(JSON.stringify(content));
     };
