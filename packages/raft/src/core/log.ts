@@ -50,9 +50,7 @@ export class RaftLog {
 
   /** Last entry known to be durable here. */
   durableIndex(): Index {
-    return this.unstable.snap === null
-      ? this.unstable.offset - 1
-      : Math.min(this.unstable.offset - 1, this.unstable.snap.id.index - 1);
+    return this.unstable.offset - 1;
   }
 
   /** The term of entry `i`, {@link compacted} or {@link beyond}. The index before the first entry still has its term. */

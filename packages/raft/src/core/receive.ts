@@ -2,7 +2,7 @@ import { type Envelope, type Msg, type NodeId } from "../types.ts";
 import { campaign, hearsLeader, onVoteRequest, onVoteResponse } from "./election.ts";
 import { malformed } from "./malformed.ts";
 import { answerRemoved, onRemoved } from "./membership.ts";
-import { onReadIndex, onReadIndexResp } from "./reads.ts";
+import { onReadIndex, onReadIndexResp, readPosition } from "./reads.ts";
 import { onAppend, onAppendResponse, onHeartbeat, onHeartbeatResponse } from "./replication.ts";
 import { becomeFollower, noteLeader } from "./roles.ts";
 import { onSnapOffer } from "./snapshot.ts";
@@ -63,7 +63,8 @@ function asLeader(r: RaftState, from: NodeId, m: Msg): void {
   }
   const peer = r.tracker.find(from);
   if (peer === undefined) return;
-  if (m.t === "appResp") onAppendResponse(r, peer, m);
+  if (beyondWhatWasSent(r, m)) r.rejectedMessages++;
+  else if (m.t === "appResp") onAppendResponse(r, peer, m);
   else if (m.t === "hbResp") onHeartbeatResponse(r, peer, m.readPos);
 }
 
@@ -88,7 +89,8 @@ function asFollower(r: RaftState, { from, term, m }: Envelope): void {
       if (r.state === "candidate") onVoteResponse(r, from, m.granted);
       break;
     case "preVoteResp":
-      if (r.state === "preCandidate") onVoteResponse(r, from, m.granted);
+      // A grant speaks of the next term and was counted above; one of this term answers an earlier round.
+      if (r.state === "preCandidate" && !m.granted) onVoteResponse(r, from, false);
       break;
     case "timeoutNow":
       if (r.state === "follower") campaign(r, "transfer");
@@ -99,6 +101,12 @@ function asFollower(r: RaftState, { from, term, m }: Envelope): void {
     default:
       break;
   }
+}
+
+/** Rule A3 again: nobody can acknowledge an entry or a read that this leader does not have. */
+function beyondWhatWasSent(r: RaftState, m: Msg): boolean {
+  if (m.t === "appResp") return m.reject === null && m.index > r.log.lastIndex();
+  return m.t === "hbResp" && m.readPos > readPosition(r);
 }
 
 /** Only the leader of the message's term sends these. */

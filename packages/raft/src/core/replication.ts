@@ -1,7 +1,7 @@
 import type { EntryId, Index, Msg, NodeId } from "../types.ts";
 import { dropOwnFrom } from "./proposals.ts";
 import type { PeerProgress } from "./progress.ts";
-import { advanceReads, readPosition, releaseEarlyReads } from "./reads.ts";
+import { advanceReads, releaseEarlyReads } from "./reads.ts";
 import { sendAppend } from "./sending.ts";
 import type { RaftState } from "./state.ts";
 import { handOver } from "./transfer.ts";
@@ -62,7 +62,7 @@ export function onHeartbeatResponse(r: RaftState, peer: PeerProgress, readPos: n
   peer.active = true;
   peer.flowPaused = false;
   if (peer.match < r.log.lastIndex() || peer.state === "probe") sendAppend(r, peer, true);
-  peer.readAck = Math.max(peer.readAck, Math.min(readPos, readPosition(r)));
+  peer.readAck = Math.max(peer.readAck, readPos);
   advanceReads(r);
 }
 

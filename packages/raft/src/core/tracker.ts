@@ -11,6 +11,9 @@ export class Tracker {
   peers: readonly PeerProgress[] = [];
   private incoming: readonly PeerProgress[] = [];
   private outgoing: readonly PeerProgress[] = [];
+  /** Reused by every count of acks, which happens with each of them. */
+  private incomingScratch: Index[] = [];
+  private outgoingScratch: Index[] = [];
 
   constructor(limits: Limits) {
     this.limits = limits;
@@ -39,11 +42,16 @@ export class Tracker {
     this.peers = peers;
     this.incoming = having(m.voters);
     this.outgoing = having(m.outgoing);
+    this.incomingScratch = this.incoming.map(() => 0);
+    this.outgoingScratch = this.outgoing.map(() => 0);
   }
 
   /** Highest index that a quorum has durably. */
   committed(): Index {
-    return jointIndex(this.incoming.map(matchOf), this.outgoing.map(matchOf));
+    const { incoming, outgoing, incomingScratch, outgoingScratch } = this;
+    for (let i = 0; i < incoming.length; i++) incomingScratch[i] = incoming[i]!.match;
+    for (let i = 0; i < outgoing.length; i++) outgoingScratch[i] = outgoing[i]!.match;
+    return jointIndex(incomingScratch, outgoingScratch);
   }
 
   /** Highest read position that a quorum has confirmed. */
@@ -77,7 +85,6 @@ function newPeer(id: NodeId, lastIndex: Index, limits: Limits): PeerProgress {
   return peer;
 }
 
-const matchOf = (peer: PeerProgress): Index => peer.match;
 const readAckOf = (peer: PeerProgress): number => peer.readAck;
 const activeOf = (peer: PeerProgress): boolean => peer.active;
 const ballotOf = (peer: PeerProgress): boolean | undefined => peer.ballot;
