@@ -26,16 +26,8 @@ const pageEntries = 500;
 const heartbeatMs = 5_000;
 
 /** An entry as JSON shows it; `actor` is "role:name". */
-export const renderEntry = (e: RecordedEntry): string =>
-  JSON.stringify({
-    index: e.index,
-    term: e.term,
-    kind: e.kind,
-    at: e.at,
-    actor: `${e.actor.role}:${e.actor.name}`,
-    cause: e.cause,
-    events: e.events,
-  });
+export const showEntry = (e: RecordedEntry) => ({ ...e, actor: `${e.actor.role}:${e.actor.name}` });
+export const renderEntry = (e: RecordedEntry): string => JSON.stringify(showEntry(e));
 
 /** Reads `?from=&limit=&for=&follow=`; everything else in the query is not ours to judge. */
 export function parseFeedQuery(query: URLSearchParams): FeedQuery | Rejection {
