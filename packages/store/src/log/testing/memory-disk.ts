@@ -31,7 +31,7 @@ export class MemoryDisk {
   get keyValue(): KeyValue {
     return {
       batch: (ops, { sync }) => this.#write({ on: "batch", ops: ops.map(detached), sync }),
-      getSync: (key) => this.values.get(hex(key))?.slice(),
+      getSync: (key) => copied(this.values.get(hex(key))),
       pages: () => this.#pages(),
       close: () => Promise.resolve(),
     };
@@ -39,8 +39,8 @@ export class MemoryDisk {
 
   get guard(): GuardFile {
     return {
-      read: (slot) => Promise.resolve(this.slots[slot].slice()),
-      write: (slot, bytes) => this.#write({ on: "guard", slot, bytes: bytes.slice() }),
+      read: (slot) => Promise.resolve(copied(this.slots[slot])),
+      write: (slot, bytes) => this.#write({ on: "guard", slot, bytes: copied(bytes) }),
       close: () => Promise.resolve(),
     };
   }
@@ -51,7 +51,7 @@ export class MemoryDisk {
 
   async *#pages(): AsyncGenerator<(readonly [Uint8Array, Uint8Array])[]> {
     const keys = [...this.values.keys()].toSorted();
-    for (const key of keys) yield [[Buffer.from(key, "hex"), (this.values.get(key) as Uint8Array).slice()]];
+    for (const key of keys) yield [[Buffer.from(key, "hex"), copied(this.values.get(key) as Uint8Array)]];
   }
 
   async #write(step: Step): Promise<void> {
@@ -72,7 +72,12 @@ export class MemoryDisk {
   }
 }
 
+/** A Buffer's own slice() would be a view. */
+function copied<B extends Uint8Array | undefined>(bytes: B): B {
+  return (bytes === undefined ? undefined : new Uint8Array(bytes)) as B;
+}
+
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 /** As LevelDB does, the bytes are copied when the batch is handed over. */
 const detached = (op: Op): Op =>
-  op.type === "put" ? { ...op, key: op.key.slice(), value: op.value.slice() } : { ...op, key: op.key.slice() };
+  op.type === "put" ? { ...op, key: copied(op.key), value: copied(op.value) } : { ...op, key: copied(op.key) };
