@@ -68,24 +68,16 @@ describe("the apply queue", () => {
   it("finishes what came before a snapshot, holds back what comes after it, and goes on behind it", async () => {
     const { queue, machine, calls } = setUp();
     queue.add(run(1, 4));
-    let loaded: () => void = () => undefined;
-    const restoring = queue.restore(
-      meta(10),
-      () =>
-        new Promise<void>((resolve) => {
-          loaded = () => {
-            machine.content = { ...emptyCounter, applied: { term: 1, index: 10 }, membership: after };
-            resolve();
-          };
-        }),
-    );
+    const loaded = Promise.withResolvers<void>();
+    const restoring = queue.restore(meta(10), () => loaded.promise);
     expect(calls).toEqual(["1-4:1"]);
     queue.add([entry(11)]);
     queue.run(() => false);
     expect(queue.ready).toBe(false);
     expect(calls).toHaveLength(1);
     expect(queue.applied).toBe(4);
-    loaded();
+    machine.content = { ...emptyCounter, applied: { term: 1, index: 10 }, membership: after };
+    loaded.resolve();
     await restoring;
     expect(queue.applied).toBe(10);
     queue.run(() => false);

@@ -32,6 +32,10 @@ function connected(): Ends {
 const message = (term: number, to = 2): Envelope => ({ from: 1, to, term, m: { t: "hbResp", readPos: 0 } });
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n + 1);
 
+async function* rows(count: number, bytes: number): AsyncGenerator<Uint8Array> {
+  for (let n = 0; n < count; n += 1) yield Buffer.alloc(bytes, n);
+}
+
 describe("a network in one process", () => {
   it("delivers in order, also when the delay shrinks on the way", async () => {
     const { clock, network, one, got } = connected();
@@ -109,10 +113,7 @@ describe("a network in one process", () => {
 
   it("carries a snapshot byte for byte and announces it with the leader's term once it is whole", async () => {
     const { clock, network, one, two, stores } = connected();
-    const rows = async function* (): AsyncGenerator<Uint8Array> {
-      for (let n = 0; n < 100; n += 1) yield Buffer.alloc(3000, n);
-    };
-    const made = await stores[0].create({ term: 3, index: 9 }, emptyMembership, "", rows());
+    const made = await stores[0].create({ term: 3, index: 9 }, emptyMembership, "", rows(100, 3000));
     const offers: unknown[] = [];
     two.onSnapshot = (...offer) => offers.push(offer);
     network.setDelay(1);

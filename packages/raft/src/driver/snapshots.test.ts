@@ -155,10 +155,8 @@ describe("snapshots", () => {
     await cluster.agreed();
     const late = (leader.id % 3) + 1;
     const { machine, node } = cluster.member(late);
-    let made: () => void = () => undefined;
-    machine.snapshotGate = new Promise((resolve) => {
-      made = resolve;
-    });
+    const making = Promise.withResolvers<void>();
+    machine.snapshotGate = making.promise;
     const first = node.snapshot();
     cluster.network.partition(
       [late],
@@ -169,18 +167,16 @@ describe("snapshots", () => {
     cluster.network.heal();
     await clock.advance(3000);
     expect(machine.works).toEqual(["snapshot"]);
-    let restored: () => void = () => undefined;
-    machine.restoreGate = new Promise((resolve) => {
-      restored = resolve;
-    });
-    made();
+    const restoring = Promise.withResolvers<void>();
+    machine.restoreGate = restoring.promise;
+    making.resolve();
     await first;
     await clock.advance(100);
     expect(machine.works).toEqual(["snapshot", "snapshot made", "restore"]);
     const second = node.snapshot();
     await clock.advance(100);
     expect(machine.works).toHaveLength(3);
-    restored();
+    restoring.resolve();
     await cluster.agreed();
     expect((await second).id.index).toBeGreaterThan((await first).id.index);
     expect(machine.works.slice(3)).toEqual(["restored", "snapshot", "snapshot made"]);
@@ -232,15 +228,13 @@ describe("snapshots", () => {
     await add(leader, 100);
     const made = await cut(leader);
     const crashing = cluster.start(late);
-    let crash: (e: Error) => void = () => undefined;
-    crashing.machine.restoreGate = new Promise((_, reject) => {
-      crash = reject;
-    });
+    const restoring = Promise.withResolvers<void>();
+    crashing.machine.restoreGate = restoring.promise;
     await cluster.until("its log is replaced", () => crashing.log.view.first() === made.id.index + 1);
     await clock.advance(500);
     expect(crashing.machine.restored).toBe(0);
     expect(crashing.machine.content.total).toBe(0);
-    crash(new Error("the process is gone"));
+    restoring.reject(new Error("the process is gone"));
     await clock.advance(1);
     expect(crashing.fatal?.message).toBe("the process is gone");
     await cluster.kill(late);
@@ -280,17 +274,15 @@ describe("snapshots", () => {
     await add(leader, 50);
     const made = await cut(leader);
     const slow = cluster.start(late);
-    let open: () => void = () => undefined;
-    slow.machine.restoreGate = new Promise((resolve) => {
-      open = resolve;
-    });
+    const restoring = Promise.withResolvers<void>();
+    slow.machine.restoreGate = restoring.promise;
     await cluster.until("its log is replaced", () => slow.log.view.first() === made.id.index + 1);
     await add(leader, 50);
     await clock.advance(3000);
     expect(slow.machine.content.total).toBe(0);
     // It is busy, not gone: it hears its leader and calls no election.
     expect(slow.node.status().role).toMatchObject({ state: "follower", leader: leader.id });
-    open();
+    restoring.resolve();
     await cluster.agreed();
     expect(slow.machine.content.total).toBe(100);
     expect(slow.machine.restored).toBe(1);
