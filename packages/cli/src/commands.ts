@@ -167,12 +167,16 @@ const nodeCommands: readonly CommandSpec[] = [
     path: ["node", "shutdown"],
     summary: "Take a drained node out of the cluster and end its process",
     examples: [
-      { line: "aether node drain n2 && aether node shutdown n2", about: "the gentle way" },
+      { line: "aether node shutdown n2", about: "after aether node drain n2" },
       { line: "aether node shutdown n2 --force --reason 'host is lost'", about: "from any duty" },
     ],
     args: [nodeArgument],
     flags: [
-      { name: "force", kind: "switch", about: "also from joining, on-duty or draining, and if quorum is at risk; needs --reason" },
+      {
+        name: "force",
+        kind: "switch",
+        about: "also from joining, on-duty or draining, and if quorum is at risk; needs --reason",
+      },
       reason,
       detach,
       timeout("how long to follow (60s)"),
@@ -216,7 +220,9 @@ const settingCommands: readonly CommandSpec[] = [
       { name: "key", about: "the setting's key", completion: "setting" },
       { name: "value", about: "JSON, or text" },
     ],
-    flags: [{ name: "if-version", kind: "integer", placeholder: "N", about: "refuse unless this is its version (0: unless it is new)" }],
+    flags: [
+      { name: "if-version", kind: "integer", placeholder: "N", about: "refuse unless this is its version (0: unless it is new)" },
+    ],
     outputs: tableAndJson,
     load: () => import("./settings/set.ts"),
   },

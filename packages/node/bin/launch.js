@@ -63,10 +63,11 @@ function reexecute(name, file, root) {
   });
 }
 
+const end = () => process.kill(process.pid, "SIGKILL");
+
 /** kill -9 of the starter must be kill -9 of the command: half a command running on unseen would be worse than none. */
 function endWithStarter() {
   const pipe = new Socket({ fd: lifeline, readable: true, writable: false });
-  const end = () => process.kill(process.pid, "SIGKILL");
   pipe.on("end", end);
   pipe.on("error", end);
   pipe.resume();

@@ -26,12 +26,17 @@ const askMs = 2_000;
 export async function discoverPeers(b: Bootstrap, identity: Identity): Promise<Did<Peers>> {
   const connection = await connectContext(identity.context);
   try {
-    const peers = await waitFor({ what: "every node shows itself", withinMs: b.waitMs, say: (text) => b.steps.say(text) }, async () => {
-      const found = await provider(b.provider.discovery.peers(b.plan.name));
-      const missing = identity.nodes.filter((node) => !found.some((peer) => peer.node === node.name && peer.state === "running"));
-      if (missing.length > 0) return { waiting: `${missing.map((node) => node.name).join(", ")} not found running` };
-      return { ready: found.filter((peer) => identity.nodes.some((node) => node.name === peer.node)) };
-    });
+    const peers = await waitFor(
+      { what: "every node shows itself", withinMs: b.waitMs, say: (text) => b.steps.say(text) },
+      async () => {
+        const found = await provider(b.provider.discovery.peers(b.plan.name));
+        const missing = identity.nodes.filter(
+          (node) => !found.some((peer) => peer.node === node.name && peer.state === "running"),
+        );
+        if (missing.length > 0) return { waiting: `${missing.map((node) => node.name).join(", ")} not found running` };
+        return { ready: found.filter((peer) => identity.nodes.some((node) => node.name === peer.node)) };
+      },
+    );
     const all = peers.map(({ node, address }) => ({ name: node, address, api: connection.member(address) }));
     await Promise.all(all.map((peer) => verifyPeer(peer, identity)));
     return { result: { all, api: connection.api, close: () => connection.close() }, detail: peersText(all) };
@@ -102,7 +107,10 @@ export async function initialiseStore(b: Bootstrap, identity: Identity, peers: P
     members: identity.nodes.map(({ name, member, address }) => ({ name, member, address })),
   };
   const done = await submit(b, peers.api, command, `bootstrap/${identity.clusterId}/initialise`);
-  return { result: null, detail: done.changed ? `cluster row, settings and artifact root at index ${done.index}` : "already there" };
+  return {
+    result: null,
+    detail: done.changed ? `cluster row, settings and artifact root at index ${done.index}` : "already there",
+  };
 }
 
 export interface CommandAnswer {
@@ -124,4 +132,3 @@ export async function submit(b: Bootstrap, api: Api, body: Record<string, unknow
     }
   });
 }
-

@@ -63,7 +63,7 @@ export function contextFor(journal: Journal, authority: Pick<Authority, "folder"
 async function chooseNodes(b: Bootstrap): Promise<readonly JournalNode[]> {
   const addresses = await chooseAddresses(b.folder, b.plan.name, b.plan.size, b.plan.settings.basePort);
   const seeds = addresses.map((address, at) => ({ name: `n${at + 1}`, member: at + 1, address }));
-  return seeds.map((seed) => ({ ...seed, seeds }));
+  return seeds.map(({ name, member, address }) => ({ name, member, address, seeds }));
 }
 
 /** Free loopback addresses that no other cluster of this home has claimed. */

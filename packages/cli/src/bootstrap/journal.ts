@@ -57,7 +57,12 @@ export interface Journal {
   /** The first voters have been formatted; from then on no node is ever made one again. */
   readonly formed: boolean;
   /** Where the newest run stands or stood. */
-  readonly step: { readonly number: number; readonly name: string; readonly state: "started" | "done" | "failed"; readonly at: number };
+  readonly step: {
+    readonly number: number;
+    readonly name: string;
+    readonly state: "started" | "done" | "failed";
+    readonly at: number;
+  };
 }
 
 /** The journal, or null when there is none. A journal that cannot be read stops everything: guessing could provision twice. */

@@ -26,13 +26,21 @@ export async function lookForCluster(b: Bootstrap): Promise<Did<null>> {
   const journal = steps.journal;
   const instances = await provider(b.provider.compute.list(clusterLabels(plan.name)));
   if (journal.state === "destroying") {
-    throw new Failure(exit.rejected, `${plan.name} is being destroyed`, `finish that first: aether cluster destroy ${plan.name} --yes`);
+    throw new Failure(
+      exit.rejected,
+      `${plan.name} is being destroyed`,
+      `finish that first: aether cluster destroy ${plan.name} --yes`,
+    );
   }
   if (journal.identity === null) {
     if (instances.length === 0) return { result: null, detail: "none: a new cluster" };
     const names = instances.map((instance) => instance.name).join(", ");
     const hint = `remove them: aether cluster destroy ${plan.name} --yes`;
-    throw new Failure(exit.rejected, `instances of a cluster ${plan.name} exist (${names}), but no journal tells whose they are`, hint);
+    throw new Failure(
+      exit.rejected,
+      `instances of a cluster ${plan.name} exist (${names}), but no journal tells whose they are`,
+      hint,
+    );
   }
   if (journal.state === "ready") {
     return { result: null, detail: `ready since ${new Date(journal.step.at).toISOString().slice(0, 19)}Z; verifying only` };

@@ -31,7 +31,9 @@ export async function verifyReadiness(b: Bootstrap, identity: Identity, peers: P
   if (leader === undefined) throw new Error("a cluster has members");
   const { nodes } = await peers.api.call<NodesAnswer>("GET", "/v1/nodes");
   if (!found) await b.steps.write({ state: "ready" });
-  const members = nodes.filter((node) => !node.left).map(({ member, name, address, duty }) => ({ id: member, name, address, duty }));
+  const members = nodes
+    .filter((node) => !node.left)
+    .map(({ member, name, address, duty }) => ({ id: member, name, address, duty }));
   const ready = { name: b.plan.name, id: identity.clusterId, state: "ready", index: leader.applied, members } as const;
   const unusual = members.filter(({ duty }) => duty !== "on-duty").map(({ name, duty }) => `, ${name} is ${duty}`);
   return {
@@ -68,10 +70,16 @@ async function allReady(peers: Peers): Promise<{ ready: null } | { waiting: stri
 }
 
 async function allEqual(peers: Peers): Promise<{ ready: readonly MemberAnswer[] } | { waiting: string }> {
-  const answers = await Promise.all(peers.all.map(({ api }) => api.call<MemberAnswer>("GET", "/v1/member", { timeoutMs: 2_000 })));
+  const answers = await Promise.all(
+    peers.all.map(({ api }) => api.call<MemberAnswer>("GET", "/v1/member", { timeoutMs: 2_000 })),
+  );
   const { equal, index } = compareDigests(answers);
   if (equal === false) {
-    throw new Failure(exit.failed, `the members' states differ at index ${index}`, "this must not happen: keep the nodes' folders and report it");
+    throw new Failure(
+      exit.failed,
+      `the members' states differ at index ${index}`,
+      "this must not happen: keep the nodes' folders and report it",
+    );
   }
   return equal === true ? { ready: answers } : { waiting: "members are at different indexes" };
 }

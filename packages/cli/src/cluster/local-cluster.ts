@@ -13,7 +13,7 @@ import type { CloudError, CloudProvider, InstanceSpec } from "@aether/cloud/prov
 import { readJournal, type Journal, type JournalNode } from "../bootstrap/journal.ts";
 import { caFile, pairOf } from "../bootstrap/pki.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
-import { exit, Failure } from "../shell/failure.ts";
+import { exit, Failure, type ExitCode } from "../shell/failure.ts";
 
 const graceMs = 15_000;
 
@@ -46,7 +46,8 @@ export async function requireJournal(home: string, name: string): Promise<{ jour
   const bare = clusterFolder(home, name);
   const journal = await readJournal(bare.journal);
   if (journal === null) {
-    const hint = "its instances can only be managed where it was bootstrapped (AETHER_HOME); status, nodes and settings work from here";
+    const hint =
+      "its instances can only be managed where it was bootstrapped (AETHER_HOME); status, nodes and settings work from here";
     throw new Failure(exit.notFound, `there is no bootstrap journal of cluster ${name} in ${bare.root}`, hint);
   }
   return { journal, folder: clusterFolder(home, name, journal.settings.dataDir) };
@@ -58,10 +59,15 @@ export async function provider<A>(effect: Effect<A, CloudError>): Promise<A> {
   if (!isFailure(ended)) return ended.value;
   const found = findErrorOption(ended.cause);
   if (!isSome(found)) throw new Error(`the provider broke: ${String(ended.cause)}`);
-  const error = found.value;
-  const code = error._tag === "NotFound" ? exit.notFound : error._tag === "Deadline" ? exit.notReady : exit.failed;
-  throw new Failure(error._tag === "Conflict" ? exit.rejected : code, `${error.op}: ${error.message}`, hints[error._tag] ?? "");
+  const { _tag: kind, op, message } = found.value;
+  throw new Failure(codes[kind] ?? exit.failed, `${op}: ${message}`, hints[kind] ?? "");
 }
+
+const codes: Partial<Record<CloudError["_tag"], ExitCode>> = {
+  NotFound: exit.notFound,
+  Deadline: exit.notReady,
+  Conflict: exit.rejected,
+};
 
 const hints: Partial<Record<CloudError["_tag"], string>> = {
   Capacity: "free it, or choose other ports in [local] base_port",

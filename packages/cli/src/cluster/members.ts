@@ -70,11 +70,15 @@ export async function viewCluster(connection: Connection, home: string): Promise
   const known = await knownMembers(connection, local, answers);
   const late = known.filter(({ address }) => !answers.has(address));
   await Promise.all(late.map(async ({ address }) => answers.set(address, await askMember(connection, address))));
-  return drawView(context.cluster, known.map((member) => withAnswer(member, answers.get(member.address))));
+  return drawView(
+    context.cluster,
+    known.map((member) => withAnswer(member, answers.get(member.address))),
+  );
 }
 
 function withAnswer(known: Known, answer: MemberAnswer | Failure | undefined): Asked {
-  if (answer === undefined || answer instanceof Failure) return { ...known, answer: null, silence: answer?.message ?? "not asked" };
+  if (answer === undefined || answer instanceof Failure)
+    return { ...known, answer: null, silence: answer?.message ?? "not asked" };
   // Another node may have taken the address; its answer says nothing about this one.
   if (answer.node !== known.name) return { ...known, answer: null, silence: `${answer.node} answers at ${known.address}` };
   return { ...known, answer, silence: null };

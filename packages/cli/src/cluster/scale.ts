@@ -37,7 +37,10 @@ interface Scaling {
 export const run: Run = async (call, shell) => {
   const size = call.integer("nodes") ?? 0;
   if (![1, 3, 5, 7].includes(size)) {
-    throw usage(`--nodes ${size}: 1, 3, 5 or 7`, "an even number needs a larger quorum and survives no more failures than the odd one below it");
+    throw usage(
+      `--nodes ${size}: 1, 3, 5 or 7`,
+      "an even number needs a larger quorum and survives no more failures than the odd one below it",
+    );
   }
   const connection = await connect(call, shell);
   const { journal, folder } = await requireJournal(shell.home, connection.context.cluster.name);
@@ -58,7 +61,10 @@ interface Changes {
 
 function summary(name: string, size: number, { added, removed }: Changes): string {
   if (added.length + removed.length === 0) return `${name} has ${size} nodes already`;
-  const parts = [added.length === 0 ? "" : `added ${added.join(", ")}`, removed.length === 0 ? "" : `removed ${removed.join(", ")}`];
+  const parts = [
+    added.length === 0 ? "" : `added ${added.join(", ")}`,
+    removed.length === 0 ? "" : `removed ${removed.join(", ")}`,
+  ];
   return `${name} has ${size} nodes: ${parts.filter((part) => part !== "").join("; ")}`;
 }
 
@@ -89,7 +95,10 @@ async function presentNodes(s: Scaling): Promise<readonly NodeAnswer[]> {
 async function surplus(s: Scaling, nodes: readonly NodeAnswer[], size: number): Promise<readonly string[]> {
   const leaving = nodes.filter((node) => node.duty === "shutting-down");
   const candidates = nodes.filter((node) => node.duty !== "shutting-down");
-  const over = candidates.slice(Math.max(0, size)).map((node) => node.name).toReversed();
+  const over = candidates
+    .slice(Math.max(0, size))
+    .map((node) => node.name)
+    .toReversed();
   const { leader } = await viewCluster(s.connection, s.shell.home);
   const ordered = [...over.filter((name) => name !== leader), ...over.filter((name) => name === leader)];
   return [...leaving.map((node) => node.name), ...ordered];

@@ -22,7 +22,14 @@ export const run: Run = async (call, shell) => {
   const connection = await connectContext(context);
   const started = await withClusterLock(folder, "cluster start", async () => {
     const names = await startMissing(journal, folder, say);
-    await awaitDaemons(localProvider(journal.name, folder), connection, journal.identity?.nodes ?? [], journal.name, withinMs, say);
+    await awaitDaemons(
+      localProvider(journal.name, folder),
+      connection,
+      journal.identity?.nodes ?? [],
+      journal.name,
+      withinMs,
+      say,
+    );
     return names;
   });
   const index = await awaitCaughtUp(connection, shell.home, withinMs, say);
@@ -39,7 +46,11 @@ export const run: Run = async (call, shell) => {
 async function startMissing(journal: Journal, folder: ClusterFolder, say: (text: string) => void): Promise<readonly string[]> {
   const { identity } = journal;
   if (identity === null || !journal.formed) {
-    throw new Failure(exit.rejected, `${journal.name} has not been formed yet`, "finish it: aether cluster bootstrap --config FILE");
+    throw new Failure(
+      exit.rejected,
+      `${journal.name} has not been formed yet`,
+      "finish it: aether cluster bootstrap --config FILE",
+    );
   }
   const cloud = localProvider(journal.name, folder);
   const instances = await provider(cloud.compute.list(clusterLabels(journal.name)));

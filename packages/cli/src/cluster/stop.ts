@@ -20,6 +20,11 @@ export const run: Run = async (call, shell) => {
     return running.map((instance) => instance.name);
   });
   if (call.output === "json") shell.out(`${JSON.stringify({ name: cluster.name, stopped })}\n`);
-  else progress.end(stopped.length === 0 ? `${cluster.name} was stopped already` : `${cluster.name} is stopped: aether cluster start brings it back`);
+  else
+    progress.end(
+      stopped.length === 0
+        ? `${cluster.name} was stopped already`
+        : `${cluster.name} is stopped: aether cluster start brings it back`,
+    );
   return exit.done;
 };

@@ -38,7 +38,13 @@ function bash(): string {
     const args = command.args.map((argument) => candidates(argument.completion)).join(" ");
     return `    ${JSON.stringify(path)}) words="${flags.join(" ")} ${args}" ;;`;
   });
-  const values = [...new Map(visible().flatMap(flagsOf).map((flag) => [flag.name, flag])).values()]
+  const values = [
+    ...new Map(
+      visible()
+        .flatMap(flagsOf)
+        .map((flag) => [flag.name, flag]),
+    ).values(),
+  ]
     .filter((flag) => flag.kind !== "switch")
     .map((flag) => {
       const names = flag.short === undefined ? `--${flag.name}` : `--${flag.name}|-${flag.short}`;
@@ -78,16 +84,19 @@ autoload -U +X bashcompinit && bashcompinit
 ${bash().split("\n").slice(1).join("\n")}`;
 }
 
+const describe = (path: readonly string[]): string =>
+  [...groups, ...visible()].find((known) => known.path.join(" ") === path.join(" "))?.summary ?? "";
+
 function fish(): string {
   const lines = ["# aether completion for fish: aether completion fish | source", "complete -c aether -f"];
-  const describe = (path: readonly string[]): string =>
-    [...groups, ...visible()].find((known) => known.path.join(" ") === path.join(" "))?.summary ?? "";
   for (const { at, words } of branches()) {
     const path = at === "" ? [] : at.split(" ");
     const seen = path.map((word) => `__fish_seen_subcommand_from ${word}`);
     const unseen = `not __fish_seen_subcommand_from ${words.join(" ")}`;
     for (const word of words) {
-      lines.push(`complete -c aether -n ${quote([...seen, unseen].join("; and "))} -a ${word} -d ${quote(describe([...path, word]))}`);
+      lines.push(
+        `complete -c aether -n ${quote([...seen, unseen].join("; and "))} -a ${word} -d ${quote(describe([...path, word]))}`,
+      );
     }
   }
   for (const command of visible()) {
@@ -99,7 +108,8 @@ function fish(): string {
     for (const flag of flagsOf(command)) {
       const short = flag.short === undefined ? "" : ` -s ${flag.short}`;
       const words = candidates(flag.completion).replace(/^\$\((.*)\)$/, "($1)");
-      const takes = flag.kind === "switch" ? "" : flag.completion === "file" ? " -r -F" : ` -x${words === "" ? "" : ` -a ${quote(words)}`}`;
+      const takes =
+        flag.kind === "switch" ? "" : flag.completion === "file" ? " -r -F" : ` -x${words === "" ? "" : ` -a ${quote(words)}`}`;
       lines.push(`complete -c aether -n ${quote(seen)} -l ${flag.name}${short}${takes} -d ${quote(flag.about)}`);
     }
   }

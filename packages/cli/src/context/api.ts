@@ -71,7 +71,12 @@ export interface EntryAnswer {
   readonly at: number;
   readonly actor: string;
   readonly cause: string;
-  readonly events: readonly { readonly type: string; readonly v: number; readonly id: string; readonly [field: string]: unknown }[];
+  readonly events: readonly {
+    readonly type: string;
+    readonly v: number;
+    readonly id: string;
+    readonly [field: string]: unknown;
+  }[];
 }
 
 /** GET /v1/nodes. */

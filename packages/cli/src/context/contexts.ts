@@ -30,7 +30,11 @@ export async function readContexts(home: string): Promise<Contexts> {
     return decode(parse(text));
   } catch (error) {
     const why = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
-    throw new Failure(exit.failed, `${path} cannot be read: ${why}`, "mend it by hand, or remove it and bootstrap again: that finds the cluster");
+    throw new Failure(
+      exit.failed,
+      `${path} cannot be read: ${why}`,
+      "mend it by hand, or remove it and bootstrap again: that finds the cluster",
+    );
   }
 }
 

@@ -49,12 +49,12 @@ export function openHttpsApi(endpoints: readonly string[], credentials: Credenti
   };
   return {
     call: async <A>(method: Method, path: string, options: CallOptions = {}) => {
-      const answer = await firstAnswer((endpoint) => send(agent, endpoint, method, path, options));
-      return judge<A>(answer, await readAll(answer));
+      const answer = await firstAnswer((endpoint) => ask(agent, endpoint, method, path, options));
+      return judge(answer, await readAll(answer)) as A;
     },
     lines: async (path, onLine) => {
-      const answer = await firstAnswer((endpoint) => send(agent, endpoint, "GET", path, { timeoutMs: 0 }));
-      if (answer.statusCode !== 200) return judge(answer, await readAll(answer));
+      const answer = await firstAnswer((endpoint) => ask(agent, endpoint, "GET", path, { timeoutMs: 0 }));
+      if (answer.statusCode !== 200) return void judge(answer, await readAll(answer));
       return eachLine(answer, onLine);
     },
     close: () => {
@@ -65,7 +65,7 @@ export function openHttpsApi(endpoints: readonly string[], credentials: Credenti
 }
 
 /** Resolves with the answer's head. Rejects when there is none in time. */
-function send(agent: Agent, endpoint: string, method: Method, path: string, options: CallOptions): Promise<IncomingMessage> {
+function ask(agent: Agent, endpoint: string, method: Method, path: string, options: CallOptions): Promise<IncomingMessage> {
   const at = endpoint.lastIndexOf(":");
   const body = options.body === undefined ? null : Buffer.from(JSON.stringify(options.body));
   const within = options.timeoutMs ?? timeoutMs;
@@ -90,7 +90,10 @@ function send(agent: Agent, endpoint: string, method: Method, path: string, opti
       resolve(answer);
     });
     const connecting = setTimeout(() => sent.destroy(new Error(`no connection within ${connectMs} ms`)), connectMs);
-    const answering = setTimeout(() => sent.destroy(new Error(`no answer within ${within} ms`)), within === 0 ? timeoutMs : within);
+    const answering = setTimeout(
+      () => sent.destroy(new Error(`no answer within ${within} ms`)),
+      within === 0 ? timeoutMs : within,
+    );
     sent.once("socket", (socket) => {
       if (!socket.connecting && "authorized" in socket && socket.authorized === true) clearTimeout(connecting);
       else socket.once("secureConnect", () => clearTimeout(connecting));
@@ -133,15 +136,19 @@ async function eachLine(answer: IncomingMessage, onLine: (line: unknown) => bool
 }
 
 /** A 2xx answer's body, or the Failure that its problem stands for. */
-function judge<A>(answer: IncomingMessage, text: string): A {
+function judge(answer: IncomingMessage, text: string): unknown {
   const status = answer.statusCode ?? 0;
   let body: unknown;
   try {
     body = text === "" ? null : JSON.parse(text);
   } catch {
-    throw new Failure(exit.failed, `status ${status} with a body that is not JSON: ${text.slice(0, 80)}`, "is this an Aether member?");
+    throw new Failure(
+      exit.failed,
+      `status ${status} with a body that is not JSON: ${text.slice(0, 80)}`,
+      "is this an Aether member?",
+    );
   }
-  if (status >= 200 && status < 300) return body as A;
+  if (status >= 200 && status < 300) return body;
   const problem = body as { reason?: string; message?: string; hint?: string } | null;
   if (problem?.reason !== undefined && problem.reason in reasons) {
     throw refused({ reason: problem.reason as Reason, message: problem.message ?? problem.reason, hint: problem.hint ?? "" });

@@ -10,7 +10,8 @@ const retriesMax = 30;
 /** `aether events`: all that is held, from an index, about one thing, or as it comes. With -o json one entry a line. */
 export const run: Run = async (call, shell) => {
   const thing = call.text("for");
-  if (thing !== undefined && !/^[a-z]+\/.+$/.test(thing)) throw usage(`--for ${thing} names no thing`, "for example --for node/n2");
+  if (thing !== undefined && !/^[a-z]+\/.+$/.test(thing))
+    throw usage(`--for ${thing} names no thing`, "for example --for node/n2");
   const connection = await connect(call, shell);
   const print = (entry: EntryAnswer): void =>
     shell.out(call.output === "json" ? `${JSON.stringify(shapeOf(entry))}\n` : renderEntry(entry, shell.paint));
@@ -57,24 +58,27 @@ async function readPages(api: Api, query: Query, print: (entry: EntryAnswer) => 
 }
 
 /** Goes on at the next index when a member goes away; gives up when none has answered for half a minute. */
-async function followAll(api: Api, query: Query, print: (entry: EntryAnswer) => void, note: (text: string) => void): Promise<void> {
-  let { from } = query;
-  let left = query.limit;
-  for (let silent = 0; left > 0;) {
+async function followAll(
+  api: Api,
+  query: Query,
+  print: (entry: EntryAnswer) => void,
+  note: (text: string) => void,
+): Promise<void> {
+  const seen = { from: query.from, left: query.limit, silent: 0 };
+  const onLine = (line: unknown): boolean => {
+    const entry = line as EntryAnswer;
+    print(entry);
+    Object.assign(seen, { from: entry.index + 1, left: seen.left - 1, silent: 0 });
+    return seen.left > 0;
+  };
+  while (seen.left > 0) {
     try {
-      await api.lines(pathOf(query, from, left, true), (line) => {
-        const entry = line as EntryAnswer;
-        silent = 0;
-        print(entry);
-        from = entry.index + 1;
-        left -= 1;
-        return left > 0;
-      });
+      await api.lines(pathOf(query, seen.from, seen.left, true), onLine);
     } catch (error) {
       const passing = error instanceof Failure && error.code === exit.notReady;
-      if (!passing || ++silent > retriesMax) throw error;
-      if (silent === 1) note(`${error.message}; going on${from === undefined ? "" : ` at index ${from}`}`);
+      if (!passing || ++seen.silent > retriesMax) throw error;
+      if (seen.silent === 1) note(`${error.message}; going on${seen.from === undefined ? "" : ` at index ${seen.from}`}`);
     }
-    if (left > 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
+    if (seen.left > 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
   }
 }

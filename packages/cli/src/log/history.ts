@@ -10,16 +10,22 @@ const pageEntries = 1_000;
 export const run: Run = async (call, shell) => {
   const thing = call.arg("thing");
   const slash = thing.indexOf("/");
-  if (slash < 1 || slash === thing.length - 1) throw usage(`${JSON.stringify(thing)} names no thing`, "NOUN/ID, for example node/n2");
+  if (slash < 1 || slash === thing.length - 1)
+    throw usage(`${JSON.stringify(thing)} names no thing`, "NOUN/ID, for example node/n2");
   const noun = encodeURIComponent(thing.slice(0, slash));
-  const id = thing.slice(slash + 1).split("/").map(encodeURIComponent).join("/");
+  const id = thing
+    .slice(slash + 1)
+    .split("/")
+    .map(encodeURIComponent)
+    .join("/");
   const connection = await connect(call, shell);
   let from = call.integer("from") ?? 1;
   let shown = 0;
   for (let left = call.integer("limit") ?? Number.MAX_SAFE_INTEGER; left > 0;) {
     const wanted = Math.min(left, pageEntries);
     const page = await connection.api.call<HistoryAnswer>("GET", `/v1/history/${noun}/${id}?from=${from}&limit=${wanted}`);
-    for (const entry of page.entries) shell.out(call.output === "json" ? `${JSON.stringify(entry)}\n` : renderEntry(entry, shell.paint));
+    for (const entry of page.entries)
+      shell.out(call.output === "json" ? `${JSON.stringify(entry)}\n` : renderEntry(entry, shell.paint));
     shown += page.entries.length;
     left -= page.entries.length;
     const last = page.entries.at(-1);

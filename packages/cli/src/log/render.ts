@@ -6,16 +6,18 @@ const fieldsMax = 160;
 
 /** "    12  12:01:07  operator:operator   SettingChanged cpu_warning  value=0.75", with a line feed after each line. */
 export function renderEntry(entry: EntryAnswer, paint: Paint): string {
-  const at = new Date(entry.at).toISOString().slice(0, 19).replace("T", " ");
-  const head = `${String(entry.index).padStart(7)}  ${paint("dim", at)}  ${entry.actor.padEnd(18)}  `;
+  const when = new Date(entry.at).toISOString().slice(0, 19).replace("T", " ");
+  const head = `${String(entry.index).padStart(7)}  ${paint("dim", when)}  ${entry.actor.padEnd(18)}  `;
   if (entry.events.length === 0) return `${head}${paint("dim", `(${entry.kind})`)}\n`;
-  const indent = " ".repeat(7 + 2 + at.length + 2 + Math.max(18, entry.actor.length) + 2);
+  const indent = " ".repeat(7 + 2 + when.length + 2 + Math.max(18, entry.actor.length) + 2);
   return entry.events.map((event, at) => `${at === 0 ? head : indent}${renderEvent(event, paint)}\n`).join("");
 }
 
 function renderEvent(event: EntryAnswer["events"][number], paint: Paint): string {
   const { type, v: _version, id, ...fields } = event;
-  const shown = Object.entries(fields).map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+  const shown = Object.entries(fields).map(
+    ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
   const text = shown.join(" ");
   const cut = text.length > fieldsMax ? `${text.slice(0, fieldsMax)}…` : text;
   return `${paint("bold", type)} ${id}${cut === "" ? "" : `  ${paint("dim", cut)}`}`;

@@ -21,7 +21,10 @@ export const run: Run = async (call, shell) => {
   });
   await connection.close();
   if (call.output === "json") shell.out(`${JSON.stringify({ name, duty })}\n`);
-  else progress.end(duty === "decommissioned" ? `${name} is drained; next: aether node shutdown ${name}, or undrain` : `${name} is ${duty}`);
+  else
+    progress.end(
+      duty === "decommissioned" ? `${name} is drained; next: aether node shutdown ${name}, or undrain` : `${name} is ${duty}`,
+    );
   return exit.done;
 };
 
@@ -36,7 +39,8 @@ export interface DrainWish {
 export async function drain(api: Api, name: string, wish: DrainWish): Promise<string> {
   const before = await findNode(api, name);
   // Asking again for what runs already would be refused as an illegal transition; it is followed instead.
-  if (before === null || !["draining", "decommissioned"].includes(before.duty)) await askDuty(api, name, "drain", { reason: wish.reason });
+  if (before === null || !["draining", "decommissioned"].includes(before.duty))
+    await askDuty(api, name, "drain", { reason: wish.reason });
   if (wish.detached) return "draining";
   const wait = { api, name, what: `${name} is drained`, withinMs: wish.withinMs, say: wish.say };
   return followNode(wait, (node) => {

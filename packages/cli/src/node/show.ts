@@ -28,6 +28,11 @@ export const run: Run = async (call, shell) => {
     ["version", `${node.version}, of index ${node.index}`],
   ] as const;
   shell.out(facts.map(([key, value]) => `${key.padEnd(10)}${value}\n`).join(""));
-  shell.out(`\n${history.entries.slice(-eventsShown).map((entry) => renderEntry(entry, shell.paint)).join("")}`);
+  shell.out(
+    `\n${history.entries
+      .slice(-eventsShown)
+      .map((entry) => renderEntry(entry, shell.paint))
+      .join("")}`,
+  );
   return exit.done;
 };

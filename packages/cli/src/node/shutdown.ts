@@ -21,7 +21,8 @@ export const run: Run = async (call, shell) => {
   const name = call.arg("node");
   const force = call.switched("force");
   const reason = call.text("reason") ?? "";
-  if (force && reason === "") throw usage("--force needs --reason TEXT", "it is written into the log, for whoever asks later why");
+  if (force && reason === "")
+    throw usage("--force needs --reason TEXT", "it is written into the log, for whoever asks later why");
   const connection = await connect(call, shell);
   const progress = follow(shell);
   const wish = { force, reason, withinMs: call.duration("timeout") ?? followMs, say: (text: string) => progress.say(text) };
@@ -56,7 +57,9 @@ async function beginShutdown(api: Api, name: string, wish: ShutdownWish): Promis
 export async function shutDown(api: Api, name: string, wish: ShutdownWish): Promise<void> {
   await beginShutdown(api, name, wish);
   const wait = { api, name, what: `${name} has left the membership`, withinMs: wish.withinMs, say: wish.say };
-  await followNode(wait, (node) => (node === null || node.left ? { ready: null } : { waiting: `${name} is leaving the membership` }));
+  await followNode(wait, (node) =>
+    node === null || node.left ? { ready: null } : { waiting: `${name} is leaving the membership` },
+  );
 }
 
 /** What this computer keeps of a node that has left; nothing where the cluster is not managed from here. */
@@ -84,7 +87,8 @@ export async function releaseNode(
   const instance = instances.find((candidate) => candidate.name === name);
   if (instance !== undefined) {
     say(`waiting for the process of ${name} to end`);
-    if (instance.state === "running") await endsByItself(() => provider(cloud.compute.awaitState(instance.id, ["failed"], endsWithin)));
+    if (instance.state === "running")
+      await endsByItself(() => provider(cloud.compute.awaitState(instance.id, ["failed"], endsWithin)));
     await provider(cloud.compute.power(instance.id, "stop-graceful"));
     if (then === "delete") await provider(cloud.compute.delete(instance.id));
   }

@@ -1,16 +1,18 @@
+import { thresholdOf, thresholds } from "@aether/core/setting/thresholds";
 import { connect } from "../context/connection.ts";
 import type { Run } from "../shell/command.ts";
 import { usage } from "../shell/failure.ts";
 import { suggest } from "../shell/suggest.ts";
 import { setAndShow } from "./setting.ts";
-import { isThreshold, thresholdKeys } from "./thresholds.ts";
 
 /** `aether thresholds set METRIC VALUE`. That warning stays below critical is the cluster's own rule. */
 export const run: Run = async (call, shell) => {
   const metric = call.arg("metric");
-  if (!isThreshold(metric)) {
-    const near = suggest(metric, thresholdKeys);
-    const hint = near === undefined ? `they are: ${thresholdKeys.join(", ")}` : `did you mean: aether thresholds set ${near} ${call.arg("value")}`;
+  if (thresholdOf(metric) === undefined) {
+    const known = thresholds.map(({ key }) => key);
+    const near = suggest(metric, known);
+    const hint =
+      near === undefined ? `they are: ${known.join(", ")}` : `did you mean: aether thresholds set ${near} ${call.arg("value")}`;
     throw usage(`there is no threshold ${JSON.stringify(metric)}`, hint);
   }
   const value = Number(call.arg("value"));

@@ -21,12 +21,24 @@ function commandHelp(command: CommandSpec): string {
   const outputs = globalFlags.map((flag) => (flag.name === "output" ? { ...flag, about: command.outputs.join(" or ") } : flag));
   return [
     `${command.summary}.\n`,
-    section("Examples", command.examples.map((example) => [example.line, example.about] as const)),
+    section(
+      "Examples",
+      command.examples.map((example) => [example.line, example.about] as const),
+    ),
     `Usage\n  ${words.join(" ")}\n`,
     ...(command.about === undefined ? [] : [`${command.about}\n`]),
-    section("Arguments", command.args.map((argument) => [argument.name.toUpperCase(), argument.about] as const)),
-    section("Flags", command.flags.map((flag) => [titleOfFlag(flag), flag.about] as const)),
-    section("For every command", outputs.map((flag) => [titleOfFlag(flag), flag.about] as const)),
+    section(
+      "Arguments",
+      command.args.map((argument) => [argument.name.toUpperCase(), argument.about] as const),
+    ),
+    section(
+      "Flags",
+      command.flags.map((flag) => [titleOfFlag(flag), flag.about] as const),
+    ),
+    section(
+      "For every command",
+      outputs.map((flag) => [titleOfFlag(flag), flag.about] as const),
+    ),
   ]
     .filter((part) => part !== "")
     .join("\n");
@@ -35,7 +47,8 @@ function commandHelp(command: CommandSpec): string {
 function groupHelp(path: readonly string[], commands: readonly CommandSpec[], groups: readonly Group[]): string {
   const group = groups.find((candidate) => candidate.path.join(" ") === path.join(" "));
   const below = commands.filter((command) => command.hidden !== true && path.every((word, at) => command.path[at] === word));
-  const examples = path.length === 0 ? firstSteps : below.flatMap((c) => c.examples.slice(0, 1)).map((e) => [e.line, e.about] as const);
+  const examples =
+    path.length === 0 ? firstSteps : below.flatMap((c) => c.examples.slice(0, 1)).map((e) => [e.line, e.about] as const);
   const prefix = ["aether", ...path].join(" ");
   const entries = nextWords(path, commands, groups).map((word) => {
     const full = [...path, word].join(" ");
@@ -46,7 +59,10 @@ function groupHelp(path: readonly string[], commands: readonly CommandSpec[], gr
     `${group === undefined ? opening : `${group.summary}.`}\n`,
     section("Examples", examples),
     section("Commands", entries),
-    section("For every command", globalFlags.map((flag) => [titleOfFlag(flag), flag.about] as const)),
+    section(
+      "For every command",
+      globalFlags.map((flag) => [titleOfFlag(flag), flag.about] as const),
+    ),
     `More: ${prefix} COMMAND --help\n`,
   ]
     .filter((part) => part !== "")

@@ -15,16 +15,17 @@ export function parseCommandLine(words: readonly string[], commands: readonly Co
   const { path, rest, helpAsked } = findPath(words, commands, groups);
   const command = commands.find((candidate) => samePath(candidate.path, path));
   if (command === undefined) {
-    const bare = rest.filter((word) => !word.startsWith("-"));
+    const bare = rest.find((word) => !word.startsWith("-"));
     if (helpAsked || (rest.length === 0 && path.length === 0)) return { kind: "help", path };
-    throw missingCommand(path, bare[0], commands, groups);
+    throw missingCommand(path, bare, commands, groups);
   }
   const { values, loose } = readFlags(rest, command);
   if (values.get("help") === true) return { kind: "help", path };
   return { kind: "run", call: makeInvocation(command, values, readArgs(command, loose)) };
 }
 
-const samePath = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((word, at) => word === b[at]);
+const samePath = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((word, at) => word === b[at]);
 
 /** The longest run of leading words that names a group or a command; global flags may stand before and between them. */
 function findPath(words: readonly string[], commands: readonly CommandSpec[], groups: readonly Group[]) {
@@ -52,7 +53,12 @@ function findPath(words: readonly string[], commands: readonly CommandSpec[], gr
   return { path, rest, helpAsked: rest.includes("--help") || rest.includes("-h") };
 }
 
-function missingCommand(path: readonly string[], word: string | undefined, commands: readonly CommandSpec[], groups: readonly Group[]) {
+function missingCommand(
+  path: readonly string[],
+  word: string | undefined,
+  commands: readonly CommandSpec[],
+  groups: readonly Group[],
+) {
   const prefix = ["aether", ...path].join(" ");
   const known = nextWords(path, commands, groups);
   if (word === undefined) return usage(`${prefix} needs a command: ${known.join(", ")}`, `see: ${prefix} --help`);
@@ -62,7 +68,11 @@ function missingCommand(path: readonly string[], word: string | undefined, comma
 }
 
 /** What may follow a path, in the order of the table. */
-export function nextWords(path: readonly string[], commands: readonly CommandSpec[], groups: readonly Group[]): readonly string[] {
+export function nextWords(
+  path: readonly string[],
+  commands: readonly CommandSpec[],
+  groups: readonly Group[],
+): readonly string[] {
   const below = [...groups, ...commands.filter((command) => command.hidden !== true)]
     .map(({ path: full }) => full)
     .filter((full) => full.length > path.length && path.every((word, at) => full[at] === word))
@@ -100,12 +110,13 @@ function readFlags(words: readonly string[], command: CommandSpec) {
       continue;
     }
     const given = equals >= 0 ? word.slice(equals + 1) : words[++at];
-    if (given === undefined) throw usage(`--${flag.name} needs a value: --${flag.name} ${flag.placeholder ?? "VALUE"}`, flag.about);
+    if (given === undefined)
+      throw usage(`--${flag.name} needs a value: --${flag.name} ${flag.placeholder ?? "VALUE"}`, flag.about);
     values.set(flag.name, readValue(flag, given));
   }
-  const missing = command.flags.filter((flag) => flag.required === true && !values.has(flag.name));
-  if (missing[0] !== undefined && values.get("help") !== true) {
-    throw usage(`${line} needs --${missing[0].name} ${missing[0].placeholder ?? "VALUE"} (${missing[0].about})`, `see: ${line} --help`);
+  const missing = command.flags.find((flag) => flag.required === true && !values.has(flag.name));
+  if (missing !== undefined && values.get("help") !== true) {
+    throw usage(`${line} needs --${missing.name} ${missing.placeholder ?? "VALUE"} (${missing.about})`, `see: ${line} --help`);
   }
   return { values, loose };
 }
@@ -116,12 +127,18 @@ function unknownFlag(word: string, flags: readonly Flag[], line: string) {
     name,
     flags.map((flag) => flag.name),
   );
-  return usage(`${line} has no flag ${word.split("=", 1)[0]}`, near === undefined ? `see: ${line} --help` : `did you mean: --${near}`);
+  return usage(
+    `${line} has no flag ${word.split("=", 1)[0]}`,
+    near === undefined ? `see: ${line} --help` : `did you mean: --${near}`,
+  );
 }
 
 function readValue(flag: Flag, given: string): Value {
   const expected = (what: string) =>
-    usage(`--${flag.name} ${JSON.stringify(given)}: ${what} is expected`, `${flag.about}; for example --${flag.name} ${exampleOf(flag)}`);
+    usage(
+      `--${flag.name} ${JSON.stringify(given)}: ${what} is expected`,
+      `${flag.about}; for example --${flag.name} ${exampleOf(flag)}`,
+    );
   if (flag.kind === "integer") {
     if (!/^\d{1,15}$/.test(given)) throw expected("a whole number");
     return Number(given);
@@ -135,7 +152,8 @@ function readValue(flag: Flag, given: string): Value {
   return given;
 }
 
-const exampleOf = (flag: Flag): string => (flag.kind === "integer" ? "3" : flag.kind === "duration" ? "30s" : String(flag.completion));
+const exampleOf = (flag: Flag): string =>
+  flag.kind === "integer" ? "3" : flag.kind === "duration" ? "30s" : String(flag.completion);
 
 /** Milliseconds of "500ms", "30s", "5m", "1h" or "30" (seconds); null when it is none of these or longer than a day. */
 export function parseDuration(text: string): number | null {
@@ -158,7 +176,8 @@ function readArgs(command: CommandSpec, loose: readonly string[]): Record<string
   }
   const extra = loose[command.args.length];
   if (extra !== undefined) {
-    const takes = command.args.length === 0 ? "no argument" : command.args.map((argument) => argument.name.toUpperCase()).join(" ");
+    const takes =
+      command.args.length === 0 ? "no argument" : command.args.map((argument) => argument.name.toUpperCase()).join(" ");
     throw usage(`${line} takes ${takes}: what is ${JSON.stringify(extra)} for?`, `see: ${line} --help`);
   }
   return args;

@@ -2,6 +2,7 @@
  * Progress goes to stderr. On a terminal a list of steps is drawn again and again in place; elsewhere each step is one plain
  * line, begun when the step begins and ended when it ends, so that a log shows where a killed run stood.
  */
+import { stripVTControlCharacters } from "node:util";
 import type { Paint, Shell } from "./shell.ts";
 import { humanDuration } from "./table.ts";
 
@@ -95,7 +96,7 @@ function lineOf(step: Drawn, steps: readonly Drawn[], paint: Paint): string {
 
 /** A line that wraps would spoil the redraw: only the plain text of its detail is shortened. */
 function cut(line: string, step: Drawn, columns: number): string {
-  const plain = line.replaceAll(/\u001B\[\d+m/g, "").length;
+  const plain = stripVTControlCharacters(line).length;
   if (plain < columns || step.detail.length <= plain - columns + 1) return line;
   const keep = step.detail.slice(0, step.detail.length - (plain - columns) - 2);
   return line.replace(step.detail, `${keep}…`);

@@ -2,6 +2,7 @@
 import { createInterface } from "node:readline/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { isatty } from "node:tty";
 
 export interface Shell {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -41,7 +42,7 @@ export const painter =
 /** The shell of this process. A reader that goes away (`| head`) ends it quietly. */
 export function processShell(noColor: boolean): Shell {
   const { env, stdout, stderr, stdin } = process;
-  const outIsTerminal = stdout.isTTY === true;
+  const [inIsTerminal, outIsTerminal, errIsTerminal] = [isatty(0), isatty(1), isatty(2)];
   stdout.on("error", (error: NodeJS.ErrnoException) => {
     process.exit(error.code === "EPIPE" ? 0 : 1);
   });
@@ -51,11 +52,11 @@ export function processShell(noColor: boolean): Shell {
     out: (text) => void stdout.write(text),
     err: (text) => void stderr.write(text),
     outIsTerminal,
-    errIsTerminal: stderr.isTTY === true,
-    inIsTerminal: stdin.isTTY === true,
+    errIsTerminal,
+    inIsTerminal,
     columns: stdout.columns ?? 120,
     paint: painter(wantsColor && outIsTerminal),
-    paintErr: painter(wantsColor && stderr.isTTY),
+    paintErr: painter(wantsColor && errIsTerminal),
     home: env["AETHER_HOME"] === undefined || env["AETHER_HOME"] === "" ? join(homedir(), ".aether") : env["AETHER_HOME"],
     ask: async (question) => {
       const lines = createInterface({ input: stdin, output: stderr });

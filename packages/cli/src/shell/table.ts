@@ -1,4 +1,5 @@
 /** Aligned columns for people: upper-case headers, three spaces between, no lines. */
+import { stripVTControlCharacters } from "node:util";
 
 export interface Column<Row> {
   readonly title: string;
@@ -25,7 +26,7 @@ export function renderTable<Row>(columns: readonly Column<Row>[], rows: readonly
 }
 
 /** What a terminal shows of a text: colour codes take no room. */
-const width = (text: string): number => text.replaceAll(/\u001B\[\d+m/g, "").length;
+const width = (text: string): number => stripVTControlCharacters(text).length;
 
 /** "3.2 s", "1m 05s": how long something took or is ago. */
 export function humanDuration(ms: number): string {

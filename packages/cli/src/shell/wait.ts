@@ -21,7 +21,11 @@ export async function waitFor<A>(w: Waiting, probe: () => Promise<Probed<A>>): P
     if ("ready" in seen) return seen.ready;
     w.say?.(seen.waiting);
     if (performance.now() >= until) {
-      throw new Failure(exit.notReady, `not within ${humanDuration(w.withinMs)}: ${w.what}; last seen: ${seen.waiting}`, w.hint ?? "");
+      throw new Failure(
+        exit.notReady,
+        `not within ${humanDuration(w.withinMs)}: ${w.what}; last seen: ${seen.waiting}`,
+        w.hint ?? "",
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, w.everyMs ?? 50));
   }
