@@ -1,0 +1,106 @@
+/** The cluster itself: one row, whose id is its name. */
+import type { DomainEvent, EventContext } from "../kernel/event.ts";
+import type { Provider } from "../kernel/grammar.ts";
+import type { Stored, World } from "../kernel/world.ts";
+
+export interface Refusal {
+  /** What was refused and why, e.g. "connect: no certificate". */
+  readonly what: string;
+  /** "role:name", or "" when there was no certificate to believe. */
+  readonly identity: string;
+  readonly address: string;
+  readonly count: number;
+}
+
+export interface Checkpoint {
+  /** Index of the last entry that it covers. */
+  readonly upTo: number;
+  /** The audit chain's digest at `upTo`, hex. */
+  readonly chain: string;
+  /** The digest of the world at `upTo`, hex. */
+  readonly state: string;
+  readonly signer: string;
+  /** Index of the entry that recorded it. */
+  readonly index: number;
+}
+
+export interface Leader {
+  readonly node: string;
+  readonly member: number;
+  readonly term: number;
+}
+
+export interface ClusterRow {
+  readonly clusterId: string;
+  readonly name: string;
+  /** Members that the operator wants. */
+  readonly size: number;
+  readonly provider: Provider;
+  /** Event types of a higher level are not written yet. */
+  readonly featureLevel: number;
+  /** The next member number to mint. Numbers only grow. */
+  readonly nextMember: number;
+  readonly state: "forming" | "ready";
+  readonly artifacts: { readonly root: string } | null;
+  /** The cluster file's content, with references in place of secrets. */
+  readonly configuration: unknown;
+  /** Refused connections and requests: all that were counted, and the newest kind. Each is in the history. */
+  readonly refusals: { readonly total: number; readonly last: Refusal | null };
+  readonly checkpoint: Checkpoint | null;
+  /** Who led when last recorded. */
+  readonly leader: Leader | null;
+}
+
+/** The one cluster row of a world, once there is one. */
+export function theCluster(world: World): Stored<ClusterRow> | undefined {
+  for (const stored of world.all<ClusterRow>("cluster")) return stored;
+  return undefined;
+}
+
+/** Throws on an event that cannot happen to the row: decide must not have made it. */
+export function evolveCluster(row: ClusterRow | undefined, event: DomainEvent, context: EventContext): ClusterRow {
+  if (event.type === "ClusterInitialised") {
+    if (row !== undefined) throw new Error(`cluster ${event.id} is initialised twice`);
+    return initialised(event);
+  }
+  if (row === undefined) throw new Error(`${event.type} of cluster ${event.id}, which does not exist`);
+  switch (event.type) {
+    case "ArtifactRootCreated":
+      return { ...row, artifacts: { root: event["root"] as string } };
+    case "ClusterReady":
+      return { ...row, state: "ready" };
+    case "ClusterScaled":
+      return { ...row, size: event["size"] as number, nextMember: event["nextMember"] as number };
+    case "MemberMinted":
+      return { ...row, nextMember: (event["member"] as number) + 1 };
+    case "AccessRefused": {
+      const { what, identity, address, count } = event as unknown as Refusal;
+      return { ...row, refusals: { total: row.refusals.total + count, last: { what, identity, address, count } } };
+    }
+    case "CheckpointRecorded": {
+      const { upTo, chain, state, signer } = event as unknown as Checkpoint;
+      return { ...row, checkpoint: { upTo, chain, state, signer, index: context.index } };
+    }
+    case "LeaderElected": {
+      const { node, member, term } = event as unknown as Leader;
+      return { ...row, leader: { node, member, term } };
+    }
+    default:
+      throw new Error(`cluster has no event ${event.type}`);
+  }
+}
+
+const initialised = (event: DomainEvent): ClusterRow => ({
+  clusterId: event["clusterId"] as string,
+  name: event.id,
+  size: event["size"] as number,
+  provider: event["provider"] as Provider,
+  featureLevel: event["featureLevel"] as number,
+  nextMember: event["nextMember"] as number,
+  state: "forming",
+  artifacts: null,
+  configuration: event["configuration"],
+  refusals: { total: 0, last: null },
+  checkpoint: null,
+  leader: null,
+});

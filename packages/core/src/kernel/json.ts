@@ -1,0 +1,61 @@
+/** JSON values from outside: whether a value is one, how large it is, and whether two are equal. */
+
+const levelsMax = 64;
+
+/**
+ * Why `value` is not plain JSON of at most `bytesMax` bytes (as JSON.stringify would write it, UTF-8, a few bytes of tolerance
+ * for escapes) and {@link levelsMax} levels; null when it is. Cycles end at the level limit.
+ */
+export function jsonFault(value: unknown, bytesMax: number): string | null {
+  const size = measure(value, 0, bytesMax);
+  if (typeof size === "string") return size;
+  return size > bytesMax ? `JSON of at most ${bytesMax} bytes` : null;
+}
+
+/** Bytes, or what it should have been. Stops counting soon after `budget`. */
+function measure(value: unknown, level: number, budget: number): number | string {
+  if (typeof value === "string") return stringBytes(value);
+  if (typeof value === "number") return Number.isFinite(value) ? 8 : "a finite number";
+  if (typeof value === "boolean") return 5;
+  if (typeof value !== "object") return `JSON, which has no ${typeof value}`;
+  if (value === null) return 4;
+  if (level >= levelsMax) return `JSON of at most ${levelsMax} levels`;
+  if (Array.isArray(value)) return measureAll(value, level, budget, 0);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null)
+    return "plain JSON: objects, arrays, text, numbers, true, false, null";
+  let keys = 0;
+  for (const key of Object.keys(value)) keys += stringBytes(key) + 1;
+  return measureAll(Object.values(value), level, budget, keys);
+}
+
+function measureAll(values: readonly unknown[], level: number, budget: number, before: number): number | string {
+  let total = 2 + before;
+  for (const value of values) {
+    const size = measure(value, level + 1, budget);
+    if (typeof size === "string") return size;
+    total += size + 1;
+    if (total > budget) return total;
+  }
+  return total;
+}
+
+function stringBytes(text: string): number {
+  let bytes = text.length + 2;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit >= 0x800) bytes += unit >= 0xd800 && unit <= 0xdfff ? 1 : 2;
+    else if (unit >= 0x80) bytes += 1;
+  }
+  return bytes;
+}
+
+/** Equal as JSON: the order of an object's keys does not matter. Both must have passed {@link jsonFault}. */
+export function jsonEqual(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const left = Object.entries(a);
+  if (left.length !== Object.keys(b).length) return false;
+  return left.every(([key, value]) => Object.hasOwn(b, key) && jsonEqual(value, (b as Record<string, unknown>)[key]));
+}

@@ -1,0 +1,7 @@
+/** The noun `node`; ids are names. */
+import type { Noun } from "../kernel/noun.ts";
+import { nodeCommands } from "./commands.ts";
+import { nodeEvents } from "./events.ts";
+import { evolveNode, type NodeRow } from "./state.ts";
+
+export const node: Noun<NodeRow> = { name: "node", events: nodeEvents, commands: nodeCommands, evolve: evolveNode };

@@ -1,0 +1,8 @@
+/** Everything Aether knows: a noun is a folder here and one line below. */
+import { cluster } from "./cluster/cluster.ts";
+import { makeRegistry, type Registry } from "./kernel/registry.ts";
+import type { Noun } from "./kernel/noun.ts";
+import { node } from "./node/node.ts";
+import { setting } from "./setting/setting.ts";
+
+export const registry: Registry = makeRegistry([cluster as Noun, node as Noun, setting as Noun]);

@@ -1,0 +1,12 @@
+/** The noun `setting`; ids are keys. */
+import type { Noun } from "../kernel/noun.ts";
+import { settingCommands } from "./commands.ts";
+import { SettingChanged, SettingRemoved } from "./events.ts";
+import { evolveSetting, type SettingRow } from "./state.ts";
+
+export const setting: Noun<SettingRow> = {
+  name: "setting",
+  events: [SettingChanged, SettingRemoved],
+  commands: settingCommands,
+  evolve: evolveSetting,
+};
