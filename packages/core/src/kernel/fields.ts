@@ -4,7 +4,8 @@ import { address, clusterId, clusterName, nodeName, providers, settingKey, sizeM
 import { jsonFault } from "./json.ts";
 
 const word = (g: Grammar) => Schema.String.check(Schema.isPattern(g.pattern, { expected: g.expected }));
-const between = (minimum: number, maximum: number) => {
+/** A whole number of this range, both ends included. */
+export const between = (minimum: number, maximum: number) => {
   const expected = `a whole number from ${minimum} to ${maximum}`;
   return Schema.Number.annotate({ expected }).check(
     Schema.isInt({ expected }),
