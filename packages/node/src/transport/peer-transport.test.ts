@@ -1,116 +1,14 @@
 import { Kind, type Envelope, type NodeId, type SnapMeta } from "@aether/raft/types";
-import { makeMemorySnapshots, type MemorySnapshots } from "@aether/raft/driver/testing/memory-snapshots";
+import type { MemorySnapshots } from "@aether/raft/driver/testing/memory-snapshots";
 import { once } from "node:events";
-import { createServer, type Server } from "node:https";
-import { connect, createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from "node:net";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { deriveCa, type ClusterCa } from "../identity/cluster-ca.ts";
-import { guardServer, identityOf } from "../identity/guard.ts";
-import { clientTls, serverTls, websocketTls, type TlsMaterial } from "../identity/tls.ts";
-import { channels, closeReason, encodeHello, type Channel, type Hello, type Standing } from "./handshake.ts";
-import type { TransportLimits } from "./limits.ts";
-import { makePeerTransport, type PeerTransport, type TransportEvent } from "./peer-transport.ts";
+import { clientTls, websocketTls, type TlsMaterial } from "../identity/tls.ts";
+import { closeReason, encodeHello, type Channel, type Hello, type Standing } from "./handshake.ts";
+import { clusterId, introduce, isOpen, makeLab, until, type LabMember as Member } from "./testing/transport-lab.ts";
 
-const clusterId = "a".repeat(32);
-let ca: ClusterCa;
-beforeAll(async () => {
-  ca = await deriveCa("the cluster secret", "prod");
-});
-
-async function material(name: string, role: "member" | "viewer" = "member", id = clusterId): Promise<TlsMaterial> {
-  return { ca: ca.certificate, ...(await ca.issue({ clusterId: id, role, name, hosts: [], days: 1 })) };
-}
-
-interface Member {
-  readonly id: NodeId;
-  readonly transport: PeerTransport;
-  readonly address: string;
-  readonly port: number;
-  readonly snapshots: MemorySnapshots;
-  readonly received: Envelope[];
-  readonly unreachable: NodeId[];
-  readonly installed: { readonly from: NodeId; readonly term: number; readonly meta: SnapMeta }[];
-  readonly events: TransportEvent[];
-  /** Stops listening and drops all connections, as a dead process would. */
-  kill(): Promise<void>;
-}
-
-const cleanup: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const step of cleanup.splice(0).toReversed()) await step();
-});
-
-interface Start {
-  readonly id: NodeId;
-  readonly incarnation?: number;
-  readonly port?: number;
-  readonly limits?: Partial<TransportLimits>;
-  readonly standing?: (id: NodeId, name: string) => Standing;
-}
-
-async function start({ id, incarnation = 1, port = 0, limits = {}, standing = () => "welcome" }: Start): Promise<Member> {
-  const tls = await material(`n${id}`);
-  const snapshots = makeMemorySnapshots();
-  const member = { received: [] as Envelope[], unreachable: [] as NodeId[], installed: [] as Member["installed"][number][] };
-  const events: TransportEvent[] = [];
-  const transport = makePeerTransport({
-    clusterId,
-    self: { id, incarnation, build: "test", features: [] },
-    tls,
-    snapshots,
-    standing,
-    limits,
-    onEvent: (e) => events.push(e),
-  });
-  transport.onRecv = (batch) => void member.received.push(...batch);
-  transport.onUnreachable = (to) => void member.unreachable.push(to);
-  transport.onSnapshot = (from, term, meta) => void member.installed.push({ from, term, meta });
-  const server = await listen(tls, transport, port);
-  const listening = (server.address() as AddressInfo).port;
-  let killed = false;
-  const kill = async (): Promise<void> => {
-    if (killed) return;
-    killed = true;
-    await transport.close();
-    server.closeAllConnections();
-    server.close();
-    await once(server, "close");
-  };
-  cleanup.push(kill);
-  return { id, transport, address: `127.0.0.1:${listening}`, port: listening, snapshots, events, kill, ...member };
-}
-
-async function listen(tls: TlsMaterial, transport: PeerTransport, port: number): Promise<Server> {
-  const server = createServer(serverTls(tls));
-  guardServer(server, { clusterId, isRevoked: () => false, onRefused: () => undefined });
-  server.on("upgrade", (request, socket, head) => {
-    const channel = channels.find((c) => request.url === `/v1/peer/${c}`);
-    if (channel === undefined) socket.destroy();
-    else transport.upgrade(channel, request, socket, head, identityOf(request.socket));
-  });
-  server.listen(port, "127.0.0.1");
-  await once(server, "listening");
-  return server;
-}
-
-async function until(what: string, condition: () => boolean, withinMs = 8_000): Promise<void> {
-  const end = performance.now() + withinMs;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-const introduce = (...members: Member[]): void => {
-  for (const m of members) m.transport.setPeers(members.filter((o) => o !== m).map(({ id, address }) => ({ id, address })));
-};
-const isOpen = (m: Member, to: NodeId): boolean =>
-  m.transport.stats().some((s) => s.id === to && s.open.append && s.open.control && s.open.snapshot);
-async function meet(...members: Member[]): Promise<void> {
-  introduce(...members);
-  await until("all connected", () => members.every((m) => members.every((o) => o === m || isOpen(m, o.id))));
-}
+const { cleanup, material, meet, start, startRelay, tearDown } = makeLab();
+afterEach(tearDown);
 
 function append(from: NodeId, to: NodeId, index: number, bytes = 16): Envelope {
   const data = new Uint8Array(bytes).fill(index & 0xff);
@@ -136,50 +34,6 @@ async function dial(to: Member, as: TlsMaterial, hello: string | Buffer, channel
 }
 const greeting = (over: Partial<Hello> = {}): string =>
   encodeHello({ cluster: clusterId, from: 9, to: 1, incarnation: 1, build: "test", features: [], ...over });
-
-/** A TCP relay whose connections can be cut after a number of bytes. */
-async function startRelay(
-  to: number,
-): Promise<{ readonly address: string; cutAfter(bytes: number): void; readonly cuts: () => number }> {
-  const sockets = new Set<Socket>();
-  let left = Number.POSITIVE_INFINITY;
-  let cuts = 0;
-  const relay: TcpServer = createTcpServer((client) => {
-    const server = connect(to, "127.0.0.1");
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      sockets.add(one);
-      one.on("error", () => other.destroy());
-      one.on("close", () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-    }
-    server.pipe(client);
-    client.on("data", (data: Buffer) => {
-      left -= data.length;
-      if (left > 0) return server.write(data);
-      left = Number.POSITIVE_INFINITY;
-      cuts += 1;
-      for (const socket of sockets) socket.destroy();
-      return false;
-    });
-  });
-  relay.listen(0, "127.0.0.1");
-  await once(relay, "listening");
-  cleanup.push(async () => {
-    for (const socket of sockets) socket.destroy();
-    relay.close();
-    await once(relay, "close");
-  });
-  return {
-    address: `127.0.0.1:${(relay.address() as AddressInfo).port}`,
-    cutAfter: (bytes) => void (left = bytes),
-    cuts: () => cuts,
-  };
-}
 
 async function makeSnapshot(at: Member, bytes: number): Promise<SnapMeta> {
   const rows = (async function* () {
@@ -326,7 +180,7 @@ describe("the handshake between members", () => {
 
   it("keeps the later of two processes that run as one member", async () => {
     const one = await start({ id: 1 });
-    const older = await start({ id: 2, incarnation: 100 });
+    const older = await start({ id: 2, incarnation: 100, limits: { refusedRedialMs: 100 } });
     older.transport.setPeers([{ id: 1, address: one.address }]);
     await until("the first is in", () => isOpen(older, 1));
     const newer = await start({ id: 2, incarnation: 200 });
