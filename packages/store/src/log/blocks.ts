@@ -172,7 +172,6 @@ export class Blocks implements LogView {
     this.#bytes = 0;
     this.#heldBlocks = 0;
     this.#heldBytes = 0;
-    this.#recent = null;
     return keys;
   }
 
@@ -190,7 +189,6 @@ export class Blocks implements LogView {
       this.#heldBlocks--;
       this.#heldBytes -= known.bytes;
     }
-    if (this.#recent?.known === known) this.#recent = null;
   }
 
   /** Lets go of the oldest held block's bytes; it stays readable from disk. */

@@ -106,7 +106,7 @@ export class GuardWriter {
 
   /**
    * The log has grown to `last`: write soon, beside whatever else goes on. `now` is asked for the guard when the time has
-   * come; it answers null while the log is being cut, when no floor may be raised.
+   * come; it answers null when the log is dead.
    */
   follow(last: Index, now: () => Guard | null): void {
     const due = this.#writtenAt + this.#pace.everyMs - this.#clock.now();
@@ -115,7 +115,7 @@ export class GuardWriter {
     else this.#cancelTimer ??= this.#clock.after(Math.max(due, 1), () => this.#onTimer(now));
   }
 
-  /** Waits for the write under way and stops the timer. */
+  /** Waits for the write under way and stops the timer: until the next call, nothing is written. */
   async settle(): Promise<void> {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
@@ -135,11 +135,8 @@ export class GuardWriter {
     else this.#writeAside(now());
   }
 
-  /** Only raises the floor: a term or vote is never written on the side, so an older one cannot follow a newer one. */
   #writeAside(guard: Guard | null): void {
-    const newest = this.#newest;
-    if (guard === null || guard.last.index <= newest.last.index || guard.term !== newest.term || guard.vote !== newest.vote)
-      return;
+    if (guard === null || guard.last.index <= this.#newest.last.index) return;
     // A failure is told through onFailed, and every later write rejects with it.
     this.write(guard).catch(() => undefined);
   }

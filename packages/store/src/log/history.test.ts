@@ -167,7 +167,12 @@ describe("any history", () => {
         for (const act of history) {
           const batch = batchFor(model, act);
           if (batch === null) continue;
+          // Time passes before a write, or while it is under way.
           clock.pass(act.b % 2);
+          disk.refuse = (step) => {
+            if (step.on === "batch") clock.pass(act.a % 2);
+            return false;
+          };
           model.take(batch);
           await log.append([batch]);
           acknowledged.push({ steps: disk.journal.length, state: model.clone() });

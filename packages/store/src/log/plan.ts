@@ -12,7 +12,7 @@ export interface Plan {
   readonly keep: EntryId;
   /** Follow `keep` (or, anew, the snapshot). */
   readonly entries: readonly Entry[];
-  /** Something besides the commit index changed. */
+  /** Something besides the commit index changed, or a synced write was asked for. */
   readonly write: boolean;
 }
 
@@ -28,7 +28,8 @@ export function planAppend(log: LogView, hard: HardState, batches: readonly Appe
   for (const batch of batches) {
     if (batch.hard !== null) {
       checkHard(now, batch.hard);
-      write ||= batch.hard.term !== now.term || batch.hard.vote !== now.vote;
+      // A synced batch is written even when it changes nothing: the driver judges by it whether a disk is well again.
+      write ||= batch.sync || batch.hard.term !== now.term || batch.hard.vote !== now.vote;
       now = batch.hard;
     }
     if (batch.snap !== null) {
@@ -84,9 +85,8 @@ class Sketch {
     if (id.index > this.last().index || this.#term(id.index) !== id.term) {
       this.#startAfter(id, []);
     } else {
-      if (target < this.last().index) this.#cutTo(Math.max(target, id.index));
+      if (target < this.last().index) this.#cutTo(target);
       if (id.index > this.keep.index) this.#startAfter(id, this.entries.slice(id.index - this.keep.index));
-      else if (this.last().index === id.index) this.#startAfter(id, []);
     }
     this.#floor = id;
   }

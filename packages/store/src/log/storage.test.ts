@@ -91,11 +91,35 @@ describe("the log", () => {
     const log = await open(disk);
     await log.append([batchOf({ prev: zero, entries: entriesAfter(zero, [1, 1]), hard: hardState(1) })]);
     const steps = disk.journal.length;
-    await log.append([batchOf({ hard: hardState(1, 0, 2), last: { term: 1, index: 2 } })]);
+    await log.append([batchOf({ hard: hardState(1, 0, 2), last: { term: 1, index: 2 }, sync: false })]);
     expect(disk.journal).toHaveLength(steps);
     await log.close();
     const { verdict } = await startLog(disk.ports, identity);
     expect(verdict).toMatchObject({ v: "clean", boot: { hard: { commit: 2 } } });
+  });
+
+  it("writes what is to be synced even if nothing changed, so that a disk can be judged by it", async () => {
+    const disk = await freshDisk();
+    const log = await open(disk);
+    const steps = disk.journal.length;
+    await log.append([batchOf({ hard: hardState(0), last: zero })]);
+    expect(disk.journal.slice(steps)).toMatchObject([{ on: "batch", sync: true }]);
+  });
+
+  it("keeps its newest entries in memory, however often others were taken back", async () => {
+    const disk = await freshDisk();
+    const log = await open(disk, { cacheBytes: 5000 });
+    for (let round = 0; round < 60; round++) {
+      const { index } = log.view.last();
+      const prev = { term: log.view.term(index - (index % 2)) as number, index: index - (index % 2) };
+      await log.append([
+        batchOf({ prev, entries: entriesAfter(prev, [round + 1, round + 1, round + 1], 100), hard: hardState(round + 1) }),
+      ]);
+    }
+    disk.values.clear();
+    const { index } = log.view.last();
+    expect(log.view.read(index - 20, index + 1, 10_000)).toHaveLength(21);
+    expect(() => log.view.read(1, 2, 100)).toThrow(/it is gone/);
   });
 
   it("refuses calls once it is closed", async () => {
@@ -143,6 +167,16 @@ describe("compaction", () => {
       expect(again.view.first()).toBeLessThanOrEqual(log.view.first());
       expect(shown(again).entries.slice(-(log.view.last().index - log.view.first() + 1))).toEqual(shown(log).entries);
     }
+  });
+
+  it("says that what is gone was committed, though no write told the disk so", async () => {
+    const disk = await freshDisk();
+    const log = await open(disk);
+    await log.append([batchOf({ prev: zero, entries: entriesAfter(zero, [1, 1, 1]), hard: hardState(1) })]);
+    await log.append([batchOf({ hard: hardState(1, 0, 3), last: log.view.last(), sync: false })]);
+    await log.compact(2);
+    const { verdict } = await startLog(disk.ports, identity);
+    expect(verdict).toMatchObject({ v: "clean", boot: { hard: { commit: 2 } } });
   });
 
   it("clears at open what a lost compaction left below the floor", async () => {
@@ -202,6 +236,20 @@ describe("the guard", () => {
     clock.pass(1000);
     await settled();
     expect(guardWrites(disk)).toBe(written + 3);
+  });
+
+  it("stands on the new end again when entries were taken back or a snapshot came", async () => {
+    const disk = await freshDisk();
+    const log = await open(disk);
+    await log.append([batchOf({ prev: zero, entries: entriesAfter(zero, [1, 1, 1, 1]), hard: hardState(1) })]);
+    const prev = { term: 1, index: 2 };
+    await log.append([batchOf({ prev, entries: entriesAfter(prev, [1]), hard: hardState(1, 0, 1) })]);
+    expect(lastOn(disk)).toEqual(["batch", "guard"]);
+    await log.append([batchOf({ snap: snapAt({ term: 1, index: 9 }), hard: hardState(1, 0, 9) })]);
+    expect(lastOn(disk)).toEqual(["batch", "guard"]);
+    const emptied = disk.copy();
+    emptied.values.clear();
+    expect((await startLog(emptied.ports, identity)).verdict).toMatchObject({ v: "lost", floor: 9 });
   });
 
   it("catches an older copy of the database", async () => {
@@ -267,6 +315,19 @@ describe("a disk that refuses", () => {
     await log.append([batchOf({ prev: log.view.last(), entries: entriesAfter(log.view.last(), [1]) })]);
     clock.pass(100);
     await settled();
+    await expect(log.append([])).rejects.toThrow(LogFailed);
+  });
+
+  it("a block that reads back as another block is fatal, though it is whole", async () => {
+    const [disk, other] = [await freshDisk(), await freshDisk()];
+    const [log, stranger] = [await open(disk, { cacheBytes: 1 }), await open(other)];
+    for (let i = 0; i < 3; i++) {
+      const prev = log.view.last();
+      await log.append([batchOf({ prev, entries: entriesAfter(prev, [1]), hard: hardState(1) })]);
+      await stranger.append([batchOf({ prev, entries: entriesAfter(prev, [1], 13), hard: hardState(1) })]);
+    }
+    for (const [key, value] of other.values) disk.values.set(key, value);
+    expect(() => log.view.read(2, 3, 1000)).toThrow(/another block/);
     await expect(log.append([])).rejects.toThrow(LogFailed);
   });
 

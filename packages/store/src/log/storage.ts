@@ -46,7 +46,6 @@ export class DurableLog implements LogStorage {
   #storedCommit: Index;
   #writes = 0;
   #failure: Error | null = null;
-  #cutting = false;
   #closed = false;
   #lane: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -112,7 +111,6 @@ export class DurableLog implements LogStorage {
   /** Runs one call at a time, in order. An idle log starts at once. */
   #inTurn(run: () => Promise<void>): Promise<void> {
     if (this.#closed) return Promise.reject(new LogFailed("the log is closed"));
-    if (this.#failure !== null) return Promise.reject(this.fail(this.#failure));
     if (this.#waiting >= waitingMax) return Promise.reject(this.fail(new Error(`${waitingMax} calls wait for the disk`)));
     const turn = this.#waiting === 0 ? this.#attempt(run) : this.#lane.then(() => this.#attempt(run));
     this.#waiting++;
@@ -143,7 +141,6 @@ export class DurableLog implements LogStorage {
     const sworn = this.#guard.newest;
     const { floor } = this.#blocks;
     const cuts = plan.snap !== null || plan.keep.index < this.#blocks.last().index;
-    this.#cutting = cuts;
     const ops = this.#remove(plan);
     const base: Floor = { id: this.#blocks.last(), chain: this.#blocks.chain };
     const packed = pack(plan.entries, base);
@@ -163,8 +160,7 @@ export class DurableLog implements LogStorage {
     if (promised || cuts) await this.#guard.write({ term: plan.hard.term, vote: plan.hard.vote, last, chain });
     this.#hard = plan.hard;
     for (const { block, entries } of packed) this.#blocks.add(block, entries);
-    this.#cutting = false;
-    this.#guard.follow(last.index, () => (this.#cutting || this.#failure !== null ? null : this.#guardNow()));
+    this.#guard.follow(last.index, () => (this.#failure === null ? this.#guardNow() : null));
   }
 
   /** Forgets in memory what the plan takes away, and gives the database changes for it. */
@@ -181,7 +177,7 @@ export class DurableLog implements LogStorage {
 
   /**
    * Before entries go, the guard must not stand on them: a crash right after the batch would find a log behind its guard
-   * and call it lost. At `safe` it fits the log before and after.
+   * and call it lost. At `safe` it fits the log before and after; nothing raises it again before the batch is done.
    */
   async #lowerGuard(safe: Floor): Promise<void> {
     await this.#guard.settle();

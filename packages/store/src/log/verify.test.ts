@@ -152,9 +152,28 @@ describe("a log of three blocks", () => {
     await log.compact(2);
     old[60] = (old[60] as number) ^ 1;
     disk.values.set(hex(blockKey(1)), old);
-    const again = await open(disk);
+    const again = await open(disk.copy());
     expect(again.view.first()).toBe(3);
     expect(shown(again).entries).toHaveLength(4);
+  });
+
+  it("that is compacted to its end has lost nothing by an altered block; one that was not, has", async () => {
+    const disk = await freshDisk();
+    const log = await open(disk);
+    await log.append([
+      batchOf({ prev: { term: 0, index: 0 }, entries: entriesAfter({ term: 0, index: 0 }, [1, 1]), hard: hardState(1) }),
+    ]);
+    const old = new Uint8Array(disk.values.get(hex(blockKey(1))) as Uint8Array);
+    old[60] = (old[60] as number) ^ 1;
+    for (const [upTo, expected] of [
+      [1, { v: "lost", why: "crc" }],
+      [2, { v: "clean" }],
+    ] as const) {
+      await log.compact(upTo);
+      const altered = disk.copy();
+      altered.values.set(hex(blockKey(1)), old);
+      expect(await verdictOn(altered)).toMatchObject(expected);
+    }
   });
 
   it("keeps its guard's word when one of its two slots is torn, and is lost without any", async () => {

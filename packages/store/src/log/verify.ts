@@ -108,7 +108,7 @@ class Reader {
 
   end(): Found {
     const { hard, floor, snap, blocks } = (this.#records ??= this.#readRecords());
-    if (this.#doubt !== null) lost("crc", this.#doubt);
+    if (this.#doubt !== null && hard.last.index > blocks.last().index) lost("crc", this.#doubt);
     checkEnd(hard, blocks);
     // The commit index rides other writes and so may trail; what was compacted or came as a snapshot was committed.
     const commit = Math.max(hard.hard.commit, floor.id.index);

@@ -22,13 +22,14 @@ export function batchOf(part: {
   readonly hard?: HardState;
   readonly snap?: SnapMeta;
   readonly last?: EntryId;
+  readonly sync?: boolean;
 }): AppendBatch {
   const { prev, entries = [], hard = null, snap = null } = part;
   const slice = prev === undefined ? null : { leaderTerm: entries.at(-1)?.term ?? prev.term, prev, entries };
   const end = entries.at(-1) ?? prev ?? snap?.id ?? { term: 0, index: 0 };
   const last = part.last ?? { term: end.term, index: end.index };
   token++;
-  return { token, term: hard?.term ?? last.term, hard, slice, snap, last, sync: true, thenSend: [] };
+  return { token, term: hard?.term ?? last.term, hard, slice, snap, last, sync: part.sync ?? true, thenSend: [] };
 }
 
 export const hardState = (term: number, vote = 0, commit = 0): HardState => ({ term, vote, commit });
@@ -39,6 +40,8 @@ export function shown(log: LogStorage): { first: number; last: EntryId; entries:
   const last = view.last();
   const held = view.read(view.first(), last.index + 1, Number.MAX_SAFE_INTEGER);
   if (held === "compacted") throw new Error("the log says that its own first entry is compacted");
+  const wrong = held.filter((e) => view.term(e.index) !== e.term);
+  if (wrong.length > 0) throw new Error(`the log gives another term for entry ${wrong[0]?.index} than the entry itself`);
   return {
     first: view.first(),
     last,
