@@ -23,7 +23,7 @@ const data = Buffer.alloc(256, "some settings and what became of them; ");
 interface Member {
   readonly node: Driver;
   readonly log: LogStorage;
-  readonly machine: { role: Role; onApplied: (entries: readonly Entry[]) => void };
+  readonly machine: { role: Role; onApplied: ((entries: readonly Entry[]) => void) | null };
 }
 
 const quantile = (sorted: readonly number[], q: number): number =>
@@ -36,11 +36,11 @@ async function member(id: number, dir: string, network: ReturnType<typeof makeIn
   const snapshots = await openSnapshots(join(dir, "snap"));
   const machine = {
     role: { state: "follower", term: 0, leader: 0 } as Role,
-    onApplied: (_: readonly Entry[]): void => undefined,
+    onApplied: null as ((entries: readonly Entry[]) => void) | null,
   };
   const stateMachine: StateMachine = {
     applied: 0,
-    apply: (entries) => machine.onApplied(entries),
+    apply: (entries) => machine.onApplied?.(entries),
     restore: () => Promise.reject(new Error("nothing is compacted here")),
     snapshot: () => Promise.reject(new Error("nothing is compacted here")),
     onRole: (role) => (machine.role = role),

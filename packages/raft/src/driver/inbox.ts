@@ -1,6 +1,6 @@
 import type { Envelope } from "../types.ts";
 
-/** Received messages that may wait for a turn; more are dropped, as a network may. */
+/** Received messages that may wait for a turn; more are dropped, as a network may. Senders' windows bound their bytes. */
 const maxWaiting = 65_536;
 /** The clock is read once in this many messages: reading it costs as much as a step. */
 const clockEvery = 16;

@@ -3,7 +3,7 @@
  * order: messages that may leave at once, the durable write (which runs on while the loop does), entries to apply,
  * answers. What must not be said before it is durable (`thenSend`) leaves only when {@link GroupCommit} says so.
  */
-import { ChangeRefused, invariant, TransferFailed } from "../errors.ts";
+import { ChangeRefused, TransferFailed } from "../errors.ts";
 import {
   type AppendBatch,
   type Boot,
@@ -23,6 +23,7 @@ import {
   type Role,
   type SnapMeta,
 } from "../types.ts";
+import { answersOf } from "./answers.ts";
 import { ApplyQueue } from "./apply-queue.ts";
 import type { Driver, DriverParts } from "./driver.ts";
 import { GroupCommit } from "./group-commit.ts";
@@ -293,35 +294,25 @@ export class MemberLoop implements Driver {
     if (others.length > 0) transport.send(others);
   }
 
-  /** The batches are on disk: what waited for that is released, in order, and the core told. */
+  /** The batches are on disk, in order. A snapshot among them is restored before anything behind it is answered. */
   #durable(batches: readonly AppendBatch[]): Promise<void> | undefined {
     this.stats.groups = this.#writer.groups;
-    for (let n = 0; n < batches.length; n += 1) {
-      const batch = batches[n];
-      if (batch === undefined || this.#stopped !== null) break;
-      if (batch.snap !== null) {
-        return this.#restore(batch.snap).then(() => {
-          this.#release(batch);
-          return this.#durable(batches.slice(n + 1));
-        });
-      }
-      this.#release(batch);
-    }
-    this.#schedule();
-    return undefined;
+    const at = batches.findIndex(({ snap }) => snap !== null);
+    const meta = batches[at]?.snap ?? null;
+    this.#release(meta === null ? batches : batches.slice(0, at));
+    if (meta === null || this.#stopped !== null) return undefined;
+    return this.#restore(meta).then(() => {
+      this.#release(batches.slice(at, at + 1));
+      return this.#durable(batches.slice(at + 1));
+    });
   }
 
-  #release(batch: AppendBatch): void {
-    if (this.#stopped !== null) return;
-    const { token, term, last } = batch;
-    for (const { m } of batch.thenSend) {
-      invariant(
-        m.t !== "appResp" || m.reject !== null || m.index <= last.index,
-        "A8 an ack never names an entry that is not durable",
-      );
-    }
-    this.#send(batch.thenSend);
-    this.#core.step({ k: "stored", token, term, last, snap: batch.snap?.id.index ?? 0 });
+  #release(batches: readonly AppendBatch[]): void {
+    if (this.#stopped !== null || batches.length === 0) return;
+    this.#send(answersOf(batches));
+    for (const { token, term, last, snap } of batches)
+      this.#core.step({ k: "stored", token, term, last, snap: snap?.id.index ?? 0 });
+    this.#schedule();
   }
 
   async #restore(m: SnapMeta): Promise<void> {

@@ -105,12 +105,11 @@ export class Cluster {
     const disk = this.#disks.get(id);
     if (disk !== undefined) disk.state = member.machine.flushed;
     member.log.failure ??= new Error("the process is gone");
-    let stopped = false;
-    const stopping = member.node.stop().then(() => (stopped = true));
+    const life = { over: false };
+    const stopping = member.node.stop().then(() => (life.over = true));
     member.log.release();
     // A write or a snapshot's piece under way may need a moment of the clock to end.
-    for (let ms = 0; ms < 1000 && !stopped; ms += 1) await this.#options.clock.advance(1);
-    if (!stopped) throw new Error(`member ${id} does not stop`);
+    await this.until(`member ${id} stops`, () => life.over, 1000);
     await stopping;
   }
 
