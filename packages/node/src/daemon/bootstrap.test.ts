@@ -69,7 +69,7 @@ describe("finding one's place in a running cluster", () => {
   });
 
   it("does not come back into a cluster that it has left", () => {
-    for (const gone of [{ left: true }, { duty: "shutting-down" }, { duty: "decommissioned" }]) {
+    for (const gone of [{ left: true }, { duty: "shutting-down" }]) {
       expect(findPlace("n2", [notes({ initialised: true, nodes: [row(gone)] })]).v).toBe("out");
     }
   });

@@ -2,6 +2,7 @@
  * How a node without a data folder comes into a running cluster: it asks its seeds what the cluster's row for its name
  * says, and has itself taken in under a member number of which no disk has ever promised anything.
  */
+import { randomUUID } from "node:crypto";
 import type { NodeId } from "@aether/raft/types";
 import { gatherNotes, type PeerNotes } from "../member/peer-notes.ts";
 import type { PeerHttp } from "../member/peer-http.ts";
@@ -21,9 +22,7 @@ export function findPlace(name: string, notes: readonly PeerNotes[]): Place {
   if (!best.initialised) return { v: "wait", why: "there is no cluster yet" };
   const row = best.nodes.find((node) => node.name === name);
   if (row === undefined) return { v: "wait", why: "the cluster does not expect this node" };
-  if (row.left || row.duty === "shutting-down" || row.duty === "decommissioned") {
-    return { v: "out", why: `its row says ${row.left ? "it has left" : row.duty}` };
-  }
+  if (row.left || row.duty === "shutting-down") return { v: "out", why: row.left ? "it has left" : "it is shutting down" };
   return row.joined ? { v: "rejoin", old: row.member } : { v: "join" };
 }
 
@@ -46,7 +45,7 @@ export type TakenIn =
 const askMs = 2_000;
 const commandMs = 12_000;
 
-/** One round: looks for its place and, if there is one, asks to be taken in. Repeating it gives the same number until it is admitted. */
+/** One round: looks for its place and, if there is one, asks to be taken in. Each round that is answered mints its own number. */
 export async function askToBeTakenIn(o: TakeInOptions): Promise<TakenIn> {
   const addresses = o.seeds.filter((seed) => seed.name !== o.name).map((seed) => seed.address);
   const notes = await gatherNotes(o.http, o.clusterId, addresses, askMs);
@@ -56,22 +55,18 @@ export async function askToBeTakenIn(o: TakeInOptions): Promise<TakenIn> {
     place.v === "join"
       ? { type: "JoinNode", id: o.name, address: o.advertise }
       : { type: "RejoinNode", id: o.name, member: place.old, verdict: o.verdict, address: o.advertise };
+  // The same key at the next seed: a number that was minted while the connection broke is not minted twice.
+  const requestKey = randomUUID();
   const members = seatsOf(notes);
   for (const address of addresses) {
-    const reply = await o.http.ask("POST", address, "/v1/commands", commandMs, command);
+    const reply = await o.http.ask("POST", address, "/v1/commands", commandMs, command, requestKey);
     if (!reply.ok || reply.status >= 500) continue;
     if (reply.status !== 200) return { v: "wait", why: `${command.type} was refused: ${JSON.stringify(reply.body)}` };
-    const minted = (reply.body as { answer?: { member?: unknown } }).answer?.member;
-    const member = place.v === "join" ? expectedNumber(o.name, notes) : minted;
+    const member = (reply.body as { answer?: { member?: unknown } }).answer?.member;
     if (typeof member !== "number") return { v: "wait", why: `${command.type} was answered without a member number` };
     return { v: "member", member, members };
   }
   return { v: "wait", why: `no seed took ${command.type}` };
-}
-
-function expectedNumber(name: string, notes: readonly PeerNotes[]): number | undefined {
-  const best = notes.toSorted((a, b) => b.applied - a.applied)[0];
-  return best?.nodes.find((node) => node.name === name)?.member;
 }
 
 function seatsOf(notes: readonly PeerNotes[]): readonly Seat[] {

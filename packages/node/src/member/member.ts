@@ -15,7 +15,7 @@ import type { Rejection } from "@aether/core/kernel/command";
 
 type Boot = Extract<OpenVerdict, { v: "clean" | "tornTail" }>["boot"];
 
-export interface MemberParts {
+export interface MemberParts<T extends Transport> {
   readonly member: NodeId;
   readonly dataDir: string;
   readonly registry: Registry;
@@ -26,7 +26,7 @@ export interface MemberParts {
   /** Entries kept behind the newest snapshot. */
   readonly keepEntries: number;
   /** Made once the store is there to say who is where. */
-  readonly makeTransport: (store: EventStore) => Transport;
+  readonly makeTransport: (store: EventStore) => T;
   readonly addressOf: (store: EventStore, member: NodeId) => string | undefined;
   /** Asked once the rows are open and before anything is sent: why this disk may not take part, or null. See vouching.ts. */
   readonly vouch: (store: EventStore) => Promise<string | null>;
@@ -37,11 +37,11 @@ export interface MemberParts {
   readonly onRecovered: (why: string) => void;
 }
 
-export interface RunningMember {
+export interface RunningMember<T extends Transport = Transport> {
   readonly member: NodeId;
   readonly store: EventStore;
   readonly driver: Driver;
-  readonly transport: Transport;
+  readonly transport: T;
   readonly storage: LogStorage;
   /** Rows flushed, sockets and files closed. Safe to call twice. */
   stop(): Promise<void>;
@@ -60,7 +60,7 @@ const snapshotEveryEntries = 50_000;
  * Opens the store and joins in. Resolves refused when the rows reach beyond the log or not far enough back, or when nobody
  * vouches for the disk; the log is then still open and the caller's to close.
  */
-export async function startMember(p: MemberParts): Promise<RunningMember | StateRefused> {
+export async function startMember<T extends Transport>(p: MemberParts<T>): Promise<RunningMember<T> | StateRefused> {
   const store = await openStore(p);
   if ("refused" in store) return store;
   const { applied } = store.stateMachine;
@@ -98,7 +98,7 @@ export async function startMember(p: MemberParts): Promise<RunningMember | State
   return { member: p.member, store, driver, transport, storage: p.storage, stop: () => (stopped ??= stop()) };
 }
 
-async function openStore(p: MemberParts): Promise<EventStore | StateRefused> {
+async function openStore(p: MemberParts<Transport>): Promise<EventStore | StateRefused> {
   const options = {
     ...storeLimits,
     snapshotEveryEntries,

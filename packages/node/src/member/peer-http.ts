@@ -10,8 +10,8 @@ export type PeerReply =
   | { readonly ok: false; readonly why: string };
 
 export interface PeerHttp {
-  /** `body` undefined sends none. Resolves in about `timeoutMs` at the latest; never rejects. */
-  ask(method: "GET" | "POST", address: string, path: string, timeoutMs: number, body?: unknown): Promise<PeerReply>;
+  /** `body` undefined sends none; `requestKey` makes a repeated command the same command. Resolves in about `timeoutMs` at the latest; never rejects. */
+  ask(method: "GET" | "POST", address: string, path: string, timeoutMs: number, body?: unknown, requestKey?: string): Promise<PeerReply>;
   close(): void;
 }
 
@@ -22,11 +22,14 @@ const connectionsMax = 4;
 export function makePeerHttp(tls: ClientTlsOptions): PeerHttp {
   const agent = new Agent({ ...tls, keepAlive: true, maxSockets: connectionsMax, maxCachedSessions: 0 });
   return {
-    ask: (method, address, path, timeoutMs, body) =>
+    ask: (method, address, path, timeoutMs, body, requestKey) =>
       new Promise((resolve) => {
         const { host, port } = splitAddress(address);
         const payload = body === undefined ? null : Buffer.from(JSON.stringify(body));
-        const headers = payload === null ? {} : { "content-type": "application/json", "content-length": payload.length };
+        const headers = {
+          ...(payload === null ? {} : { "content-type": "application/json", "content-length": payload.length }),
+          ...(requestKey === undefined ? {} : { "idempotency-key": requestKey }),
+        };
         const timer = setTimeout(() => req.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
         const settle = (reply: PeerReply): void => {
           clearTimeout(timer);

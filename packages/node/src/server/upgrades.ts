@@ -1,4 +1,4 @@
-/** Turns an upgrade request that came through its door into a websocket of its kind. */
+/** Turns an upgrade request that came through its door into a command stream. */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
@@ -8,23 +8,24 @@ import { openStreamSession, streamMessageBytesMax, type StreamDeps } from "./str
 export interface Upgrades {
   /** Completes the handshake for a command stream and serves it as the caller. */
   stream(req: IncomingMessage, socket: Duplex, head: Buffer, call: Call, deps: StreamDeps): void;
-  /** Completes the handshake and hands the socket over, e.g. to the members' transport. */
-  raw(req: IncomingMessage, socket: Duplex, head: Buffer, take: (ws: WebSocket) => void): void;
   /** Ends every command stream. */
   close(): void;
 }
 
 /** Command streams that one node serves at a time. */
 const streamsMax = 1_024;
-const peerMessageBytesMax = 4 * 1024 * 1024;
 const pingMs = 10_000;
 /** Says "try again later" (RFC 6455, 1013). */
 const tryAgainLater = 1013;
 
 export function makeUpgrades(): Upgrades {
-  const base = { noServer: true, perMessageDeflate: false, skipUTF8Validation: true, clientTracking: false } as const;
-  const streams = new WebSocketServer({ ...base, maxPayload: streamMessageBytesMax });
-  const peers = new WebSocketServer({ ...base, maxPayload: peerMessageBytesMax });
+  const streams = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    skipUTF8Validation: true,
+    clientTracking: false,
+    maxPayload: streamMessageBytesMax,
+  });
   const open = new Set<WebSocket>();
   return {
     stream: (req, socket, head, call, deps) =>
@@ -34,7 +35,6 @@ export function makeUpgrades(): Upgrades {
         ws.on("close", () => open.delete(ws));
         serveStream(ws, call, deps);
       }),
-    raw: (req, socket, head, take) => peers.handleUpgrade(req, socket, head, take),
     close: () => {
       for (const ws of open) ws.terminate();
     },

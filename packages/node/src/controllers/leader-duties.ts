@@ -1,0 +1,125 @@
+/**
+ * What only the leader does: it records that it leads, keeps the membership as the rows want it, judges silence, and signs
+ * checkpoints. One act at a time; what a deposed leader had begun, the next one finds undone in the rows and does again.
+ */
+import { theCluster } from "@aether/core/cluster/state";
+import type { Command } from "@aether/core/kernel/command";
+import type { NodeId } from "@aether/raft/types";
+import type { Answer } from "@aether/store/types";
+import { sign } from "../identity/signing.ts";
+import type { Log } from "../daemon/log.ts";
+import type { RunningMember } from "../member/member.ts";
+import { checkpointDue, checkpointStatement } from "./checkpoint.ts";
+import { makeContactClock, type ContactClock } from "./contact.ts";
+import { tendMembership } from "./membership.ts";
+
+export interface LeaderDutiesOptions {
+  readonly cluster: { readonly id: string; readonly name: string };
+  readonly node: string;
+  readonly member: RunningMember;
+  /** PEM texts of this member. */
+  readonly signer: { readonly certificate: string; readonly key: string };
+  readonly log: Log;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Milliseconds since a member's last word; null before the first. */
+  readonly heardAgoMs: (member: NodeId) => number | null;
+}
+
+/** Between two looks at rows and clocks. */
+const lookMs = 200;
+
+/** Starts looking; the function returned ends it. */
+export function startLeaderDuties(o: LeaderDutiesOptions): () => void {
+  const duties = new LeaderDuties(o);
+  let busy = false;
+  const timer = setInterval(() => {
+    duties.observeRole();
+    if (busy) return;
+    busy = true;
+    void duties
+      .look()
+      .catch((error: unknown) => o.log.error("duty-failed", { message: error instanceof Error ? error.message : String(error) }))
+      .finally(() => (busy = false));
+  }, lookMs);
+  return () => {
+    duties.stopped = true;
+    clearInterval(timer);
+  };
+}
+
+class LeaderDuties {
+  stopped = false;
+  readonly #o: LeaderDutiesOptions;
+  readonly #contact: ContactClock;
+  /** The term that has been recorded as ours. */
+  #recordedTerm = 0;
+  /** Newest checkpoint seen, and when. */
+  #checkpoint = { recordedAt: 0, since: 0 };
+
+  constructor(o: LeaderDutiesOptions) {
+    this.#o = o;
+    this.#contact = makeContactClock(o.now);
+  }
+
+  observeRole(): void {
+    this.#contact.onRole(this.#o.member.store.role);
+  }
+
+  /** One look: does at most one thing of each kind that is due. */
+  async look(): Promise<void> {
+    const { store, driver } = this.#o.member;
+    if (this.stopped || store.role.state !== "leader") return;
+    const cluster = theCluster(store.world);
+    if (cluster === undefined) return;
+    if (this.#recordedTerm !== store.role.term && !(await this.#recordLeader())) return;
+    await this.#recordCheckpoint();
+    if (this.stopped) return;
+    await tendMembership({
+      world: store.world,
+      driver,
+      now: this.#o.now(),
+      contactAges: (members) => this.#contact.ages(members, (id) => this.#heardAt(id)),
+      submit: (command) => this.submit(command),
+      log: this.#o.log,
+    });
+  }
+
+  /** Submits as this member. Refusals are for the caller to judge; nothing is retried here, the next look does that. */
+  submit(command: Command): Promise<Answer> {
+    const actor = { name: this.#o.node, role: "member" } as const;
+    return new Promise((resolve) => this.#o.member.store.submit({ command, actor, request: null }, resolve));
+  }
+
+  async #recordLeader(): Promise<boolean> {
+    const { store, member } = this.#o.member;
+    const { term } = store.role;
+    const { cluster, node, log } = this.#o;
+    const answer = await this.submit({ type: "RecordLeader", id: cluster.name, node, member, term });
+    if (!answer.ok) return false;
+    this.#recordedTerm = term;
+    log.info("leads", { term, index: answer.index });
+    return true;
+  }
+
+  async #recordCheckpoint(): Promise<void> {
+    const { store } = this.#o.member;
+    const { cluster, node, signer, log, now } = this.#o;
+    const recordedAt = theCluster(store.world)?.row.checkpoint?.index ?? 0;
+    if (recordedAt !== this.#checkpoint.recordedAt || this.#checkpoint.since === 0) {
+      this.#checkpoint = { recordedAt, since: now() };
+    }
+    if (!checkpointDue(this.#checkpoint, store.applied, now())) return;
+    const { index: upTo, chain } = store.auditHead();
+    const { digest: state } = store.stateDigest();
+    const signature = sign(signer.key, checkpointStatement({ clusterId: cluster.id, upTo, chain, state, signer: node }));
+    const facts = { upTo, chain, state, signer: node, certificate: signer.certificate, signature };
+    const answer = await this.submit({ type: "RecordCheckpoint", id: cluster.name, ...facts });
+    if (!answer.ok) log.warn("checkpoint-refused", { upTo, reason: answer.rejection.reason, message: answer.rejection.message });
+  }
+
+  #heardAt(member: NodeId): number | undefined {
+    const ago = this.#o.heardAgoMs(member);
+    return ago === null ? undefined : this.#o.now() - ago;
+  }
+}

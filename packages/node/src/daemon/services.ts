@@ -1,0 +1,94 @@
+/** Everything that runs beside a member while it takes part: the way to the leader, the rounds, and the leader's duties. */
+import { registry } from "@aether/core/registry";
+import type { PeerTransport } from "../transport/peer-transport.ts";
+import { clientTls } from "../identity/tls.ts";
+import { handOver } from "../controllers/handover.ts";
+import { startLeaderDuties } from "../controllers/leader-duties.ts";
+import { startPeerRounds } from "../controllers/peer-rounds.ts";
+import { startRefusalRecorder } from "../controllers/refusal-recorder.ts";
+import type { RunningMember } from "../member/member.ts";
+import { gatherNotes } from "../member/peer-notes.ts";
+import type { OperationDeps } from "../server/operations.ts";
+import { makeGateway } from "../server/gateway.ts";
+import { makeLeaderLink } from "../server/leader-link.ts";
+import type { StreamDeps } from "../server/stream-session.ts";
+import type { Aetherd } from "./aetherd-process.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { clusterRow, nodeRows } from "./rows.ts";
+import { leaderOf } from "./own-notes.ts";
+
+export interface Services {
+  readonly member: RunningMember<PeerTransport>;
+  readonly operations: OperationDeps;
+  readonly streams: StreamDeps;
+  /** Ends everything; first hands over leadership when asked to, within a limit. */
+  stop(handingOver: boolean): Promise<void>;
+}
+
+const handOverMs = 2_000;
+const notesMs = 900;
+
+export function startServices(d: Aetherd, member: RunningMember<PeerTransport>): Services {
+  const { store, driver } = member;
+  const { cluster, node } = d.configuration;
+  const link = makeLeaderLink({
+    tls: clientTls(d.tls, { clusterId: cluster.id }),
+    addressOf: (id) => d.book.addressOf(store.world, id),
+  });
+  const gateway = makeGateway({ store, link, now: () => performance.now(), random: Math.random });
+  const ownRow = () => nodeRows(store.world).find((row) => row.name === node.name);
+  const stopRounds = startPeerRounds({
+    node: node.name,
+    member: member.member,
+    store,
+    status: () => driver.status(),
+    floors: d.floors,
+    ask: () => gatherNotes(d.http, cluster.id, d.book.others(store.world), notesMs),
+    ownRow,
+    onAlone: ({ index, own, theirs, members }) => {
+      d.log.error("digest-differs", { index, own, theirs, members: members.join(" ") });
+      void d.end(exitCodes.differs, `this member's world differs from members ${members.join(", ")} at index ${index}`);
+    },
+    onDeparture: (departure) => {
+      if (departure.v === "left") void d.end(exitCodes.done, "this node was shut down through the cluster and has left it");
+      else void d.end(exitCodes.removed, departure.why);
+    },
+    onError: (error) => d.log.error("round-failed", { message: error.message }),
+  });
+  const stopRecorder = startRefusalRecorder({
+    node: node.name,
+    ledger: d.refusals,
+    gateway,
+    clusterName: () => (clusterRow(store.world) === undefined ? null : cluster.name),
+    onLost: (why) => d.log.error("refusals-lost", { why }),
+  });
+  const stopDuties = startLeaderDuties({
+    cluster,
+    node: node.name,
+    member,
+    signer: d.tls,
+    log: d.log,
+    now: () => performance.now(),
+    heardAgoMs: (id) => member.transport.heardAgoMs(id),
+  });
+  const leader = () => leaderOf(d, store);
+  let stopped: Promise<void> | null = null;
+  const stop = async (handingOver: boolean): Promise<void> => {
+    const handed = handingOver ? await handOver(driver, handOverMs) : "notLeader";
+    if (handed !== "notLeader") d.log.info("handed-over", "to" in handed ? { to: handed.to } : { failed: handed.failed });
+    stopDuties();
+    stopRecorder();
+    stopRounds();
+    link.close();
+    await member.stop();
+  };
+  return {
+    member,
+    operations: { node: node.name, store, gateway, registry },
+    streams: {
+      ...{ node: node.name, store, gateway, registry, leader },
+      onDenied: (what, caller) => d.refusals.note(what, `${caller.role}:${caller.name}`, ""),
+    },
+    stop: (handingOver) => (stopped ??= stop(handingOver)),
+  };
+}
