@@ -4,9 +4,9 @@ import type { Shell } from "../shell/shell.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
 import { localProvider, withClusterLock } from "../cluster/local-cluster.ts";
-import { readClusterFile, type ClusterPlan } from "./cluster-plan.ts";
+import { readClusterFile, resolveSecret, type ClusterPlan } from "./cluster-plan.ts";
 import { discoverPeers, formConsensus, awaitLeader, initialiseStore } from "./form.ts";
-import { createIdentity, resolveSecret } from "./identity.ts";
+import { createIdentity } from "./identity.ts";
 import { lookForCluster, preflight, provisionInstances, startNodes } from "./provision.ts";
 import { Steps, type Bootstrap } from "./steps.ts";
 import { verifyReadiness } from "./verify.ts";
@@ -41,7 +41,7 @@ async function bootstrap(
   folder: ClusterFolder,
 ): Promise<number> {
   await steps.open(plan, folder);
-  const secret = await steps.run(2, () => resolveSecret(plan, folder));
+  const secret = await steps.run(2, () => resolveSecret(plan, folder, shell));
   await steps.run(3, () => preflight(plan, folder));
   const b: Bootstrap = {
     shell,
@@ -72,7 +72,7 @@ interface Ready {
   readonly name: string;
   readonly id: string;
   readonly leader: string;
-  readonly members: readonly { readonly name: string; readonly address: string }[];
+  readonly members: readonly { readonly name: string; readonly address: string | null }[];
 }
 
 const readyText = (ready: Ready): string =>

@@ -1,14 +1,13 @@
-/** Steps 2 and 5: the secret, and who the cluster and its nodes are. Decided once, written down, then made. */
+/** Step 5: who the cluster and its nodes are. Decided once, written down, then made. */
 import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join, dirname } from "node:path";
-import { make as redact, value as reveal, type Redacted } from "effect/Redacted";
-import { errnoOf, readIfThere, writeDurably } from "@aether/cloud/local/durable-file";
+import { value as reveal, type Redacted } from "effect/Redacted";
+import { errnoOf } from "@aether/cloud/local/durable-file";
 import { choosePorts } from "@aether/cloud/local/ports";
 import type { ClusterFolder } from "../context/home.ts";
 import { saveContext, type Context } from "../context/contexts.ts";
 import { exit, Failure } from "../shell/failure.ts";
-import type { ClusterPlan } from "./cluster-plan.ts";
 import { readJournal, type Journal, type JournalNode } from "./journal.ts";
 import { issueMember, issuePeople, openAuthority, pairOf, type Authority } from "./pki.ts";
 import type { Bootstrap, Did } from "./steps.ts";
@@ -17,16 +16,6 @@ export interface Identity {
   readonly clusterId: string;
   readonly nodes: readonly JournalNode[];
   readonly context: Context;
-}
-
-/** The file's secret or, for a local cluster that names none, one of 32 random bytes made once and kept with mode 0600. */
-export async function resolveSecret(plan: ClusterPlan, folder: ClusterFolder): Promise<Did<Redacted>> {
-  if (plan.secret !== null) return { result: plan.secret, detail: "cluster secret given by the file" };
-  const kept = await readIfThere(folder.secret);
-  if (kept !== null) return { result: redact(kept.trim()), detail: "cluster secret already there" };
-  const secret = randomBytes(32).toString("base64url");
-  await writeDurably(folder.secret, `${secret}\n`, 0o600);
-  return { result: redact(secret), detail: `cluster secret generated, kept in ${folder.secret}` };
 }
 
 /** Cluster id, node names, member ids and ports into the journal; then certificates and the context. */

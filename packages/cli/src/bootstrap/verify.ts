@@ -13,7 +13,12 @@ export interface ReadyCluster {
   readonly state: "ready";
   readonly leader: string;
   readonly index: number;
-  readonly members: readonly { readonly id: number; readonly name: string; readonly address: string; readonly duty: string }[];
+  readonly members: readonly {
+    readonly id: number;
+    readonly name: string;
+    readonly address: string | null;
+    readonly duty: string;
+  }[];
 }
 
 /** Every node on duty, every member ready by its own account, all states equal; then the cluster says of itself that it is ready. */

@@ -15,7 +15,8 @@ export interface MemberView {
   readonly name: string;
   readonly duty: string;
   readonly role: string;
-  readonly address: string;
+  /** Null for a node that is expected and has not joined. */
+  readonly address: string | null;
   readonly applied: number | null;
   /** Entries behind the highest commit index seen. */
   readonly lag: number | null;
@@ -47,7 +48,8 @@ export interface ClusterView {
 /** What is known of one member before it is asked. */
 interface Known {
   name: string;
-  address: string;
+  /** Null for a node that is expected and has not joined. */
+  address: string | null;
   member: number | null;
   row: NodeAnswer | null;
   instance: Instance | null;
@@ -64,15 +66,15 @@ const answerMs = 1_000;
 export async function viewCluster(connection: Connection, home: string): Promise<ClusterView> {
   const { context } = connection;
   const local = await localMembers(home, context.cluster.name);
-  const addresses = new Set([...context.endpoints, ...local.map(({ address }) => address)]);
+  const addresses = new Set([...context.endpoints, ...local.flatMap(({ address }) => (address === null ? [] : [address]))]);
   const answers = new Map<string, MemberAnswer | Failure>();
   await Promise.all([...addresses].map(async (address) => answers.set(address, await askMember(connection, address))));
   const known = await knownMembers(connection, local, answers);
-  const late = known.filter(({ address }) => !answers.has(address));
-  await Promise.all(late.map(async ({ address }) => answers.set(address, await askMember(connection, address))));
+  const late = known.flatMap(({ address }) => (address === null || answers.has(address) ? [] : [address]));
+  await Promise.all(late.map(async (address) => answers.set(address, await askMember(connection, address))));
   return drawView(
     context.cluster,
-    known.map((member) => withAnswer(member, answers.get(member.address))),
+    known.map((member) => withAnswer(member, answers.get(member.address ?? ""))),
   );
 }
 
@@ -110,7 +112,9 @@ async function localMembers(home: string, cluster: string): Promise<readonly Kno
   }
   for (const instance of instances) {
     const { name, address } = instance;
-    byName.set(name, { ...(byName.get(name) ?? { name, address, member: null, row: null }), instance });
+    const known = byName.get(name);
+    // Instances that the journal does not know are leftovers of nodes that have left.
+    if (known !== undefined) byName.set(name, { ...known, address, instance });
   }
   return [...byName.values()];
 }
@@ -122,13 +126,14 @@ async function knownMembers(
   answers: ReadonlyMap<string, MemberAnswer | Failure>,
 ): Promise<readonly Known[]> {
   const byName = new Map(local.map((member) => [member.name, { ...member }]));
-  const merge = (name: string, address: string, member: number, row: NodeAnswer | null): void => {
+  const merge = (name: string, address: string | null, member: number, row: NodeAnswer | null): void => {
     const before = byName.get(name);
     byName.set(name, { name, address, member, row: row ?? before?.row ?? null, instance: before?.instance ?? null });
   };
   for (const [address, answer] of answers) if (!(answer instanceof Failure)) merge(answer.node, address, answer.member, null);
   for (const row of await readRows(connection, answers)) {
-    if (!row.left || byName.get(row.name)?.instance != null) merge(row.name, row.address, row.member, row);
+    if (!row.left) merge(row.name, row.address ?? byName.get(row.name)?.address ?? null, row.member, row);
+    else byName.delete(row.name);
   }
   return [...byName.values()].toSorted((a, b) => byNodeName(a.name, b.name));
 }

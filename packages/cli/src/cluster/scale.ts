@@ -3,8 +3,10 @@
  * a run that was interrupted is finished by the next one, and a run with nothing to do changes nothing.
  */
 import { randomUUID } from "node:crypto";
+import { value as reveal } from "effect/Redacted";
 import { clusterLabels } from "@aether/cloud/labels";
-import { chooseAddresses, contextFor, readSecret } from "../bootstrap/identity.ts";
+import { findSecret } from "../bootstrap/cluster-plan.ts";
+import { chooseAddresses, contextFor } from "../bootstrap/identity.ts";
 import { writeJournal, type Journal, type JournalNode, type Seed } from "../bootstrap/journal.ts";
 import { caFile, issueMember, openAuthority } from "../bootstrap/pki.ts";
 import { awaitDaemons } from "../bootstrap/provision.ts";
@@ -16,7 +18,7 @@ import { drain } from "../node/drain.ts";
 import { followNode } from "../node/row.ts";
 import { releaseNode, shutDown } from "../node/shutdown.ts";
 import type { Run } from "../shell/command.ts";
-import { exit, Failure, usage } from "../shell/failure.ts";
+import { exit, Failure } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
 import type { Shell } from "../shell/shell.ts";
 import { instanceSpec, localProvider, provider, requireJournal, withClusterLock } from "./local-cluster.ts";
@@ -36,12 +38,6 @@ interface Scaling {
 
 export const run: Run = async (call, shell) => {
   const size = call.integer("nodes") ?? 0;
-  if (![1, 3, 5, 7].includes(size)) {
-    throw usage(
-      `--nodes ${size}: 1, 3, 5 or 7`,
-      "an even number needs a larger quorum and survives no more failures than the odd one below it",
-    );
-  }
   const connection = await connect(call, shell);
   const { journal, folder } = await requireJournal(shell.home, connection.context.cluster.name);
   const progress = follow(shell);
@@ -91,14 +87,14 @@ async function presentNodes(s: Scaling): Promise<readonly NodeAnswer[]> {
   return nodes.filter((node) => !node.left).toSorted((a, b) => byNodeName(a.name, b.name));
 }
 
-/** The highest names go; those on their way out already go first, the leader last of them. */
+/** Those on their way out already, then those that are drained, then the highest names; a leader among them goes last. */
 async function surplus(s: Scaling, nodes: readonly NodeAnswer[], size: number): Promise<readonly string[]> {
   const leaving = nodes.filter((node) => node.duty === "shutting-down");
-  const candidates = nodes.filter((node) => node.duty !== "shutting-down");
-  const over = candidates
-    .slice(Math.max(0, size))
-    .map((node) => node.name)
-    .toReversed();
+  const idle = new Set(["draining", "decommissioned"]);
+  const candidates = nodes
+    .filter((node) => node.duty !== "shutting-down")
+    .toSorted((a, b) => Number(idle.has(b.duty)) - Number(idle.has(a.duty)) || byNodeName(b.name, a.name));
+  const over = candidates.slice(0, Math.max(0, candidates.length - size)).map((node) => node.name);
   const { leader } = await viewCluster(s.connection, s.shell.home);
   const ordered = [...over.filter((name) => name !== leader), ...over.filter((name) => name === leader)];
   return [...leaving.map((node) => node.name), ...ordered];
@@ -116,6 +112,7 @@ async function removeNode(s: Scaling, name: string): Promise<void> {
   s.say(`shutting down ${name}`);
   await shutDown(s.connection.api, name, { force: !joined, reason, withinMs: s.withinMs, say: s.say });
   s.journal = await releaseNode(s.shell.home, s.folder, s.journal, name, "delete", s.say);
+  await s.connection.api.call("POST", "/v1/commands", { body: { type: "ForgetNode", id: name }, requestKey: randomUUID() });
 }
 
 /** Identity into the journal, certificate, instance, and then until the node is on duty. */
@@ -125,8 +122,8 @@ async function addNode(s: Scaling, row: NodeAnswer): Promise<void> {
   if (identity === null) throw new Failure(exit.rejected, `${s.journal.name} has no identity yet`, "finish its bootstrap first");
   const cloud = localProvider(s.journal.name, s.folder);
   const known = identity.nodes.find((node) => node.name === row.name);
-  const node = known?.member === row.member ? known : await decideNode(s, row, identity.nodes);
-  const secret = await readSecret(s.folder, s.journal, s.shell.env);
+  const node = known ?? (await decideNode(s, row, identity.nodes));
+  const secret = reveal(await findSecret(s.journal, s.folder, s.shell));
   const authority = await openAuthority(s.folder.pki, identity.clusterId, s.journal.name, secret);
   await issueMember(authority, node.name);
   for (const old of await provider(cloud.compute.list({ ...clusterLabels(s.journal.name), "aether-node": node.name }))) {

@@ -60,7 +60,7 @@ function columns(view: ClusterView, paint: Shell["paint"]): readonly Column<Memb
     { title: "CONTACT", cell: (member) => (member.contact === "reachable" ? member.contact : paint("yellow", member.contact)) },
     { title: "APPLIED", cell: (member) => String(member.applied ?? "-"), right: true },
     { title: "LAG", cell: (member) => String(member.lag ?? "-"), right: true },
-    { title: "ADDRESS", cell: (member) => member.address },
+    { title: "ADDRESS", cell: (member) => member.address ?? "-" },
     { title: "PID", cell: (member) => String(member.pid ?? "-"), right: true },
     { title: "INSTANCE", cell: (member) => member.state ?? "-" },
     { title: "DATA", cell: (member) => member.dataDir ?? "-", wide: true },

@@ -46,11 +46,12 @@ export interface MemberAnswer {
 export interface NodeAnswer {
   readonly name: string;
   readonly member: number;
-  readonly address: string;
+  /** Null until it has joined. */
+  readonly address: string | null;
   readonly duty: string;
   readonly contact: string;
   readonly left: boolean;
-  readonly reason: string | null;
+  readonly reason: string;
   readonly version: number;
   readonly index: number;
 }

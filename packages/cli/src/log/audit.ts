@@ -86,12 +86,12 @@ interface Other {
 /** What every other member recorded at the range's end; those that do not answer, or have compacted it, say nothing. */
 async function compareMembers(connection: Connection, asked: string, proof: Proof): Promise<readonly Other[]> {
   const { nodes } = await connection.api.call<NodesAnswer>("GET", "/v1/nodes?consistency=stale");
-  const others = nodes.filter((node) => !node.left && node.name !== asked);
+  const others = nodes.filter((node) => !node.left && node.address !== null && node.name !== asked);
   const verdicts = await Promise.all(
     others.map(async (node): Promise<Other | null> => {
       try {
         const path = `/v1/audit?from=${proof.to}&limit=1`;
-        const page = await connection.member(node.address).call<AuditPage>("GET", path, { timeoutMs: answerMs });
+        const page = await connection.member(node.address ?? "").call<AuditPage>("GET", path, { timeoutMs: answerMs });
         return page.to === proof.to ? { node: node.name, agrees: page.after === proof.chain } : null;
       } catch (error) {
         if (error instanceof Failure) return null;

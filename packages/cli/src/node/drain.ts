@@ -3,7 +3,7 @@ import type { Run } from "../shell/command.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
 import type { Api } from "../context/api.ts";
-import { askDuty, findNode, followNode } from "./row.ts";
+import { askDuty, followNode } from "./row.ts";
 
 const followMs = 60_000;
 
@@ -37,10 +37,7 @@ export interface DrainWish {
 
 /** Resolves with the duty reached: decommissioned, or draining when detached. */
 export async function drain(api: Api, name: string, wish: DrainWish): Promise<string> {
-  const before = await findNode(api, name);
-  // Asking again for what runs already would be refused as an illegal transition; it is followed instead.
-  if (before === null || !["draining", "decommissioned"].includes(before.duty))
-    await askDuty(api, name, "drain", { reason: wish.reason });
+  await askDuty(api, name, "drain", { reason: wish.reason });
   if (wish.detached) return "draining";
   const wait = { api, name, what: `${name} is drained`, withinMs: wish.withinMs, say: wish.say };
   return followNode(wait, (node) => {

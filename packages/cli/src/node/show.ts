@@ -21,10 +21,10 @@ export const run: Run = async (call, shell) => {
   const facts = [
     ["node", node.name],
     ["member", String(node.member)],
-    ["address", node.address],
+    ["address", node.address ?? "-"],
     ["duty", node.left ? `${node.duty} (left)` : node.duty],
     ["contact", node.contact],
-    ["reason", node.reason ?? "-"],
+    ["reason", node.reason === "" ? "-" : node.reason],
     ["version", `${node.version}, of index ${node.index}`],
   ] as const;
   shell.out(facts.map(([key, value]) => `${key.padEnd(10)}${value}\n`).join(""));

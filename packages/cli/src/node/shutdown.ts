@@ -11,7 +11,7 @@ import { clusterFolder, type ClusterFolder } from "../context/home.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure, usage } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
-import { askDuty, findNode, followNode } from "./row.ts";
+import { askDuty, followNode, type Asked } from "./row.ts";
 
 const followMs = 60_000;
 const endsWithin = seconds(15);
@@ -47,11 +47,8 @@ export interface ShutdownWish {
   readonly say: (text: string) => void;
 }
 
-async function beginShutdown(api: Api, name: string, wish: ShutdownWish): Promise<void> {
-  const before = await findNode(api, name);
-  if (before?.duty === "shutting-down") return;
-  await askDuty(api, name, "shutdown", { force: wish.force, reason: wish.reason });
-}
+const beginShutdown = (api: Api, name: string, wish: ShutdownWish): Promise<Asked> =>
+  askDuty(api, name, "shutdown", { force: wish.force, reason: wish.reason });
 
 /** Resolves when the node is out of the membership. */
 export async function shutDown(api: Api, name: string, wish: ShutdownWish): Promise<void> {
