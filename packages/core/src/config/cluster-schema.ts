@@ -1,0 +1,180 @@
+/**
+ * `cluster.toml` as one Schema: what may stand in it, what each key means, and what holds when it is left out. The parser, the
+ * error messages and docs/cluster-toml.md all come from here.
+ */
+import * as Effect from "effect/Effect";
+import * as Schema from "effect/Schema";
+import { between } from "../kernel/fields.ts";
+import { clusterName, providers } from "../kernel/grammar.ts";
+import { beatsPerElectionMin, keepDefault, keepRange, raftDefaults, raftRanges } from "./raft-timing.ts";
+
+/** What a key's reader wants to know. Shown in the docs and, `rule` and `example`, in errors. */
+export interface KeyDoc {
+  readonly type: "text" | "whole number";
+  readonly doc: string;
+  readonly rule: string;
+  readonly example: string;
+  /** In words, for a key that may be left out. */
+  readonly default?: string;
+  /** The only keys that may hold `${secrets:…}`, and that are never stored or shown. */
+  readonly secret?: true;
+}
+
+const keyAnnotation = "aether/key";
+const sectionAnnotation = "aether/section";
+
+const key = <S extends Schema.Top>(schema: S, doc: KeyDoc): S => schema.annotate({ [keyAnnotation]: doc }) as unknown as S;
+const section = <S extends Schema.Top>(schema: S, doc: string): S =>
+  schema.annotate({ [sectionAnnotation]: doc }) as unknown as S;
+const word = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }));
+const orDefault = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
+  schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)));
+const range = ([low, high]: readonly [number, number]): string => `${low} to ${high}`;
+const ticks = (which: "tickMs" | "electionTicks" | "heartbeatTicks") => {
+  const [low, high] = raftRanges[which];
+  return orDefault(between(low, high), raftDefaults[which]);
+};
+
+const oddSize = "1, 3, 5 or 7: an even size survives no more failures than the odd one below it";
+const region = "1 to 63 lower-case letters, digits and -";
+const instanceType = "1 to 63 letters, digits and _ . -";
+const path = "a path of at most 1024 characters";
+const portRange = [1024, 65_529] as const;
+const secret = "at least 8 and at most 4096 characters";
+
+const cluster = Schema.Struct({
+  name: key(word(clusterName.pattern, clusterName.expected), {
+    type: "text",
+    doc: "What the cluster is called. Part of its certificates, labels and instance names, so it stays.",
+    rule: clusterName.expected,
+    example: '"production"',
+  }),
+  size: key(orDefault(Schema.Number.check(Schema.makeFilter((n) => [1, 3, 5, 7].includes(n) || `Expected ${oddSize}`)), 3), {
+    type: "whole number",
+    doc: "How many members it starts with. Three survive the loss of one, five of two, seven of three.",
+    rule: oddSize,
+    example: "5",
+    default: "3",
+  }),
+});
+
+const cloud = Schema.Struct({
+  provider: key(Schema.Literals(providers).annotate({ expected: `one of ${providers.join(", ")}` }), {
+    type: "text",
+    doc: "Where the instances are made. `local`: processes on this computer.",
+    rule: `one of ${providers.join(", ")}`,
+    example: '"hetzner"',
+  }),
+  region: key(Schema.optionalKey(word(/^[a-z0-9][a-z0-9-]{0,62}$/, region)), {
+    type: "text",
+    doc: "The provider's region or location.",
+    rule: region,
+    example: '"fsn1"',
+    default: "none; needed unless the provider is local, which does not read it",
+  }),
+  instance_type: key(Schema.optionalKey(word(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, instanceType)), {
+    type: "text",
+    doc: "The provider's name for the kind of machine.",
+    rule: instanceType,
+    example: '"cx31"',
+    default: "none; needed unless the provider is local, which does not read it",
+  }),
+});
+
+const security = Schema.Struct({
+  cluster_secret: key(Schema.optionalKey(word(/^[^\0]{8,4096}$/s, secret)), {
+    type: "text",
+    doc: "The cluster's CA key is computed from it: who has it can issue certificates. Name it by `${secrets:…}` and make it of 32 random bytes.",
+    rule: secret,
+    example: '"${secrets:cluster/secret}"',
+    default: "none; needed unless the provider is local, where one is generated once and kept with mode 0600",
+    secret: true,
+  }),
+});
+
+const local = Schema.Struct({
+  base_port: key(Schema.optionalKey(between(...portRange)), {
+    type: "whole number",
+    doc: "Port of the first member on 127.0.0.1; the others follow on.",
+    rule: range(portRange),
+    example: "7401",
+    default: "free ports are chosen",
+  }),
+  data_dir: key(Schema.optionalKey(word(/^[^\0]{1,1024}$/, path)), {
+    type: "text",
+    doc: "Folder for the members' data.",
+    rule: path,
+    example: '"/var/lib/aether"',
+    default: "a folder of the cluster's own under AETHER_HOME",
+  }),
+});
+
+const raft = Schema.Struct({
+  tick_ms: key(ticks("tickMs"), {
+    type: "whole number",
+    doc: "Milliseconds of one tick, the unit of the two keys below.",
+    rule: range(raftRanges.tickMs),
+    example: "50",
+    default: String(raftDefaults.tickMs),
+  }),
+  election_ticks: key(ticks("electionTicks"), {
+    type: "whole number",
+    doc: "Silence of the leader after which a member asks for an election, drawn from one to two times this.",
+    rule: `${range(raftRanges.electionTicks)}, and at least ${beatsPerElectionMin} times heartbeat_ticks`,
+    example: "20",
+    default: String(raftDefaults.electionTicks),
+  }),
+  heartbeat_ticks: key(ticks("heartbeatTicks"), {
+    type: "whole number",
+    doc: "Ticks between the leader's heartbeats.",
+    rule: range(raftRanges.heartbeatTicks),
+    example: "2",
+    default: String(raftDefaults.heartbeatTicks),
+  }),
+});
+
+const history = Schema.Struct({
+  keep: key(orDefault(between(...keepRange), keepDefault), {
+    type: "whole number",
+    doc: "Log entries kept behind the newest snapshot, for events, history and audit. Older ones are compacted.",
+    rule: range(keepRange),
+    example: "100000",
+    default: String(keepDefault),
+  }),
+});
+
+/** The whole file. Sections whose keys all have defaults may be left out. */
+export const ClusterFile = Schema.Struct({
+  cluster: section(cluster, "What is asked for, whatever the provider."),
+  cloud: section(cloud, "Where it runs."),
+  security: section(orDefault(security, {}), "What its members trust."),
+  local: section(orDefault(local, {}), "Read only when the provider is local."),
+  raft: section(
+    orDefault(raft, {}),
+    "Raft's clockwork. The defaults suit one computer and one region; slower links want more ticks.",
+  ),
+  history: section(orDefault(history, {}), "How much of the past stays readable."),
+});
+export type ClusterFile = typeof ClusterFile.Type;
+
+export interface SectionDoc {
+  readonly name: string;
+  readonly doc: string;
+  readonly keys: ReadonlyMap<string, KeyDoc>;
+}
+
+const structs = { cluster, cloud, security, local, raft, history };
+
+/** The Schema's sections and keys in their order, read from its annotations. Throws on one that is not documented. */
+export const sections: ReadonlyMap<string, SectionDoc> = new Map(
+  Object.entries(structs).map(([name, struct]): [string, SectionDoc] => {
+    const doc = Schema.resolveAnnotations(ClusterFile.fields[name as keyof typeof structs])?.[sectionAnnotation];
+    if (typeof doc !== "string") throw new Error(`section ${name} of the cluster file is not documented`);
+    const keys = Object.entries(struct.fields as Record<string, Schema.Top>).map(([field, schema]): [string, KeyDoc] => {
+      const found = Schema.resolveAnnotations(schema)?.[keyAnnotation] as KeyDoc | undefined;
+      if (found === undefined) throw new Error(`${name}.${field} of the cluster file is not documented`);
+      return [field, found];
+    });
+    return [name, { name, doc, keys: new Map(keys) }];
+  }),
+);
