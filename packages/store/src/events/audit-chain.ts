@@ -14,17 +14,21 @@ const headBytes = digestBytes + 8 + 8 + 1;
 const scratch = Buffer.alloc(16 * 1024);
 
 /** SHA-256 over: previous digest (32 B), index (u64 big-endian), term (u64 big-endian), kind (u8), data. */
-export function chainNext(prev: Uint8Array, index: number, term: number, kind: number, data: Uint8Array): Uint8Array {
+export const chainNext = (prev: Uint8Array, index: number, term: number, kind: number, data: Uint8Array): Uint8Array =>
+  Buffer.from(chainText(prev, index, term, kind, data), "latin1");
+
+/** The digest as 32 characters of one byte each: node:crypto gives those more than twice as fast as a buffer. */
+function chainText(prev: Uint8Array, index: number, term: number, kind: number, data: Uint8Array): string {
   invariant(prev.length === digestBytes, "a chain digest has 32 bytes");
   scratch.set(prev, 0);
   writeU64(scratch, index, digestBytes);
   writeU64(scratch, term, digestBytes + 8);
   scratch[headBytes - 1] = kind;
   if (headBytes + data.length > scratch.length) {
-    return createHash("sha256").update(scratch.subarray(0, headBytes)).update(data).digest();
+    return createHash("sha256").update(scratch.subarray(0, headBytes)).update(data).digest("binary");
   }
   scratch.set(data, headBytes);
-  return hash("sha256", scratch.subarray(0, headBytes + data.length), "buffer");
+  return hash("sha256", scratch.subarray(0, headBytes + data.length), "binary");
 }
 
 /** Safe integers only: two 32-bit halves, no 32-bit operators on the value itself. */
@@ -68,10 +72,11 @@ export class AuditTrail {
 
   append(index: number, term: number, kind: number, data: Uint8Array): void {
     invariant(index === this.index + 1, "the audit chain has no gaps");
-    this.head = chainNext(this.head, index, term, kind, data);
+    const digest = chainText(this.head, index, term, kind, data);
     const at = (index - this.start) * digestBytes;
     if (at + digestBytes > this.buffer.length) this.buffer = Buffer.concat([this.buffer], this.buffer.length * 2);
-    this.buffer.set(this.head, at);
+    this.buffer.write(digest, at, "latin1");
+    this.head = this.buffer.subarray(at, at + digestBytes);
     this.index = index;
   }
 

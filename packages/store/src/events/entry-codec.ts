@@ -17,35 +17,49 @@ export class EntryTooLarge extends Error {
   }
 }
 
+/** The envelope's format; bytes of another one stop the reader. */
+const format = 1;
+
+type RequestTuple = readonly [client: string, id: string, fingerprint: string, version: number, answer?: unknown];
+
+/**
+ * The envelope is a tuple, because every entry has the same fields and every member decodes every entry; events are maps,
+ * because they change over the years.
+ */
+type Envelope = readonly [
+  format: number,
+  at: number,
+  actorName: string,
+  actorRole: EntryPayload["actor"]["role"],
+  cause: string,
+  request: RequestTuple | null,
+  events: readonly DomainEvent[],
+];
+
 /** Equal payloads give equal bytes. Throws {@link EntryTooLarge} above entryBytesMax. */
 export function encodeEntry(p: EntryPayload): Uint8Array {
-  // one literal fixes the order of the envelope's fields whatever the caller's was
-  const bytes = packValue({
-    at: p.at,
-    actor: { name: p.actor.name, role: p.actor.role },
-    cause: p.cause,
-    request: p.request === null ? null : requestFields(p.request),
-    events: p.events,
-  });
+  const request = p.request === null ? null : requestTuple(p.request);
+  const envelope: Envelope = [format, p.at, p.actor.name, p.actor.role, p.cause, request, p.events];
+  const bytes = packValue(envelope);
   if (bytes.length > entryBytesMax) throw new EntryTooLarge(bytes.length);
   return bytes;
 }
 
-const requestFields = (r: RecordedRequest): RecordedRequest => ({
-  client: r.client,
-  id: r.id,
-  fingerprint: r.fingerprint,
-  version: r.version,
-  ...(r.answer === undefined ? {} : { answer: r.answer }),
-});
+const requestTuple = ({ client, id, fingerprint, version, answer }: RecordedRequest): RequestTuple =>
+  answer === undefined ? [client, id, fingerprint, version] : [client, id, fingerprint, version, answer];
 
 /** The payload as it was written: events keep the version they were written in. Throws on bytes that are no payload. */
 export function decodeEntry(bytes: Uint8Array): EntryPayload {
-  const payload = unpackValue(bytes) as EntryPayload;
-  if (typeof payload !== "object" || payload === null || !Number.isSafeInteger(payload.at) || !Array.isArray(payload.events)) {
-    throw new Error(`${bytes.length} bytes that are no entry payload`);
+  const envelope = unpackValue(bytes) as Envelope;
+  if (!Array.isArray(envelope) || envelope[0] !== format || !Number.isSafeInteger(envelope[1]) || !Array.isArray(envelope[6])) {
+    throw new Error(`${bytes.length} bytes that are no entry payload of format ${format}`);
   }
-  return payload;
+  const [, at, name, role, cause, request, events] = envelope;
+  return { at, actor: { name, role }, cause, request: request === null ? null : recordedRequest(request), events };
+}
+
+function recordedRequest([client, id, fingerprint, version, answer]: RequestTuple): RecordedRequest {
+  return answer === undefined ? { client, id, fingerprint, version } : { client, id, fingerprint, version, answer };
 }
 
 /** The payload with every event in its current version. Throws on an event this build does not know: stop, never skip. */

@@ -5,23 +5,31 @@ interface Ahead {
   readonly stored: Stored | undefined;
   /** The last entry in flight that changed it: when that one is applied, the applied row is the same. */
   readonly index: number;
+  /** What it adds to the count of applied rows: 1, 0 or -1. */
+  counts: number;
+}
+
+interface AheadRows {
+  readonly rows: Map<string, Ahead>;
+  /** Sum of all `counts`. */
+  delta: number;
 }
 
 export class Overlay implements World {
   private readonly base: World;
-  private nouns = new Map<string, Map<string, Ahead>>();
+  private nouns = new Map<string, AheadRows>();
 
   constructor(base: World) {
     this.base = base;
   }
 
   get<R = unknown>(noun: string, id: string): Stored<R> | undefined {
-    const ahead = this.nouns.get(noun)?.get(id);
+    const ahead = this.nouns.get(noun)?.rows.get(id);
     return ahead === undefined ? this.base.get<R>(noun, id) : (ahead.stored as Stored<R> | undefined);
   }
 
   *all<R = unknown>(noun: string): Iterable<Stored<R>> {
-    const ahead = this.nouns.get(noun);
+    const ahead = this.nouns.get(noun)?.rows;
     if (ahead === undefined || ahead.size === 0) {
       yield* this.base.all<R>(noun);
       return;
@@ -37,28 +45,36 @@ export class Overlay implements World {
   }
 
   count(noun: string): number {
-    let count = this.base.count(noun);
-    for (const [id, over] of this.nouns.get(noun) ?? []) {
-      const applied = this.base.get(noun, id) !== undefined;
-      if (over.stored !== undefined && !applied) count++;
-      else if (over.stored === undefined && applied) count--;
-    }
-    return count;
+    return this.base.count(noun) + (this.nouns.get(noun)?.delta ?? 0);
   }
 
   put(noun: string, id: string, stored: Stored | undefined, index: number): void {
-    let rows = this.nouns.get(noun);
-    if (rows === undefined) this.nouns.set(noun, (rows = new Map()));
-    rows.set(id, { stored, index });
+    let ahead = this.nouns.get(noun);
+    if (ahead === undefined) this.nouns.set(noun, (ahead = { rows: new Map(), delta: 0 }));
+    const counts = this.difference(noun, id, stored);
+    ahead.delta += counts - (ahead.rows.get(id)?.counts ?? 0);
+    ahead.rows.set(id, { stored, index, counts });
   }
 
   /** Entry `index` is applied: what it was the last to change needs no overlay any more. */
   settle(noun: string, id: string, index: number): void {
-    const rows = this.nouns.get(noun);
-    if (rows?.get(id)?.index === index) rows.delete(id);
+    const ahead = this.nouns.get(noun);
+    const row = ahead?.rows.get(id);
+    if (ahead === undefined || row === undefined) return;
+    ahead.delta -= row.counts;
+    if (row.index === index) {
+      ahead.rows.delete(id);
+      return;
+    }
+    row.counts = this.difference(noun, id, row.stored);
+    ahead.delta += row.counts;
   }
 
   clear(): void {
     this.nouns = new Map();
+  }
+
+  private difference(noun: string, id: string, stored: Stored | undefined): number {
+    return (stored === undefined ? 0 : 1) - (this.base.get(noun, id) === undefined ? 0 : 1);
   }
 }

@@ -203,6 +203,6 @@ function decodeRow(id: string, bytes: Uint8Array): Stored {
 
 /** 96 bits of SHA-256 over the thing's name and its encoded record. */
 function rowHash(slot: Slot, bytes: Buffer): readonly [number, number] {
-  const digest = hash("sha256", Buffer.concat([Buffer.from(`${slot.noun}\0${slot.id}\0`), bytes]), "buffer");
-  return [digest.readUIntBE(0, 6), digest.readUIntBE(6, 6)];
+  const digest = hash("sha256", Buffer.concat([Buffer.from(`${slot.noun}\0${slot.id}\0`), bytes]), "hex");
+  return [Number.parseInt(digest.slice(0, 12), 16), Number.parseInt(digest.slice(12, 24), 16)];
 }
