@@ -220,6 +220,47 @@ describe("time", () => {
     }
   });
 
+  it("a paused follower wakes without asking for votes, though it has not heard its leader for long", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const follower = cluster.member((leader.id % 3) + 1);
+    const asked: number[] = [];
+    cluster.network.tap(({ from, m }) => {
+      if (m.t === "preVote" || m.t === "vote") asked.push(from);
+    });
+    for (const pause of [300, 2000, 10_000]) {
+      follower.clock.pause();
+      taken(leader.node.propose([addition(`${pause}`)]));
+      await clock.advance(pause);
+      follower.clock.resume();
+      await clock.advance(500);
+    }
+    await cluster.agreed();
+    expect(asked).toEqual([]);
+    expect(follower.machine.content.total).toBe(3);
+    expect(follower.node.stats.lateTicks).toBe(3);
+  });
+
+  it("a paused leader that wakes hears of its successor before it does anything", async () => {
+    const clock = start([1, 2, 3]);
+    const old = await cluster.elected();
+    await cluster.agreed();
+    const read = old.node.readBarrier(60_000);
+    old.clock.pause();
+    await cluster.until("the others elect", () => cluster.leader()?.id !== old.id);
+    const fresh = await cluster.elected();
+    taken(fresh.node.propose([addition("while it slept")]));
+    await clock.advance(100);
+    old.clock.resume();
+    expect(old.node.propose([addition("too late")])).toEqual({ ok: false, why: "notLeader", leader: fresh.id });
+    await cluster.agreed();
+    expect(cluster.leader()?.id).toBe(fresh.id);
+    expect(old.machine.dropped).toEqual([]);
+    expect(old.machine.content.done).toEqual(["while it slept"]);
+    expect(await read).toBe(old.machine.content.applied.index);
+  });
+
   it("a pause in the middle of a write is not taken for a disk that hangs", async () => {
     const clock = start([1, 2, 3]);
     const leader = await cluster.elected();

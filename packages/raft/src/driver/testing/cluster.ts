@@ -6,6 +6,7 @@ import { defaultDriverOptions, defaultLimits } from "../default-options.ts";
 import { type InProcessNetwork, makeInProcessNetwork } from "../in-process.ts";
 import { Counter, type CounterContent, emptyCounter } from "./counter.ts";
 import { GatedLog } from "./gated-log.ts";
+import { PausableClock } from "./pausable-clock.ts";
 import { makeMemorySnapshots, type MemorySnapshots } from "./memory-snapshots.ts";
 
 /** What survives a member's process. */
@@ -22,6 +23,8 @@ export interface Member {
   readonly log: GatedLog;
   readonly snapshots: MemorySnapshots;
   readonly transport: Transport;
+  /** Pauses this member alone. */
+  readonly clock: PausableClock;
   /** What ended it, if anything did. */
   fatal: Error | null;
 }
@@ -69,7 +72,8 @@ export class Cluster {
       disk = { log: makeMemoryLog(content), snapshots: makeMemorySnapshots(), state: emptyCounter };
       this.#disks.set(id, disk);
     }
-    const { clock, driver, limits } = this.#options;
+    const { driver, limits } = this.#options;
+    const clock = new PausableClock(this.#options.clock);
     const machine = new Counter(disk.state);
     const log = new GatedLog(disk.log, clock);
     const transport = this.network.join(id, disk.snapshots);
@@ -92,7 +96,7 @@ export class Cluster {
       limits: { ...defaultLimits, ...limits },
       checks: "full",
     });
-    const member: Member = { id, node, machine, log, snapshots: disk.snapshots, transport, fatal: null };
+    const member: Member = { id, node, machine, log, snapshots: disk.snapshots, transport, clock, fatal: null };
     this.members.set(id, member);
     return member;
   }
