@@ -8,6 +8,7 @@ import type { Call } from "./front-door.ts";
 import { notRunning } from "./face.ts";
 import { readAll, readAudit, readHistory, readOne, readPoint, submitCommand, type Asked } from "./operations.ts";
 import { sendProblem } from "./problem.ts";
+import { readJsonBody } from "./request-body.ts";
 
 export interface ApiHandler {
   handle(req: IncomingMessage, res: ServerResponse, call: Call): void;
@@ -17,25 +18,36 @@ export interface ApiHandler {
 export async function makeApiHandler(d: Aetherd): Promise<ApiHandler> {
   return {
     handle: (req, res, call) => {
-      void answer(d, req, call).then((body) => {
-        if ("rejected" in body) return sendProblem(res, body as Rejection, index(d));
-        const b = body as Record<string, unknown>;
-        res.writeHead(200, {
-          "content-type": "application/json",
-          ...(typeof b["version"] === "number" ? { etag: `"${b["version"]}"` } : {}),
+      void answer(d, req, call)
+        .catch((e: Error) => {
+          if (e instanceof Bad) return e.r;
+          throw e;
+        })
+        .then((body) => {
+          if ("rejected" in body) return sendProblem(res, body as Rejection, index(d));
+          const b = body as Record<string, unknown>;
+          res.writeHead(200, {
+            "content-type": "application/json",
+            ...(typeof b["version"] === "number" ? { etag: `"${b["version"]}"` } : {}),
+          });
+          res.end(JSON.stringify(body));
         });
-        res.end(JSON.stringify(body));
-      });
     },
     close: async () => undefined,
   };
 }
 const index = (d: Aetherd) => (d.phase.p === "running" ? d.phase.services.operations.store.applied : undefined);
+class Bad extends Error {
+  readonly r: Rejection;
+  constructor(r: Rejection) {
+    super(r.message);
+    this.r = r;
+  }
+}
 async function body(req: IncomingMessage): Promise<Record<string, unknown>> {
-  const chunks: Buffer[] = [];
-  for await (const c of req) chunks.push(c as Buffer);
-  const t = Buffer.concat(chunks).toString();
-  return t === "" ? {} : JSON.parse(t);
+  const read = await readJsonBody(req);
+  if ("rejected" in read) throw new Bad(read);
+  return (read.json ?? {}) as Record<string, unknown>;
 }
 async function answer(d: Aetherd, req: IncomingMessage, call: Call): Promise<object> {
   const path = call.door.path;
