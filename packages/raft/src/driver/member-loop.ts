@@ -49,6 +49,7 @@ export class MemberLoop implements Driver {
   readonly #peers: PeerBook;
   readonly #ticker: Ticker;
   readonly #inbox = new Inbox();
+  #restored: Promise<void> = Promise.resolve();
   #scheduled = false;
   #stopped: Promise<void> | null = null;
   #role: Role;
@@ -315,7 +316,13 @@ export class MemberLoop implements Driver {
     this.#schedule();
   }
 
-  async #restore(m: SnapMeta): Promise<void> {
+  /** One after the other: a newer snapshot may arrive while the one found at start is still being restored. */
+  #restore(m: SnapMeta): Promise<void> {
+    this.#restored = this.#restored.then(() => this.#restoreNow(m));
+    return this.#restored;
+  }
+
+  async #restoreNow(m: SnapMeta): Promise<void> {
     await this.#apply.restore(m, () => this.#keeper.restore(m));
     this.#operations.appliedTo(m.id.index);
     this.#reads.appliedTo(m.id.index);

@@ -251,6 +251,38 @@ describe("snapshots", () => {
     await cluster.agreed();
   });
 
+  it("a newer one that arrives while an older one is restored waits for it", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 30);
+    const first = await cut(leader);
+    const crashing = cluster.start(late);
+    const crash = Promise.withResolvers<void>();
+    crashing.machine.restoreGate = crash.promise;
+    await cluster.until("it restores", () => crashing.machine.works.length > 0);
+    crash.reject(new Error("the process is gone"));
+    await clock.advance(1);
+    expect(crashing.log.view.first()).toBe(first.id.index + 1);
+    await cluster.kill(late);
+    // By then the log that was kept for it is let go.
+    await clock.advance(31_000);
+    await add(leader, 30);
+    const second = await cut(leader);
+    const slow = cluster.start(late);
+    const restoring = Promise.withResolvers<void>();
+    slow.machine.restoreGate = restoring.promise;
+    await cluster.until("its log is replaced again", () => slow.log.view.first() === second.id.index + 1);
+    await clock.advance(500);
+    expect(slow.machine.works).toEqual(["restore"]);
+    restoring.resolve();
+    await cluster.agreed();
+    expect(slow.machine.works).toEqual(["restore", "restored", "restore", "restored"]);
+    expect(slow.machine.content.total).toBe(60);
+  });
+
   it("are believed only from the transport that stored them, never from a message", async () => {
     const clock = start([1, 2, 3]);
     const leader = await cluster.elected();
