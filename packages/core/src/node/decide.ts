@@ -159,10 +159,12 @@ export function decideShutDown(world: World, command: ShutDown): Decision {
   return lastVoter(world, row) ?? (force ? null : atRisk(world, row, "shut it down")) ?? decision;
 }
 
-/** A membership cannot become empty, so the last voter could never leave. */
+/** A membership cannot become empty, so somebody must stay that votes, or that is no further from voting than this one. */
 function lastVoter(world: World, row: NodeRow): Rejection | null {
-  const stays = row.duty === "joining" || quorumWithout(world, row.name).others > 0;
-  if (stays) return null;
+  if (!hasJoined(row)) return null;
+  const others = [...world.all<NodeRow>("node")].map((stored) => stored.row).filter(({ name }) => name !== row.name);
+  const staying = others.filter((other) => !other.left && hasJoined(other) && other.duty !== "shutting-down");
+  if (staying.some(({ duty }) => duty !== "joining" || row.duty === "joining")) return null;
   return reject(
     "quorum_at_risk",
     `node ${row.name} is the last voter and cannot leave`,
