@@ -11,7 +11,7 @@ import type { Log } from "../daemon/log.ts";
 import type { RunningMember } from "../member/member.ts";
 import { checkpointDue, checkpointStatement } from "./checkpoint.ts";
 import { makeContactClock, type ContactClock } from "./contact.ts";
-import { tendMembership } from "./membership.ts";
+import { makeMembershipKeeper, type MembershipKeeper } from "./membership.ts";
 
 export interface LeaderDutiesOptions {
   readonly cluster: { readonly id: string; readonly name: string };
@@ -52,54 +52,41 @@ class LeaderDuties {
   stopped = false;
   readonly #o: LeaderDutiesOptions;
   readonly #contact: ContactClock;
-  /** The term that has been recorded as ours. */
-  #recordedTerm = 0;
+  readonly #membership: MembershipKeeper;
   /** Newest checkpoint seen, and when. */
   #checkpoint = { recordedAt: 0, since: 0 };
 
   constructor(o: LeaderDutiesOptions) {
     this.#o = o;
     this.#contact = makeContactClock(o.now);
+    this.#membership = makeMembershipKeeper({
+      node: o.node,
+      world: o.member.store.world,
+      raft: o.member.driver,
+      silenceOf: (members) => this.#contact.ages(members, (id) => this.#heardAt(id)),
+      submit: (command) => this.submit(command),
+      log: o.log,
+    });
   }
 
   observeRole(): void {
-    this.#contact.onRole(this.#o.member.store.role);
+    const { role } = this.#o.member.store;
+    this.#contact.onRole(role);
+    if (role.state !== "leader") this.#membership.forget();
   }
 
   /** One look: does at most one thing of each kind that is due. */
   async look(): Promise<void> {
-    const { store, driver } = this.#o.member;
-    if (this.stopped || store.role.state !== "leader") return;
-    const cluster = theCluster(store.world);
-    if (cluster === undefined) return;
-    if (this.#recordedTerm !== store.role.term && !(await this.#recordLeader())) return;
-    await this.#recordCheckpoint();
-    if (this.stopped) return;
-    await tendMembership({
-      world: store.world,
-      driver,
-      now: this.#o.now(),
-      contactAges: (members) => this.#contact.ages(members, (id) => this.#heardAt(id)),
-      submit: (command) => this.submit(command),
-      log: this.#o.log,
-    });
+    const { store } = this.#o.member;
+    if (this.stopped || store.role.state !== "leader" || theCluster(store.world) === undefined) return;
+    await this.#membership.look();
+    if (!this.stopped && store.role.state === "leader") await this.#recordCheckpoint();
   }
 
   /** Submits as this member. Refusals are for the caller to judge; nothing is retried here, the next look does that. */
   submit(command: Command): Promise<Answer> {
     const actor = { name: this.#o.node, role: "member" } as const;
     return new Promise((resolve) => this.#o.member.store.submit({ command, actor, request: null }, resolve));
-  }
-
-  async #recordLeader(): Promise<boolean> {
-    const { store, member } = this.#o.member;
-    const { term } = store.role;
-    const { cluster, node, log } = this.#o;
-    const answer = await this.submit({ type: "RecordLeader", id: cluster.name, node, member, term });
-    if (!answer.ok) return false;
-    this.#recordedTerm = term;
-    log.info("leads", { term, index: answer.index });
-    return true;
   }
 
   async #recordCheckpoint(): Promise<void> {

@@ -133,7 +133,8 @@ export class Aetherd {
       const hadMember = phase.p === "waiting" && (this.#lossVerdict !== "wiped" || (await retiredFolders(dataDir)).length > 0);
       const refusal = judgeBootstrap(request, { ...facts, hadMember });
       if (refusal !== null) return refusal;
-      if (phase.p === "running" || phase.p === "vouching") return { member: node.member, created: false };
+      if (phase.p === "running") return { member: phase.services.member.member, created: false };
+      if (phase.p === "vouching") return { member: phase.member, created: false };
       if (phase.p !== "waiting") return reject("not_ready", `this node is ${phase.p}: ${phase.why}`, "try again in a moment");
       const others = request.members.map((m) => m.address).filter((address) => address !== advertise);
       const witness = judgeWitnesses(node.member, await gatherNotes(this.http, cluster.id, others, witnessMs));
