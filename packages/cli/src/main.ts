@@ -19,7 +19,8 @@ export async function main(words: readonly string[], shell: Shell): Promise<numb
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     const hint = error.hint === "" ? "" : `${shell.paintErr("bold", "hint:")} ${error.hint}\n`;
-    shell.err(`${shell.paintErr("red", "error:")} ${error.message}\n${hint}`);
+    // On a terminal a line of progress may still stand there.
+    shell.err(`${shell.errIsTerminal ? "\r\u001B[2K" : ""}${shell.paintErr("red", "error:")} ${error.message}\n${hint}`);
     return error.code;
   }
 }

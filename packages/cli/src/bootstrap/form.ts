@@ -4,6 +4,7 @@ import type { Api, MemberAnswer } from "../context/api.ts";
 import { provider } from "../cluster/local-cluster.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor } from "../shell/wait.ts";
+import { failIfEnded } from "./provision.ts";
 import type { Identity } from "./identity.ts";
 import type { Bootstrap, Did } from "./steps.ts";
 
@@ -69,7 +70,11 @@ export async function formConsensus(b: Bootstrap, identity: Identity, peers: Pee
 export async function awaitLeader(b: Bootstrap, peers: Peers): Promise<Did<MemberAnswer>> {
   const say = (text: string): void => b.steps.say(text);
   const hint = "a quorum of the daemons must reach each other on their ports; their logs tell more";
-  const leader = await waitFor({ what: "a quorum agrees on a leader", withinMs: b.waitMs, say, hint }, () => agreedLeader(peers));
+  const leader = await waitFor({ what: "a quorum agrees on a leader", withinMs: b.waitMs, say, hint }, async () => {
+    const seen = await agreedLeader(peers);
+    if ("waiting" in seen) await failIfEnded(b.provider, b.plan.name, new Set(peers.all.map(({ name }) => name)));
+    return seen;
+  });
   return { result: leader, detail: `${leader.node} leads in term ${leader.term}` };
 }
 

@@ -110,12 +110,16 @@ export async function awaitDaemons(
       }),
     );
     if (silent.size === 0) return { ready: null };
-    const instances = await provider(cloud.compute.list(clusterLabels(cluster)));
-    for (const instance of instances) {
-      if (silent.has(instance.name) && instance.state === "failed") throw await endedByItself(instance);
-    }
+    await failIfEnded(cloud, cluster, silent);
     return { waiting: `waiting for ${[...silent].join(", ")}` };
   });
+}
+
+/** There is no use in waiting for a daemon that has ended: fails with its last words. */
+export async function failIfEnded(cloud: CloudProvider, cluster: string, names: ReadonlySet<string>): Promise<void> {
+  for (const instance of await provider(cloud.compute.list(clusterLabels(cluster)))) {
+    if (names.has(instance.name) && instance.state === "failed") throw await endedByItself(instance);
+  }
 }
 
 async function answers(connection: Connection, address: string): Promise<boolean> {

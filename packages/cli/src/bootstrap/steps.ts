@@ -29,6 +29,7 @@ export interface Did<A> {
 export class Steps {
   private readonly progress: StepProgress;
   private current = 0;
+  private running = false;
   private folder: ClusterFolder | null = null;
   private kept: Journal | null = null;
 
@@ -50,11 +51,13 @@ export class Steps {
 
   async run<A>(number: number, act: () => Promise<Did<A>>): Promise<A> {
     this.current = number;
+    this.running = true;
     this.progress.begin(number - 1);
     if (this.kept !== null) await this.note("started");
     const { result, detail } = await act();
     if (this.kept !== null) await this.note("done");
     this.progress.done(detail);
+    this.running = false;
     return result;
   }
 
@@ -79,12 +82,12 @@ export class Steps {
 
   /** Ctrl-C. Nothing is undone: the journal has it all. */
   interrupted(): void {
-    if (this.current > 0) this.progress.failed(`interrupted; ${this.howToGoOn()}`);
+    if (this.running) this.progress.failed(`interrupted; ${this.howToGoOn()}`);
   }
 
   /** Adds to a step's failure what exists now and how to go on. */
   async explain(failure: Failure): Promise<Failure> {
-    if (this.current === 0) return failure;
+    if (!this.running) return failure;
     if (this.kept !== null && this.folder !== null) await this.note("failed").catch(() => undefined);
     this.progress.failed(failure.message.split("\n")[0] ?? "");
     const where = `step ${this.current}/${stepNames.length}, ${stepNames[this.current - 1]}: ${failure.message}`;

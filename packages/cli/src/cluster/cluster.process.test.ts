@@ -116,7 +116,7 @@ describe("a cluster in an operator's hands", () => {
 
   it("proves its log", async () => {
     const proof = await operator.run("audit", "verify");
-    expect(proof).toMatchObject({ code: exit.done, stderr: expect.stringContaining("are unbroken") });
+    expect(proof).toMatchObject({ code: exit.done, stdout: expect.stringContaining("are unbroken") });
     const json = await operator.json<{ verified: boolean; others: readonly { agrees: boolean }[] }>(
       "audit",
       "verify",
@@ -220,6 +220,6 @@ describe("a cluster in an operator's hands", () => {
     const instance = operator.instances().find(({ name }) => name === "n1");
     expect(instance?.process && isAlive(instance.process)).toBe(false);
     const again = await operator.run("cluster", "start");
-    expect(again).toMatchObject({ code: exit.done, stderr: expect.stringContaining("every member ran already") });
+    expect(again).toMatchObject({ code: exit.done, stdout: expect.stringContaining("every member ran already") });
   });
 });

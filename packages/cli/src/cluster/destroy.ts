@@ -8,6 +8,7 @@ import { confirmByName } from "../shell/confirm.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
+import { printResult } from "../shell/result.ts";
 import { readIfThere } from "@aether/cloud/local/durable-file";
 import { localProvider, provider, withClusterLock } from "./local-cluster.ts";
 
@@ -34,8 +35,9 @@ export const run: Run = async (call, shell) => {
     await forgetContext(shell.home, name);
   });
   await rm(folder.root, { recursive: true, force: true, maxRetries: 3 });
-  if (call.output === "json") shell.out(`${JSON.stringify({ name, deleted: there.map((instance) => instance.name) })}\n`);
-  else progress.end(`${name} is destroyed: ${there.length} instances, their data and the cluster's keys are gone`);
+  progress.end();
+  const words = `${name} is destroyed: ${there.length} instances, their data and the cluster's keys are gone`;
+  printResult(call, shell, { name, deleted: there.map((instance) => instance.name) }, words);
   return exit.done;
 };
 

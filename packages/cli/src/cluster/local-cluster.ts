@@ -16,6 +16,8 @@ import { clusterFolder, type ClusterFolder } from "../context/home.ts";
 import { exit, Failure, type ExitCode } from "../shell/failure.ts";
 
 const graceMs = 15_000;
+/** A killed command may take a moment to be gone. */
+const lockWaitMs = 2_000;
 
 /** The provider of the cluster's instances. */
 export const localProvider = (name: string, folder: ClusterFolder): CloudProvider =>
@@ -105,7 +107,7 @@ function nodeFile(journal: Journal, clusterId: string, node: JournalNode, folder
 
 /** One command at a time changes a cluster's instances. */
 export async function withClusterLock<A>(folder: ClusterFolder, purpose: string, run: () => Promise<A>): Promise<A> {
-  const taken = await takeLock(folder.lock, purpose, 0);
+  const taken = await takeLock(folder.lock, purpose, lockWaitMs);
   if (!isLock(taken)) {
     const message = `another aether command works on this cluster: process ${taken.pid} (${taken.purpose})`;
     throw new Failure(exit.rejected, message, "wait for it to end, then run this again");

@@ -20,6 +20,7 @@ import { releaseNode, shutDown } from "../node/shutdown.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
+import { printResult } from "../shell/result.ts";
 import type { Shell } from "../shell/shell.ts";
 import { instanceSpec, localProvider, provider, requireJournal, withClusterLock } from "./local-cluster.ts";
 import { byNodeName, viewCluster } from "./members.ts";
@@ -45,8 +46,8 @@ export const run: Run = async (call, shell) => {
   const scaling: Scaling = { shell, connection, folder, withinMs, say: (text) => progress.say(text), journal };
   const changes = await withClusterLock(folder, "cluster scale", () => scale(scaling, size));
   await connection.close();
-  if (call.output === "json") shell.out(`${JSON.stringify({ name: journal.name, size, ...changes })}\n`);
-  else progress.end(summary(journal.name, size, changes));
+  progress.end();
+  printResult(call, shell, { name: journal.name, size, ...changes }, summary(journal.name, size, changes));
   return exit.done;
 };
 

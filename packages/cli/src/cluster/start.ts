@@ -6,6 +6,7 @@ import type { ClusterFolder } from "../context/home.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
+import { printResult } from "../shell/result.ts";
 import { waitFor } from "../shell/wait.ts";
 import { instanceSpec, localProvider, provider, requireJournal, withClusterLock } from "./local-cluster.ts";
 import { viewCluster } from "./members.ts";
@@ -34,11 +35,9 @@ export const run: Run = async (call, shell) => {
   });
   const index = await awaitCaughtUp(connection, shell.home, withinMs, say);
   await connection.close();
-  if (call.output === "json") shell.out(`${JSON.stringify({ name: journal.name, started, index })}\n`);
-  else {
-    const what = started.length === 0 ? "every member ran already" : `started ${started.join(", ")}`;
-    progress.end(`${what}; all members have applied index ${index}`);
-  }
+  progress.end();
+  const what = started.length === 0 ? "every member ran already" : `started ${started.join(", ")}`;
+  printResult(call, shell, { name: journal.name, started, index }, `${what}; all members have applied index ${index}`);
   return exit.done;
 };
 

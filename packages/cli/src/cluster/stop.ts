@@ -4,6 +4,7 @@ import { contextOf } from "../context/connection.ts";
 import type { Run } from "../shell/command.ts";
 import { exit } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
+import { printResult } from "../shell/result.ts";
 import { localProvider, provider, requireJournal, withClusterLock } from "./local-cluster.ts";
 
 /** `aether cluster stop`: each member ends gracefully and knows everything it knew when it is started again. */
@@ -19,12 +20,8 @@ export const run: Run = async (call, shell) => {
     await Promise.all(running.map((instance: Instance) => provider(cloud.compute.power(instance.id, "stop-graceful"))));
     return running.map((instance) => instance.name);
   });
-  if (call.output === "json") shell.out(`${JSON.stringify({ name: cluster.name, stopped })}\n`);
-  else
-    progress.end(
-      stopped.length === 0
-        ? `${cluster.name} was stopped already`
-        : `${cluster.name} is stopped: aether cluster start brings it back`,
-    );
+  progress.end();
+  const words = stopped.length === 0 ? "was stopped already" : "is stopped: aether cluster start brings it back";
+  printResult(call, shell, { name: cluster.name, stopped }, `${cluster.name} ${words}`);
   return exit.done;
 };

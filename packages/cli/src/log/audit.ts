@@ -21,6 +21,7 @@ export const run: Run = async (call, shell) => {
   const proof = new ChainProof(connection.context.cluster.id, await readFile(connection.context.ca, "utf8"));
   const progress = follow(shell);
   const wrong = await addPages(api, proof, from, to, (text) => progress.say(text));
+  progress.end();
   const result = { member: head.node, ...(wrong ?? proof.result()) };
   const others = result.verified ? await compareMembers(connection, head.node, result) : [];
   await connection.close();
@@ -36,7 +37,7 @@ export const run: Run = async (call, shell) => {
       "verify each with --member to see whose log is sound",
     );
   }
-  if (call.output !== "json") progress.end(provedText(result, head.node, others));
+  if (call.output !== "json") shell.out(`${provedText(result, head.node, others)}\n`);
   return exit.done;
 };
 

@@ -14,7 +14,7 @@ export const run: Run = async (call, shell) => {
     throw usage(`--for ${thing} names no thing`, "for example --for node/n2");
   const connection = await connect(call, shell);
   const print = (entry: EntryAnswer): void =>
-    shell.out(call.output === "json" ? `${JSON.stringify(shapeOf(entry))}\n` : renderEntry(entry, shell.paint));
+    shell.out(call.output === "json" ? `${JSON.stringify(shapeOf(entry))}\n` : renderEntry(entry, shell.paint, thing));
   const query: Query = { from: call.integer("from"), thing, limit: call.integer("limit") ?? Number.MAX_SAFE_INTEGER };
   if (call.switched("follow")) await followAll(connection.api, query, print, (text) => shell.err(`${text}\n`));
   else await readPages(connection.api, query, print);

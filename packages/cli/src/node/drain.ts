@@ -2,6 +2,7 @@ import { connect } from "../context/connection.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
+import { printResult } from "../shell/result.ts";
 import type { Api } from "../context/api.ts";
 import { askDuty, followNode } from "./row.ts";
 
@@ -20,11 +21,10 @@ export const run: Run = async (call, shell) => {
     say: (text) => progress.say(text),
   });
   await connection.close();
-  if (call.output === "json") shell.out(`${JSON.stringify({ name, duty })}\n`);
-  else
-    progress.end(
-      duty === "decommissioned" ? `${name} is drained; next: aether node shutdown ${name}, or undrain` : `${name} is ${duty}`,
-    );
+  progress.end();
+  const next =
+    duty === "decommissioned" ? `${name} is drained; next: aether node shutdown ${name}, or undrain` : `${name} is ${duty}`;
+  printResult(call, shell, { name, duty }, next);
   return exit.done;
 };
 

@@ -31,7 +31,7 @@ export const run: Run = async (call, shell) => {
   shell.out(
     `\n${history.entries
       .slice(-eventsShown)
-      .map((entry) => renderEntry(entry, shell.paint))
+      .map((entry) => renderEntry(entry, shell.paint, `node/${name}`))
       .join("")}`,
   );
   return exit.done;

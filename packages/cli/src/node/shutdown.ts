@@ -11,6 +11,7 @@ import { clusterFolder, type ClusterFolder } from "../context/home.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure, usage } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
+import { printResult } from "../shell/result.ts";
 import { askDuty, followNode, type Asked } from "./row.ts";
 
 const followMs = 60_000;
@@ -29,14 +30,14 @@ export const run: Run = async (call, shell) => {
   if (call.switched("detach")) {
     await beginShutdown(connection.api, name, wish);
     await connection.close();
-    shell.out(call.output === "json" ? `${JSON.stringify({ name, duty: "shutting-down" })}\n` : `${name} is shutting down\n`);
+    printResult(call, shell, { name, duty: "shutting-down", left: false }, `${name} is shutting down`);
     return exit.done;
   }
   await shutDown(connection.api, name, wish);
   await connection.close();
   await releaseLocal(shell.home, connection.context.cluster.name, name, wish.say);
-  if (call.output === "json") shell.out(`${JSON.stringify({ name, duty: "shutting-down", left: true })}\n`);
-  else progress.end(`${name} has left the cluster and its process has ended`);
+  progress.end();
+  printResult(call, shell, { name, duty: "shutting-down", left: true }, `${name} has left the cluster and its process has ended`);
   return exit.done;
 };
 

@@ -75,8 +75,16 @@ describe("following one thing", () => {
     const out = sink(false);
     const progress = follow(out);
     for (const text of ["draining", "draining", "drained"]) progress.say(text);
-    progress.end("n2 is drained");
-    expect(out.written.join("")).toBe("draining\ndrained\nn2 is drained\n");
+    progress.end();
+    expect(out.written.join("")).toBe("draining\ndrained\n");
+  });
+
+  it("stays in one line of a terminal, and leaves that line empty", () => {
+    const out = sink(true);
+    const progress = follow(out);
+    progress.say("draining");
+    progress.end();
+    expect(out.written).toEqual(["\r\u001B[2Kdraining", "\r\u001B[2K"]);
   });
 });
 

@@ -105,16 +105,20 @@ function cut(line: string, step: Drawn, columns: number): string {
 /** For verbs that follow one thing to its end: each new state once, in place on a terminal. */
 export interface Follow {
   say(text: string): void;
-  /** The last line, kept. */
-  end(text: string): void;
+  /** Clears the line in place: what came of it goes to stdout. */
+  end(): void;
 }
 
 export function follow(shell: Pick<Shell, "err" | "errIsTerminal">): Follow {
   let last = "";
-  const print = (text: string, keep: boolean): void => {
-    if (shell.errIsTerminal) shell.err(`\r\u001B[2K${text}${keep ? "\n" : ""}`);
-    else if (text !== last) shell.err(`${text}\n`);
-    last = text;
+  return {
+    say: (text) => {
+      if (text === last) return;
+      last = text;
+      shell.err(shell.errIsTerminal ? `\r\u001B[2K${text}` : `${text}\n`);
+    },
+    end: () => {
+      if (shell.errIsTerminal && last !== "") shell.err("\r\u001B[2K");
+    },
   };
-  return { say: (text) => text !== last && print(text, false), end: (text) => print(text, true) };
 }
