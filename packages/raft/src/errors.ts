@@ -20,6 +20,14 @@ export class ReadFailed extends Error {
   }
 }
 
+/** An older snapshot is still being sent, and the store would drop it for one more. Ask again later. */
+export class SnapshotBusy extends Error {
+  override readonly name = "SnapshotBusy";
+  constructor() {
+    super("an older snapshot is still being sent to a member");
+  }
+}
+
 /** A membership change was not taken, or was taken and found invalid when applied. */
 export class ChangeRefused extends Error {
   override readonly name = "ChangeRefused";

@@ -132,7 +132,8 @@ export type Msg =
   | { readonly t: "hb"; readonly commit: Index; readonly readPos: number }
   | { readonly t: "hbResp"; readonly readPos: number }
   | { readonly t: "vote" | "preVote"; readonly last: EntryId; readonly transfer: boolean }
-  | { readonly t: "voteResp" | "preVoteResp"; readonly granted: boolean }
+  /** `commit` is the newest entry the voter knows to be committed: a candidate that has not heard of it may need it to count right. */
+  | { readonly t: "voteResp" | "preVoteResp"; readonly granted: boolean; readonly commit: EntryId }
   | { readonly t: "snapOffer"; readonly meta: SnapMeta }
   | { readonly t: "timeoutNow" }
   | { readonly t: "readIndex"; readonly key: number }
@@ -384,7 +385,7 @@ export interface RaftNode {
   status(): CoreStatus;
   /** Ask for the log to be cut; never past min(durable applied, snapshot) nor past a pinned stream. */
   compact(upTo: Index): Promise<void>;
-  /** Take a snapshot now and remember it as latest. */
+  /** Take a snapshot now and remember it as latest. Rejects with {@link SnapshotBusy} while an older one is being sent. */
   snapshot(): Promise<SnapMeta>;
   readonly stats: DriverStats;
   stop(): Promise<void>;

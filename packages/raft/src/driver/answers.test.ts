@@ -23,7 +23,7 @@ describe("answers to one leader", () => {
   });
 
   it("stay apart by recipient, term and kind, in their order", () => {
-    const vote = say(4, { t: "voteResp", granted: true });
+    const vote = say(4, { t: "voteResp", granted: true, commit: { term: 1, index: 1 } });
     const all = [ack(5), ack(5, 4), ack(6, 4, 3), refusal(6), ack(6), vote, ack(7)];
     expect(answersOf(all.map((envelope) => batch(9, envelope)))).toEqual(all);
   });

@@ -1,4 +1,4 @@
-import { invariant } from "../errors.ts";
+import { invariant, SnapshotBusy } from "../errors.ts";
 import type { Clock, Index, LogView, NodeId, SnapMeta, SnapshotStore, StateMachine, Term, Transport } from "../types.ts";
 
 /** Snapshots on their way out at once, over all peers; one per peer. More peers wait their turn. */
@@ -23,6 +23,8 @@ export interface KeeperPorts {
 
 interface Pin {
   readonly index: Index;
+  /** Its snapshot is being sent right now. */
+  live: boolean;
   until: number;
 }
 
@@ -44,8 +46,18 @@ export class SnapshotKeeper {
     this.#ports = ports;
   }
 
-  /** A snapshot of the state as it is now, or the one being made. A failure ends the process: the disk cannot be trusted. */
+  /**
+   * A snapshot of the state as it is now, or the one being made. A failure ends the process: the disk cannot be trusted.
+   * A store keeps the newest two, so while the older of them is being sent another one is refused with SnapshotBusy.
+   */
   create(): Promise<SnapMeta> {
+    const { clock, snapshots } = this.#ports;
+    const newest = snapshots.latest()?.id.index ?? 0;
+    const older = [...this.#pins.values()].some(({ index, live, until }) => live && index < newest && until > clock.now());
+    return older && this.#creating === null ? Promise.reject(new SnapshotBusy()) : this.#createNow();
+  }
+
+  #createNow(): Promise<SnapMeta> {
     this.#creating ??= this.#make().finally(() => {
       this.#creating = null;
     });
@@ -113,20 +125,31 @@ export class SnapshotKeeper {
 
   async #stream(to: NodeId, atLeast: Index, term: Term): Promise<void> {
     const m = await this.#fitting(atLeast);
-    const pin = { index: m.id.index, until: this.#ports.clock.now() + pinMs };
+    const pin = { index: m.id.index, live: true, until: this.#ports.clock.now() + pinMs };
     this.#pins.set(to, pin);
-    const outcome = this.#stopped ? "broken" : await this.#ports.transport.sendSnapshot(to, m, this.#ports.snapshots, term);
-    const ok = outcome === "installed";
+    const ok = !this.#stopped && (await this.#sent(to, m, term));
+    pin.live = false;
     if (ok) pin.until = Math.min(pin.until, this.#ports.clock.now() + pinAfterMs);
     else this.#pins.delete(to);
     this.#ports.streamEnded(to, m.id.index, ok);
+  }
+
+  /** False also when the store dropped it on the way: the follower then needs a newer one. Rejects when it cannot be read. */
+  async #sent(to: NodeId, m: SnapMeta, term: Term): Promise<boolean> {
+    const { transport, snapshots } = this.#ports;
+    try {
+      return (await transport.sendSnapshot(to, m, snapshots, term)) === "installed";
+    } catch (e) {
+      if (snapshots.has(m)) throw e;
+      return false;
+    }
   }
 
   /** The newest snapshot if a follower could go on from it with the log held here; otherwise a new one. */
   async #fitting(atLeast: Index): Promise<SnapMeta> {
     const newest = this.#ports.snapshots.latest();
     if (newest !== null && newest.id.index >= Math.max(atLeast, this.#ports.log.first() - 1)) return newest;
-    return this.create();
+    return this.#createNow();
   }
 
   #next(): void {

@@ -182,6 +182,64 @@ describe("snapshots", () => {
     expect(machine.works.slice(3)).toEqual(["restored", "snapshot", "snapshot made"]);
   });
 
+  it("are not made while that would push out one that is being sent", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 500, 1000);
+    const made = await cut(leader);
+    cluster.network.setDelay(20);
+    const member = cluster.start(late);
+    await cluster.until("it is on its way", () => member.snapshots.received > 0);
+    await add(leader, 5);
+    // A store keeps two: a third would drop the one on its way.
+    await leader.node.snapshot();
+    await clock.advance(1);
+    await expect(leader.node.snapshot()).rejects.toMatchObject({ name: "SnapshotBusy" });
+    await cluster.agreed();
+    expect(member.snapshots.has(made)).toBe(true);
+    expect((await leader.node.snapshot()).id.index).toBe(leader.machine.content.applied.index);
+  });
+
+  it("that are gone before they were sent whole cost another stream, not the leader", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 500, 1000);
+    const made = await cut(leader);
+    cluster.network.setDelay(20);
+    const member = cluster.start(late);
+    await cluster.until("it is on its way", () => member.snapshots.received > 0);
+    for (let n = 0; n < 2; n += 1) {
+      await add(leader, 5);
+      await leader.machine.snapshot(leader.snapshots);
+    }
+    expect(leader.snapshots.has(made)).toBe(false);
+    await clock.advance(200);
+    expect(leader.fatal).toBeNull();
+    await cluster.agreed();
+    expect(member.machine.restored).toBe(1);
+  });
+
+  it("that cannot be read though they are there end the leader: its disk is not to be trusted", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 20);
+    await cut(leader);
+    leader.snapshots.read = () => Promise.reject(new Error("a chunk is altered"));
+    cluster.start(late);
+    await cluster.until("the leader ends", () => leader.fatal !== null);
+    expect(leader.fatal?.message).toBe("a chunk is altered");
+    await clock.advance(1);
+  });
+
   it("are made one at a time, and cover only what is applied", async () => {
     const clock = start([1]);
     const only = await cluster.elected();
