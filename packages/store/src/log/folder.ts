@@ -5,6 +5,7 @@ import { crc32 } from "node:zlib";
 import { type FolderIdentity, formatVersion } from "./keys.ts";
 
 export const logFolder = (dir: string): string => join(dir, "log");
+export const lockPath = (dir: string): string => join(dir, "lock");
 export const guardPath = (dir: string): string => join(dir, "guard");
 const identityPath = (dir: string): string => join(dir, "identity.json");
 
@@ -62,6 +63,19 @@ export async function syncFile(path: string): Promise<void> {
 export const syncFolder = (dir: string): Promise<void> => syncFile(dir);
 
 export const exists = async (path: string): Promise<boolean> => (await stat(path).catch(orMissing)) !== undefined;
+
+const environment = new Set(["EACCES", "EPERM", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EROFS"]);
+const environmentText = /Permission denied|Too many open files|Cannot allocate memory|No space left|Read-only file system/;
+
+/** Did the machine refuse, rather than the data fail? Then nothing can be said about the data. `causes` are looked at too. */
+export function isEnvironment(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (
+    environment.has((error as NodeJS.ErrnoException).code ?? "") ||
+    environmentText.test(error.message) ||
+    isEnvironment(error.cause)
+  );
+}
 
 /** For a catch: undefined when the file is not there, everything else goes on as an error. */
 export function orMissing(error: NodeJS.ErrnoException): undefined {

@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { LogStorage, OpenVerdict } from "@aether/raft/types";
 import { FolderBusy } from "./errors.ts";
-import { inspectFolder, retireFolder } from "./folder.ts";
+import { inspectFolder, isEnvironment, retireFolder } from "./folder.ts";
 import { type FolderIdentity, noSnapshot } from "./keys.ts";
 import { formatLog, openLog } from "./open.ts";
 import { batchOf, entriesAfter, hardState, shown } from "./testing/batches.ts";
@@ -99,10 +99,14 @@ describe("a data folder", () => {
     });
   });
 
-  it("is refused to a second process or handle, and is whole afterwards", async () => {
+  it("is refused to a second handle while it is open, whatever its files look like just then, and is whole afterwards", async () => {
     await formatLog(dir, identity, null);
     const log = await opened(dir);
     await expect(openLog(dir, identity)).rejects.toThrow(FolderBusy);
+    const [current] = await filesOf(dir, /^CURRENT$/);
+    await rename(current as string, join(dir, "CURRENT"));
+    await expect(openLog(dir, identity)).rejects.toThrow(FolderBusy);
+    await rename(join(dir, "CURRENT"), current as string);
     await grow(log, 2, 1);
     await log.close();
     expect(await verdictOf(dir)).toMatchObject({ v: "clean", boot: { last: { index: 2 } } });
@@ -125,6 +129,26 @@ describe("a data folder", () => {
     expect(said).toBe("clean");
     await log.close();
     await rm(other, { recursive: true });
+  });
+
+  it("opens although a power cut spoilt the database that is only its lock", async () => {
+    await formatLog(dir, identity, null);
+    await writeFile(join(dir, "lock", "CURRENT"), "nonsense");
+    expect((await verdictOf(dir)).v).toBe("clean");
+    const log = await opened(dir);
+    await expect(openLog(dir, identity)).rejects.toThrow(FolderBusy);
+    await log.close();
+  });
+
+  it("whose files the machine does not let us read is not judged", async () => {
+    const refusals = [
+      Object.assign(new Error("open"), { code: "EMFILE" }),
+      Object.assign(new Error("Database failed to open"), { cause: new Error("IO error: /x/LOCK: Permission denied") }),
+    ];
+    expect(refusals.map(isEnvironment)).toEqual([true, true]);
+    expect(
+      [new Error("Corruption: bad record"), Object.assign(new Error("gone"), { code: "ENOENT" }), undefined].map(isEnvironment),
+    ).toEqual([false, false, false]);
   });
 
   it("that was never formatted is foreign", async () => {
@@ -152,6 +176,10 @@ describe("a data folder", () => {
     await formatLog(whole, identity, [1, 2, 3]);
     const cuts: Record<string, (path: string) => Promise<void>> = {
       "before the identity": (path) => rm(join(path, "identity.json")),
+      "inside the making of the database": async (path) => {
+        for (const name of ["identity.json", "guard", "log/CURRENT"]) await rm(join(path, name));
+        for (const name of await filesOf(path, /\.(log|ldb)$/)) await rm(name);
+      },
       "before the guard": async (path) => {
         await rm(join(path, "identity.json"));
         await rm(join(path, "guard"));
@@ -176,11 +204,15 @@ describe("a data folder", () => {
     const log = await opened(dir);
     await log.append([batchOf({ hard: hardState(5, 1, 1), last: { term: 1, index: 1 } })]);
     await log.close();
-    const kept = join(dir, "kept");
-    await cp(join(dir, "guard"), kept);
     await rm(join(dir, "identity.json"));
-    expect(await formatLog(dir, identity, [1, 2, 3])).toMatchObject({ ok: false, why: expect.stringContaining("identity.json") });
+    expect(await formatLog(dir, identity, [1, 2, 3])).toMatchObject({ ok: false, why: expect.stringContaining("guard") });
+    const guard = await readFile(join(dir, "guard"));
+    await rm(join(dir, "guard"));
+    expect(await formatLog(dir, identity, [1, 2, 3])).toMatchObject({ ok: false, why: expect.stringContaining("a log") });
+    await rm(join(dir, "log", "CURRENT"));
+    expect(await formatLog(dir, identity, [1, 2, 3])).toMatchObject({ ok: false, why: expect.stringContaining("damaged") });
     await rm(join(dir, "log"), { recursive: true });
+    await writeFile(join(dir, "guard"), guard);
     expect(await formatLog(dir, identity, [1, 2, 3])).toMatchObject({ ok: false, why: expect.stringContaining("guard") });
   });
 
@@ -225,7 +257,7 @@ describe("damage to a member's files", () => {
     const [path] = (await filesOf(dir, /\.log$/)) as [string];
     const { size } = await stat(path);
     expect(size).toBeGreaterThan(20_000);
-    const bytes = [...Array(Math.floor(size / 397)).keys()].map((step) => step * 397);
+    const bytes = [...Array(Math.floor(size / 997)).keys()].map((step) => step * 997);
     for (const byte of [...bytes, ...Array.from({ length: 24 }, (_, back) => size - 1 - back)]) {
       await flip(path, byte);
       expect([byte, await verdictOf(dir)]).toEqual([byte, lost("crc")]);
@@ -239,7 +271,7 @@ describe("damage to a member's files", () => {
     expect(paths.length).toBeGreaterThan(2);
     for (const path of paths) {
       const { size } = await stat(path);
-      const steps = [...Array(40).keys()].map((step) => Math.floor((step * size) / 40));
+      const steps = [...Array(25).keys()].map((step) => Math.floor((step * size) / 25));
       for (const byte of [...steps, size - 1, size - 8, size - 47]) {
         await flip(path, byte);
         expect([path, byte, await verdictOf(dir)]).toEqual([path, byte, lost("crc")]);

@@ -1,15 +1,26 @@
 /** The log of a member's data folder: formatting it once, and opening it with a verdict ever after. */
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import type { NodeId } from "@aether/raft/types";
 import { FolderBusy } from "./errors.ts";
-import { exists, guardPath, inspectFolder, logFolder, syncFolder, writeIdentity } from "./folder.ts";
+import {
+  exists,
+  type FolderState,
+  guardPath,
+  inspectFolder,
+  isEnvironment,
+  lockPath,
+  logFolder,
+  orMissing,
+  syncFolder,
+  writeIdentity,
+} from "./folder.ts";
 import { createGuardFile, openGuardFile } from "./guard-file.ts";
 import { readGuard } from "./guard.ts";
 import type { FolderIdentity } from "./keys.ts";
-import { openLevel } from "./level.ts";
+import { type FolderLock, lockFolder, openLevel } from "./level.ts";
 import { inspectDatabase } from "./leveldb/inspect.ts";
 import type { GuardFile, KeyValue } from "./ports.ts";
-import { isFirstGuard, isFirstLog, type Opened, startLog, type StartOptions, writeFirstLog } from "./start.ts";
+import { isFirstGuard, isFirstLog, type LogPorts, type Opened, startLog, type StartOptions, writeFirstLog } from "./start.ts";
 import type { Foreign, Lost } from "./verify.ts";
 
 /** `created` is false when the folder had been formatted for the same member before: then nothing was touched. */
@@ -34,15 +45,25 @@ export async function formatLog(
     if (clusterId === identity.clusterId && nodeId === identity.nodeId) return { ok: true, created: false };
     return { ok: false, why: `${dir} is the data folder of member ${nodeId} of cluster ${clusterId}` };
   }
+  const lock = await lockFolder(lockPath(dir));
+  try {
+    const why = await writeFolder(dir, identity, firstVoters);
+    return why === null ? { ok: true, created: true } : { ok: false, why: `${dir} holds ${why}: move it away first` };
+  } finally {
+    await lock.release();
+  }
+}
+
+/**
+ * Resolves with what is in the way, or null when done. Without an identity there may be a formatting that was cut off; anything
+ * more was some member's log once.
+ */
+async function writeFolder(dir: string, identity: FolderIdentity, firstVoters: readonly NodeId[] | null): Promise<string | null> {
+  if (!(await fitsFirstGuard(guardPath(dir), identity, firstVoters))) return "the guard of an older log";
+  if (!(await isUsable(logFolder(dir)))) return "a damaged log without the identity.json that belongs to it";
   const keyValue = await openLevel(logFolder(dir), { create: true });
   try {
-    // Without an identity there is only a formatting that was cut off; anything more was some member's log once.
-    if (!(await isFirstLog(keyValue, identity, firstVoters))) {
-      return { ok: false, why: `${dir} holds a log without the identity.json that belongs to it: move it away first` };
-    }
-    if (!(await fitsFirstGuard(guardPath(dir), identity, firstVoters))) {
-      return { ok: false, why: `${dir} holds the guard of a log that has gone: move it away first` };
-    }
+    if (!(await isFirstLog(keyValue, identity, firstVoters))) return "a log without the identity.json that belongs to it";
     const guard = await createGuardFile(guardPath(dir));
     try {
       await writeFirstLog({ keyValue, guard }, identity, firstVoters);
@@ -54,7 +75,14 @@ export async function formatLog(
   }
   await syncFolder(logFolder(dir));
   await writeIdentity(dir, identity);
-  return { ok: true, created: true };
+  return null;
+}
+
+/** Nothing of a database, one whose creation was cut off before it held anything, or one whose files are as written. */
+async function isUsable(folder: string): Promise<boolean> {
+  const names = (await readdir(folder).catch(orMissing)) ?? [];
+  if (!names.includes("CURRENT")) return !names.some((name) => /\.(ldb|log)$/.test(name));
+  return (await inspectDatabase(folder)).state !== "damaged";
 }
 
 async function fitsFirstGuard(path: string, identity: FolderIdentity, firstVoters: readonly NodeId[] | null): Promise<boolean> {
@@ -75,32 +103,52 @@ function checkIdentity({ clusterId, nodeId }: FolderIdentity): void {
 
 /**
  * Opens the log of a formatted folder. Bad data is a verdict, never an exception; a verdict of lost or foreign leaves no
- * file open. Rejects with {@link FolderBusy} when the folder is in use, and with LogFailed when the disk refuses a write.
+ * file open. Rejects with {@link FolderBusy} when the folder is in use, with LogFailed when the disk refuses a write, and
+ * with the system's error when the machine refuses to read (no permission, no more files): that says nothing of the data.
  */
 export async function openLog(
   dir: string,
   identity: FolderIdentity,
   options: Partial<Omit<StartOptions, "torn">> = {},
 ): Promise<Opened> {
-  const ports = await openPorts(dir, identity);
-  return "v" in ports ? { verdict: ports } : startLog(ports, identity, { ...options, torn: ports.torn });
+  const found = await inspectFolder(dir);
+  if (found.state === "unformatted") return { verdict: { v: "foreign", why: `${dir} was never formatted` } };
+  const lock = await lockFolder(lockPath(dir));
+  try {
+    const ports = await openPorts(dir, identity, found);
+    const opened: Opened =
+      "v" in ports ? { verdict: ports } : await startLog(held(ports, lock), identity, { ...options, torn: ports.torn });
+    if (opened.storage === undefined) await lock.release();
+    return opened;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
 }
+
+/** The folder's lock lasts as long as its database is open. */
+const held = ({ keyValue, guard }: OpenPorts, lock: FolderLock): LogPorts => ({
+  guard,
+  keyValue: {
+    ...keyValue,
+    close: async () => {
+      await keyValue.close();
+      await lock.release();
+    },
+  },
+});
 
 type OpenPorts = { readonly keyValue: KeyValue; readonly guard: GuardFile; readonly torn: boolean };
 
-async function openPorts(dir: string, identity: FolderIdentity): Promise<OpenPorts | Lost | Foreign> {
-  const found = await inspectFolder(dir);
-  if (found.state === "unformatted") return { v: "foreign", why: `${dir} was never formatted` };
-  if (found.state === "remains") return unreadable("identity.json is gone, though a log or its guard is here");
+async function openPorts(dir: string, identity: FolderIdentity, found: FolderState): Promise<OpenPorts | Lost | Foreign> {
   if (found.state === "unreadable") return unreadable(found.detail);
+  if (found.state !== "formatted") return unreadable("identity.json is gone, though a log or its guard is here");
   const { clusterId, nodeId } = found.identity;
   if (clusterId !== identity.clusterId || nodeId !== identity.nodeId) {
     return { v: "foreign", why: `${dir} is the data folder of member ${nodeId} of cluster ${clusterId}` };
   }
-  const guard = await openGuardFile(guardPath(dir)).catch(() =>
-    unreadable("the guard file is gone, so nothing proves that the log is whole"),
-  );
-  if ("v" in guard) return guard;
+  const guard = await openGuardFile(guardPath(dir)).catch(orMissing);
+  if (guard === undefined) return unreadable("the guard file is gone, so nothing proves that the log is whole");
   const database = await openDatabase(logFolder(dir)).catch(async (error: Error) => {
     await guard.close();
     throw error;
@@ -113,9 +161,7 @@ async function openPorts(dir: string, identity: FolderIdentity): Promise<OpenPor
 
 /** A database whose own files are altered is left as it is: opening would replay what verifies, delete the rest, or end the process. */
 async function openDatabase(folder: string): Promise<Pick<OpenPorts, "keyValue" | "torn"> | Lost> {
-  const files = await inspectDatabase(folder).catch((error: Error) =>
-    unreadable(`the log folder cannot be read: ${error.message}`),
-  );
+  const files = await inspectDatabase(folder).catch(orUnreadable);
   if ("v" in files) return files;
   if (files.state === "damaged") return { ...unreadable(`a file of the log database is altered: ${files.detail}`), why: "crc" };
   const keyValue = await openLevel(folder, { create: false }).catch(orUnreadable);
@@ -125,7 +171,7 @@ async function openDatabase(folder: string): Promise<Pick<OpenPorts, "keyValue" 
 const unreadable = (detail: string): Lost => ({ v: "lost", why: "unreadable", floor: 0, detail });
 
 function orUnreadable(error: Error): Lost {
-  if (error instanceof FolderBusy) throw error;
+  if (error instanceof FolderBusy || isEnvironment(error)) throw error;
   const cause = error.cause instanceof Error ? `: ${error.cause.message}` : "";
   return unreadable(`the log database does not open: ${error.message}${cause}`);
 }

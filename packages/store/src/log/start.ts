@@ -65,17 +65,26 @@ export async function startLog(ports: LogPorts, identity: FolderIdentity, option
   const found = await verifyLog(ports.keyValue, identity, { cacheBytes, onDamage: (error) => log?.fail(error) });
   const refusal = found.v === "found" ? judge(found, slot, owner, floor) : found;
   if (found.v !== "found" || slot === undefined || refusal !== null) {
-    await ports.guard.close();
-    await ports.keyValue.close().catch(() => undefined);
+    await closePorts(ports);
     return { verdict: withFloor(refusal as Lost | Foreign, slot) };
   }
   const { blocks, hard, snap, stale } = found;
   const makeGuard = (onFailed: (e: Error) => void): GuardWriter =>
     new GuardWriter({ file: ports.guard, clock, pace, onFailed }, owner, slot);
   log = new DurableLog({ keyValue: ports.keyValue, clock, blocks, hard, snap: snap.id, stale }, makeGuard);
-  await log.begin();
+  try {
+    await log.begin();
+  } catch (error) {
+    await closePorts(ports);
+    throw error;
+  }
   const boot = { hard, snap, last: blocks.last() };
   return { verdict: torn ? { v: "tornTail", boot, droppedAfter: boot.last.index } : { v: "clean", boot }, storage: log };
+}
+
+async function closePorts({ guard, keyValue }: LogPorts): Promise<void> {
+  await guard.close();
+  await keyValue.close().catch(() => undefined);
 }
 
 function judge(found: Found, slot: Slot | undefined, owner: number, floor: Index): Lost | Foreign | null {

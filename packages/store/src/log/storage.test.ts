@@ -306,6 +306,12 @@ describe("a disk that refuses", () => {
     }
   }
 
+  it("a guard write at open lets nothing start", async () => {
+    const disk = await freshDisk();
+    disk.refuse = (step) => step.on === "guard";
+    await expect(startLog(disk.ports, identity)).rejects.toThrow(/no space left/);
+  });
+
   it("also when the guard fails on the side", async () => {
     const disk = await freshDisk();
     const clock = handClock();
