@@ -35,13 +35,14 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
+function onFatal(e: Error): never {
+  throw e;
+}
+
 async function withStore<T>(flushMs: number, f: (store: EventStore) => Promise<T>): Promise<T> {
   const dir = await mkdtemp(join(tmpdir(), "aether-bench-"));
   const snapshots = await openSnapshots(join(dir, "snap"));
   const limits = { flushMs, flushRows: 10 * keys, keepEntries: 10_000, snapshotEveryEntries: 1e9, maxInFlight: 4_096 };
-  const onFatal = (e: Error): never => {
-    throw e;
-  };
   const options = { dir: join(dir, "state"), now: Date.now, drawBits: () => "0".repeat(32), onFatal, ...limits };
   const store = await openEventStore(options, registry, noLog, snapshots);
   try {
@@ -89,16 +90,16 @@ async function submitRate(): Promise<number> {
     };
     store.attach(port);
     store.stateMachine.onRole({ state: "leader", term: 1, leader: 1 });
-    let answered = 0;
+    const answered: number[] = [];
     const began = cpuSeconds();
-    for (let i = 0; answered < count;) {
+    for (let i = 0; answered.length < count;) {
       const committed = pending;
       pending = [];
       store.stateMachine.apply(committed, alone);
       for (let n = 0; n < batch && i < count; n++, i++) {
         const command: Command = { type: "SetSetting", id: `bench/key-${i % keys}`, value: `${value}${i}` };
         store.submit({ command, actor, request: { client: `c${i % 64}`, id: `${i}` } }, (answer) => {
-          if (answer.ok) answered++;
+          if (answer.ok) answered.push(answer.index);
           else throw new Error(answer.rejection.message);
         });
       }

@@ -157,6 +157,13 @@ export class Decider {
       return reject("overloaded", `${this.inFlight} commands are in flight, which is the limit`, "slow down and try again");
     }
     if (command.id.includes("\0")) return reject("invalid", "an id may not hold a NUL character", "choose another id");
+    if (s.request !== null && s.request.client.length + s.request.id.length > requestCharsMax) {
+      return reject(
+        "invalid",
+        `client and request id have more than ${requestCharsMax} characters together`,
+        "choose a shorter id",
+      );
+    }
     return null;
   }
 
@@ -215,6 +222,8 @@ export class Decider {
     const request: RecordedRequest | null =
       s.request === null ? null : { ...s.request, fingerprint: made.fingerprint, version, answer: made.answer };
     const payload: EntryPayload = { at: made.at, actor, cause: command.type, request, events: made.events };
+    const small = made.answer === undefined || packValue(made.answer).length <= answerBytesMax;
+    invariant(small, `the answer of ${command.type} has at most ${answerBytesMax} bytes`);
     let bytes: Uint8Array;
     try {
       bytes = encodeEntry(payload);
@@ -294,6 +303,10 @@ export class Decider {
     return { ok: false, rejection, leader: this.role.leader };
   }
 }
+
+/** Every member remembers client, request id and answer of a great many requests: they have to stay small. */
+const requestCharsMax = 512;
+const answerBytesMax = 4 * 1024;
 
 const deposed = reject(
   "no_leader",

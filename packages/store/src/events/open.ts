@@ -47,24 +47,29 @@ export async function openEventStoreOn(
 ): Promise<EventStore> {
   const isCheckpoint = options.isCheckpoint ?? ((e: DomainEvent) => e.type === "CheckpointRecorded");
   const folder = { openDb, dir: options.dir, registry, isCheckpoint, log };
-  let { state, disk } = await openFolder(folder).catch(async (error: unknown) => {
+  const opened = await openFolder(folder).catch(async (error: unknown) => {
     if (!isDamage(error)) throw error;
     await setAside(options.dir);
     options.onRecovered?.(error instanceof Error ? error.message : String(error));
     return openFolder(folder);
   });
-  const latest = snapshots.latest();
-  if (latest !== null && latest.id.index > state.applied.index) {
-    state = await restoreSnapshot(disk, latest, readRows(snapshots, latest), registry, isCheckpoint);
-  }
-  if (log.first() > state.applied.index + 1) {
+  const { disk } = opened;
+  let { state } = opened;
+  try {
+    const latest = snapshots.latest();
+    if (latest !== null && latest.id.index > state.applied.index) {
+      state = await restoreSnapshot(disk, latest, readRows(snapshots, latest), registry, isCheckpoint);
+    }
+    if (log.first() > state.applied.index + 1) {
+      const have = latest === null ? "there is no snapshot" : `the newest snapshot is at ${latest.id.index}`;
+      const ends = `the state ends at ${state.applied.index}, ${have}`;
+      throw new StateLost(`${ends}, and the log begins at ${log.first()}: replace this member`);
+    }
+    return new MemberEventStore({ options, registry, log, snapshots, isCheckpoint, state, disk });
+  } catch (error) {
     await disk.db.close();
-    const have = latest === null ? "there is no snapshot" : `the newest snapshot is at ${latest.id.index}`;
-    throw new StateLost(
-      `the state ends at ${state.applied.index}, ${have}, and the log begins at ${log.first()}: replace this member`,
-    );
+    throw error;
   }
-  return new MemberEventStore({ options, registry, log, snapshots, isCheckpoint, state, disk });
 }
 
 interface Folder {

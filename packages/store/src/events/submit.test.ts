@@ -334,6 +334,12 @@ describe("the same request again", () => {
     expect(reasonOf(await member.ask({ content: 1, id: "a", type: "FillBox" }, "r1"))).toBe("ok");
   });
 
+  it("has an id of bounded length, because every member remembers it", async () => {
+    await leading();
+    expect(reasonOf(await member.ask(fill("a", 1), "r".repeat(600)))).toBe("invalid");
+    expect(member.log.last().index).toBe(1);
+  });
+
   it("of another client is another request", async () => {
     await leading();
     await member.ask(fill("a", 1), "r1");

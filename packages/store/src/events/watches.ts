@@ -10,8 +10,6 @@ import { nounOf } from "./applied-state.ts";
 import type { LogReader } from "./log-reader.ts";
 
 export const watchesMax = 4_096;
-/** Entries a paused watch may fall behind before it is ended as too slow. */
-const behindMax = 1_000_000;
 const stepEntries = 256;
 
 interface Watcher {
@@ -67,11 +65,11 @@ export class Watches {
     for (const watcher of this.watchers) if (watcher.state === "live") this.deliver(watcher, entries);
   }
 
-  /** After each batch: ends whoever fell too far behind, and wakes who can go on. */
+  /** After each batch: a paused watch whose place has left the log could only be told so later; it is told now. */
   advanced(): void {
-    const applied = this.parts.applied();
+    const first = this.parts.first();
     for (const watcher of this.watchers) {
-      if (watcher.state === "paused" && applied - watcher.next > behindMax) this.end(watcher, "tooSlow");
+      if (watcher.state === "paused" && watcher.next < first) this.end(watcher, "tooSlow");
     }
   }
 
