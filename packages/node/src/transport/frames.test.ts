@@ -30,7 +30,7 @@ const message: fc.Arbitrary<Msg> = fc.oneof(
   fc.record({ t: fc.constant("hb" as const), commit: count, readPos: count }),
   fc.record({ t: fc.constant("hbResp" as const), readPos: count }),
   fc.record({ t: fc.constantFrom("vote" as const, "preVote" as const), last: position, transfer: fc.boolean() }),
-  fc.record({ t: fc.constantFrom("voteResp" as const, "preVoteResp" as const), granted: fc.boolean() }),
+  fc.record({ t: fc.constantFrom("voteResp" as const, "preVoteResp" as const), granted: fc.boolean(), commit: position }),
   fc.record({ t: fc.constant("readIndex" as const), key: count }),
   fc.record({ t: fc.constant("readIndexResp" as const), key: count, index: count }),
   fc.constantFrom<Msg>({ t: "timeoutNow" }, { t: "removed" }),

@@ -85,23 +85,35 @@ export function judgeHello(j: HelloJudge, hello: Hello, name: string, expected: 
   return j.incarnations.admit(hello.from, hello.incarnation) ? null : "olderIncarnation";
 }
 
-/** The newest life seen of each member. Two processes under one id: the one that started later stays. */
+/**
+ * Which life of each member is believed. Of two processes under one id the one that started later stays, for as long as
+ * it is heard; once it has been silent for long, an earlier number is believed too, because it may come from a restart
+ * whose clock went back.
+ */
 export class Incarnations {
-  readonly #newest = new Map<NodeId, number>();
-  readonly #outlived: (id: NodeId, newest: number) => void;
+  readonly #current = new Map<NodeId, number>();
+  readonly #o: IncarnationsOptions;
 
-  /** `outlived` is told when a newer life than before shows itself. */
-  constructor(outlived: (id: NodeId, newest: number) => void) {
-    this.#outlived = outlived;
+  constructor(o: IncarnationsOptions) {
+    this.#o = o;
   }
 
   /** False for a life that has been outlived. */
   admit(id: NodeId, incarnation: number): boolean {
-    const newest = this.#newest.get(id);
-    if (newest !== undefined && incarnation < newest) return false;
-    if (incarnation === newest) return true;
-    this.#newest.set(id, incarnation);
-    if (newest !== undefined) this.#outlived(id, incarnation);
+    const current = this.#current.get(id);
+    if (incarnation === current) return true;
+    const silentMs = this.#o.silentMs(id) ?? Number.POSITIVE_INFINITY;
+    if (current !== undefined && incarnation < current && silentMs < this.#o.forgetMs) return false;
+    this.#current.set(id, incarnation);
+    if (current !== undefined) this.#o.onOutlived(id, incarnation);
     return true;
   }
+}
+
+export interface IncarnationsOptions {
+  /** Milliseconds since the member was heard, null if never. */
+  readonly silentMs: (id: NodeId) => number | null;
+  readonly forgetMs: number;
+  /** Another life than before is believed from now on. */
+  readonly onOutlived: (id: NodeId, current: number) => void;
 }

@@ -111,8 +111,8 @@ export class Inbound {
     }
   }
 
-  outlive(id: NodeId, newest: number): void {
-    for (const e of this.#all) if (e.from === id && e.incarnation < newest) e.close("olderIncarnation");
+  outlive(id: NodeId, current: number): void {
+    for (const e of this.#all) if (e.from === id && e.incarnation !== current) e.close("olderIncarnation");
   }
 
   #heard(entry: Entry): void {

@@ -18,6 +18,8 @@ export interface TransportLimits {
   readonly redialMaxMs: number;
   /** The least wait after a refusal: the other side will not change its mind at once. */
   readonly refusedRedialMs: number;
+  /** A member's life that was not heard for so long no longer bars an earlier one. */
+  readonly incarnationForgetMs: number;
   readonly inboundSockets: number;
   readonly snapshotBytesPerSecond: number;
   /** Snapshots on their way out at a time, over all peers; one per peer. */
@@ -44,6 +46,7 @@ export const defaultTransportLimits: TransportLimits = {
   redialMinMs: 50,
   redialMaxMs: 500,
   refusedRedialMs: 2_000,
+  incarnationForgetMs: 10_000,
   inboundSockets: 256,
   snapshotBytesPerSecond: 50_000_000,
   snapshotStreams: 2,

@@ -145,9 +145,9 @@ export class Link {
     c.ws.ping();
   }
 
-  /** Ends a connection to an earlier life of the peer. */
-  outlive(newest: number): void {
-    if (this.#connection?.open === true && this.#connection.incarnation < newest) this.#drop("older incarnation");
+  /** Ends a connection to another life of the peer than the one that is believed now. */
+  outlive(current: number): void {
+    if (this.#connection?.open === true && this.#connection.incarnation !== current) this.#drop("another incarnation");
   }
 
   /** Ends the connection and dials again at once; for protocol faults found by the owner. */

@@ -48,7 +48,7 @@ export function messageBytes(m: Msg): number {
       return headBytes + 16 + 1;
     case "voteResp":
     case "preVoteResp":
-      return headBytes + 1;
+      return headBytes + 1 + 16;
     case "snapOffer":
       return headBytes + snapMetaBytes(m.meta);
     case "readIndexResp":
@@ -83,7 +83,8 @@ export function writeMessage(w: ByteWriter, term: number, m: Msg): void {
       return w.u8(m.transfer ? 1 : 0);
     case "voteResp":
     case "preVoteResp":
-      return w.u8(m.granted ? 1 : 0);
+      w.u8(m.granted ? 1 : 0);
+      return writeId(w, m.commit);
     case "snapOffer":
       return writeSnapMeta(w, m.meta);
     case "readIndex":
@@ -123,9 +124,9 @@ function readBody(r: ByteReader, code: number): Msg | null {
     case codes.preVote:
       return { t: "preVote", last: readId(r), transfer: r.flag() };
     case codes.voteResp:
-      return { t: "voteResp", granted: r.flag() };
+      return { t: "voteResp", granted: r.flag(), commit: readId(r) };
     case codes.preVoteResp:
-      return { t: "preVoteResp", granted: r.flag() };
+      return { t: "preVoteResp", granted: r.flag(), commit: readId(r) };
     case codes.snapOffer: {
       const meta = readSnapMeta(r);
       return meta === null ? null : { t: "snapOffer", meta };

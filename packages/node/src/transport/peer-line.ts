@@ -97,8 +97,8 @@ export class PeerLine {
     for (const link of [this.#append, this.#control, this.snapshot]) link.sweep(now, judging);
   }
 
-  outlive(newest: number): void {
-    for (const link of [this.#append, this.#control, this.snapshot]) link.outlive(newest);
+  outlive(current: number): void {
+    for (const link of [this.#append, this.#control, this.snapshot]) link.outlive(current);
   }
 
   stop(): void {

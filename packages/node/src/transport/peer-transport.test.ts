@@ -134,9 +134,11 @@ describe("messages between members", () => {
     const vote: Envelope = { from: 2, to: 1, term: 4, m: { t: "vote", last: { term: 3, index: 9 }, transfer: false } };
     two.transport.send([vote]);
     await until("asked", () => one.received.length === 1);
-    one.transport.send([{ from: 1, to: 2, term: 4, m: { t: "voteResp", granted: true } }]);
+    one.transport.send([{ from: 1, to: 2, term: 4, m: { t: "voteResp", granted: true, commit: { term: 4, index: 9 } } }]);
     await until("answered", () => two.received.length === 1);
-    expect(two.received).toEqual([{ from: 1, to: 2, term: 4, m: { t: "voteResp", granted: true } }]);
+    expect(two.received).toEqual([
+      { from: 1, to: 2, term: 4, m: { t: "voteResp", granted: true, commit: { term: 4, index: 9 } } },
+    ]);
   });
 });
 
@@ -194,6 +196,18 @@ describe("the handshake between members", () => {
     expect(indexes(one.received)).toEqual([2]);
     await until("the earlier one is refused when it comes again", () => refusals() > 0, 6_000);
     expect(isOpen(newer, 1)).toBe(true);
+  });
+
+  it("takes a member back whose clock went back, once its earlier life has been silent for a while", async () => {
+    const one = await start({ id: 1, limits: { incarnationForgetMs: 400 } });
+    const before = await start({ id: 2, incarnation: 200 });
+    before.transport.setPeers([{ id: 1, address: one.address }]);
+    await until("the first life is in", () => isOpen(before, 1));
+    await before.kill();
+    const after = await start({ id: 2, incarnation: 100, limits: { refusedRedialMs: 100 } });
+    after.transport.setPeers([{ id: 1, address: one.address }]);
+    await until("the second life is in", () => isOpen(after, 1));
+    expect(one.events.some((e) => e.e === "refused" && e.why === "olderIncarnation")).toBe(true);
   });
 
   it("closes a connection over which junk or somebody else's messages come", async () => {

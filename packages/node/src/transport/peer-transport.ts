@@ -104,9 +104,13 @@ class MutualTlsTransport implements PeerTransport {
     this.#o = o;
     this.#limits = { ...defaultTransportLimits, ...o.limits };
     this.#cluster = clusterMark(o.clusterId);
-    const incarnations = new Incarnations((id, newest) => {
-      this.#lines.get(id)?.outlive(newest);
-      this.#inbound.outlive(id, newest);
+    const incarnations = new Incarnations({
+      silentMs: (id) => this.heardAgoMs(id),
+      forgetMs: this.#limits.incarnationForgetMs,
+      onOutlived: (id, current) => {
+        this.#lines.get(id)?.outlive(current);
+        this.#inbound.outlive(id, current);
+      },
     });
     const judge: HelloJudge = { cluster: o.clusterId, self: o.self.id, standing: o.standing, incarnations };
     const { id: from, incarnation, build, features } = o.self;
