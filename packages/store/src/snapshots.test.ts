@@ -93,7 +93,7 @@ describe("the snapshot store", () => {
 
   it("sets a damaged file aside, whichever byte it is, and goes back to the one before", async () => {
     const store = await openSnapshots(dir);
-    const before = await take(store, 10);
+    const before = await store.create(at(10), members, "older", (async function* () {})());
     const meta = await store.create(
       at(20),
       members,
