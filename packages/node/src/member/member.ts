@@ -104,7 +104,7 @@ async function openStore(p: MemberParts<Transport>): Promise<EventStore | StateR
     snapshotEveryEntries,
     dir: join(p.dataDir, "state"),
     now: Date.now,
-    drawBits: () => randomBytes(16).toString("hex"),
+    drawBits: makeBitSource(),
     keepEntries: p.keepEntries,
     onFatal: p.onFatal,
     onDenied: p.onDenied,
@@ -116,4 +116,21 @@ async function openStore(p: MemberParts<Transport>): Promise<EventStore | StateR
     if (error instanceof StateLost) return { refused: error.message };
     throw error;
   }
+}
+
+const bitsBytes = 16;
+const poolBytes = 512 * bitsBytes;
+
+/** 32 fresh hex digits a call. Drawn from the system many at a time, because a call a command is a cost under load. */
+function makeBitSource(): () => string {
+  let pool = randomBytes(poolBytes).toString("hex");
+  let at = 0;
+  return () => {
+    if (at === pool.length) {
+      pool = randomBytes(poolBytes).toString("hex");
+      at = 0;
+    }
+    at += 2 * bitsBytes;
+    return pool.slice(at - 2 * bitsBytes, at);
+  };
 }
