@@ -64,7 +64,7 @@ async function bootstrap(
     shell.out(call.output === "json" ? `${JSON.stringify(ready)}\n` : readyText(ready));
     return exit.done;
   } finally {
-    await peers.close();
+    peers.close();
   }
 }
 

@@ -18,7 +18,7 @@ export interface Peers {
   readonly all: readonly Peer[];
   /** All of them, for what any member answers. */
   readonly api: Api;
-  close(): Promise<void>;
+  close(): void;
 }
 
 const askMs = 2_000;
@@ -42,7 +42,7 @@ export async function discoverPeers(b: Bootstrap, identity: Identity): Promise<D
     await Promise.all(all.map((peer) => verifyPeer(peer, identity)));
     return { result: { all, api: connection.api, close: () => connection.close() }, detail: peersText(all) };
   } catch (error) {
-    await connection.close();
+    connection.close();
     throw error;
   }
 }
@@ -125,11 +125,16 @@ export interface CommandAnswer {
 }
 
 /** Submits a command; "no leader" and the like are waited out, anything else is final. */
-export async function submit(b: Bootstrap, api: Api, body: Record<string, unknown>, requestKey: string): Promise<CommandAnswer> {
+export async function submit(
+  b: Bootstrap,
+  api: Api,
+  body: Record<string, unknown>,
+  idempotencyKey: string,
+): Promise<CommandAnswer> {
   const say = (text: string): void => b.steps.say(text);
   return waitFor({ what: `${String(body["type"])} is committed`, withinMs: b.waitMs, everyMs: 100, say }, async () => {
     try {
-      return { ready: await api.call<CommandAnswer>("POST", "/v1/commands", { body, requestKey, timeoutMs: b.waitMs }) };
+      return { ready: await api.call<CommandAnswer>("POST", "/v1/commands", { body, idempotencyKey, timeoutMs: b.waitMs }) };
     } catch (error) {
       const passing = error instanceof Failure && (error.code === exit.notReady || error.reason === "ambiguous");
       if (passing) return { waiting: error.message };

@@ -88,7 +88,7 @@ export async function startNodes(b: Bootstrap, identity: Identity): Promise<Did<
     const again = started === 0 ? "" : `, ${started} started again`;
     return { result: null, detail: `${identity.nodes.length} daemons answer${again}` };
   } finally {
-    await connection.close();
+    connection.close();
   }
 }
 
@@ -131,7 +131,7 @@ async function answers(connection: Connection, address: string): Promise<boolean
     if (error instanceof Failure && error.code === exit.notReady) return false;
     throw error;
   } finally {
-    await api.close();
+    api.close();
   }
 }
 

@@ -94,7 +94,7 @@ async function askMember(connection: Connection, address: string): Promise<Membe
     if (error instanceof Failure) return error;
     throw error;
   } finally {
-    await api.close();
+    api.close();
   }
 }
 
@@ -155,7 +155,7 @@ async function readRows(
     if (error instanceof Failure) return [];
     throw error;
   } finally {
-    await api.close();
+    api.close();
   }
 }
 

@@ -45,7 +45,7 @@ export const run: Run = async (call, shell) => {
   const withinMs = call.duration("timeout") ?? nodeWaitMs;
   const scaling: Scaling = { shell, connection, folder, withinMs, say: (text) => progress.say(text), journal };
   const changes = await withClusterLock(folder, "cluster scale", () => scale(scaling, size));
-  await connection.close();
+  connection.close();
   progress.end();
   printResult(call, shell, { name: journal.name, size, ...changes }, summary(journal.name, size, changes));
   return exit.done;
@@ -66,7 +66,11 @@ function summary(name: string, size: number, { added, removed }: Changes): strin
 }
 
 async function scale(s: Scaling, size: number): Promise<Changes> {
-  await s.connection.api.call("POST", "/v1/cluster/scale", { body: { size }, requestKey: randomUUID(), timeoutMs: s.withinMs });
+  await s.connection.api.call("POST", "/v1/cluster/scale", {
+    body: { size },
+    idempotencyKey: randomUUID(),
+    timeoutMs: s.withinMs,
+  });
   const removed: string[] = [];
   const staying = await presentNodes(s);
   for (const name of await surplus(s, staying, size)) {
@@ -113,7 +117,7 @@ async function removeNode(s: Scaling, name: string): Promise<void> {
   s.say(`shutting down ${name}`);
   await shutDown(s.connection.api, name, { force: !joined, reason, withinMs: s.withinMs, say: s.say });
   s.journal = await releaseNode(s.shell.home, s.folder, s.journal, name, "delete", s.say);
-  await s.connection.api.call("POST", "/v1/commands", { body: { type: "ForgetNode", id: name }, requestKey: randomUUID() });
+  await s.connection.api.call("POST", "/v1/commands", { body: { type: "ForgetNode", id: name }, idempotencyKey: randomUUID() });
 }
 
 /** Identity into the journal, certificate, instance, and then until the node is on duty. */

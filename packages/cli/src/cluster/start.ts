@@ -34,7 +34,7 @@ export const run: Run = async (call, shell) => {
     return names;
   });
   const index = await awaitCaughtUp(connection, shell.home, withinMs, say);
-  await connection.close();
+  connection.close();
   progress.end();
   const what = started.length === 0 ? "every member ran already" : `started ${started.join(", ")}`;
   printResult(call, shell, { name: journal.name, started, index }, `${what}; all members have applied index ${index}`);

@@ -21,7 +21,7 @@ async function look(call: Invocation, shell: Shell): Promise<ClusterView> {
   try {
     return await viewCluster(connection, shell.home);
   } finally {
-    await connection.close();
+    connection.close();
   }
 }
 

@@ -30,6 +30,6 @@ async function namesOf(kind: string, call: Invocation, shell: Shell): Promise<re
     const { settings } = await connection.api.call<SettingsAnswer>("GET", "/v1/settings?consistency=stale", options);
     return settings.map(({ key }) => key);
   } finally {
-    await connection.close();
+    connection.close();
   }
 }

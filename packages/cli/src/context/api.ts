@@ -6,9 +6,17 @@ export interface CallOptions {
   /** If-Match. */
   readonly ifVersion?: number;
   /** Idempotency-Key: the same key gets the first answer again. */
-  readonly requestKey?: string;
+  readonly idempotencyKey?: string;
   /** Default 10 s. */
   readonly timeoutMs?: number;
+}
+
+export interface LinesOptions {
+  /** The path that gives the lines from this index on; asked again, with a later index, when a connection breaks. */
+  readonly path: (from: number) => string;
+  readonly from: number;
+  /** Each line once, ascending. False ends the reading. */
+  readonly onLine: (line: EntryAnswer) => boolean;
 }
 
 /**
@@ -17,9 +25,9 @@ export interface CallOptions {
  */
 export interface Api {
   call<A>(method: "GET" | "PUT" | "POST" | "DELETE", path: string, options?: CallOptions): Promise<A>;
-  /** Calls back with each JSON line until the server ends the answer, or the callback returns false. */
-  lines(path: string, onLine: (line: unknown) => boolean): Promise<void>;
-  close(): Promise<void>;
+  /** Resolves when the server has ended the answer or onLine had enough. */
+  lines(options: LinesOptions): Promise<void>;
+  close(): void;
 }
 
 /** GET /v1/member. */

@@ -13,7 +13,7 @@ export interface Connection {
   readonly api: Api;
   /** This member and no other. */
   member(address: string): Api;
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** Opens what the command line means. Nothing is sent yet; a missing or unreadable certificate is found here. */
@@ -44,8 +44,8 @@ export async function connectContext(context: Context): Promise<Connection> {
     context,
     api: open(context.endpoints),
     member: (address) => open([address]),
-    close: async () => {
-      await Promise.all(opened.map((api) => api.close()));
+    close: () => {
+      for (const api of opened) api.close();
     },
   };
 }

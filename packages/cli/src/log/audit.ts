@@ -24,7 +24,7 @@ export const run: Run = async (call, shell) => {
   progress.end();
   const result = { member: head.node, ...(wrong ?? proof.result()) };
   const others = result.verified ? await compareMembers(connection, head.node, result) : [];
-  await connection.close();
+  connection.close();
   const split = others.filter((other) => !other.agrees);
   if (call.output === "json")
     shell.out(`${JSON.stringify({ ...result, verified: result.verified && split.length === 0, others })}\n`);

@@ -1,11 +1,12 @@
 import type { Api, EntryAnswer } from "../context/api.ts";
 import { connect } from "../context/connection.ts";
 import type { Run } from "../shell/command.ts";
-import { exit, Failure, usage } from "../shell/failure.ts";
+import { exit, usage } from "../shell/failure.ts";
 import { renderEntry } from "./render.ts";
 
 const pageEntries = 1_000;
-const retriesMax = 30;
+/** More than the server takes in one request. */
+const limitMax = 100_000;
 
 /** `aether events`: all that is held, from an index, about one thing, or as it comes. With -o json one entry a line. */
 export const run: Run = async (call, shell) => {
@@ -16,9 +17,9 @@ export const run: Run = async (call, shell) => {
   const print = (entry: EntryAnswer): void =>
     shell.out(call.output === "json" ? `${JSON.stringify(shapeOf(entry))}\n` : renderEntry(entry, shell.paint, thing));
   const query: Query = { from: call.integer("from"), thing, limit: call.integer("limit") ?? Number.MAX_SAFE_INTEGER };
-  if (call.switched("follow")) await followAll(connection.api, query, print, (text) => shell.err(`${text}\n`));
+  if (call.switched("follow")) await followAll(connection.api, query, print);
   else await readPages(connection.api, query, print);
-  await connection.close();
+  connection.close();
   return exit.done;
 };
 
@@ -31,54 +32,43 @@ interface Query {
 /** The part of an entry that is a contract; what else the server says goes along. */
 const shapeOf = ({ index, at, actor, events, ...rest }: EntryAnswer): object => ({ index, at, actor, events, ...rest });
 
-function pathOf(query: Query, from: number | undefined, limit: number, follow: boolean): string {
+/** Index 0 stands for "not given": the first one held, or with --follow the next one to come. */
+function pathOf(query: Query, from: number, limit: number, follow: boolean): string {
   const parameters = new URLSearchParams();
-  if (from !== undefined) parameters.set("from", String(from));
-  if (limit <= 100_000) parameters.set("limit", String(limit));
+  if (from > 0) parameters.set("from", String(from));
+  if (limit <= limitMax) parameters.set("limit", String(limit));
   if (query.thing !== undefined) parameters.set("for", query.thing);
   if (follow) parameters.set("follow", "true");
   return `/v1/events?${parameters.toString()}`;
 }
 
 async function readPages(api: Api, query: Query, print: (entry: EntryAnswer) => void): Promise<void> {
-  let { from } = query;
+  let from = query.from ?? 0;
   for (let left = query.limit; left > 0;) {
     const wanted = Math.min(left, pageEntries);
     let got = 0;
-    await api.lines(pathOf(query, from, wanted, false), (line) => {
-      const entry = line as EntryAnswer;
+    const onLine = (entry: EntryAnswer): boolean => {
       print(entry);
       from = entry.index + 1;
       got += 1;
-      return true;
-    });
+      return got < wanted;
+    };
+    await api.lines({ path: (at) => pathOf(query, at, wanted, false), from, onLine });
     if (got < wanted) return;
     left -= got;
   }
 }
 
-/** Goes on at the next index when a member goes away; gives up when none has answered for half a minute. */
-async function followAll(
-  api: Api,
-  query: Query,
-  print: (entry: EntryAnswer) => void,
-  note: (text: string) => void,
-): Promise<void> {
-  const seen = { from: query.from, left: query.limit, silent: 0 };
-  const onLine = (line: unknown): boolean => {
-    const entry = line as EntryAnswer;
+/** Until the limit, Ctrl-C, or until no member has answered for some seconds. A server that ends the feed is asked again. */
+async function followAll(api: Api, query: Query, print: (entry: EntryAnswer) => void): Promise<void> {
+  const seen = { from: query.from ?? 0, left: query.limit };
+  const onLine = (entry: EntryAnswer): boolean => {
     print(entry);
-    Object.assign(seen, { from: entry.index + 1, left: seen.left - 1, silent: 0 });
+    Object.assign(seen, { from: entry.index + 1, left: seen.left - 1 });
     return seen.left > 0;
   };
   while (seen.left > 0) {
-    try {
-      await api.lines(pathOf(query, seen.from, seen.left, true), onLine);
-    } catch (error) {
-      const passing = error instanceof Failure && error.code === exit.notReady;
-      if (!passing || ++seen.silent > retriesMax) throw error;
-      if (seen.silent === 1) note(`${error.message}; going on${seen.from === undefined ? "" : ` at index ${seen.from}`}`);
-    }
-    if (seen.left > 0) await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await api.lines({ path: (at) => pathOf(query, at, seen.left, true), from: seen.from, onLine });
+    if (seen.left > 0) await new Promise((resolve) => setTimeout(resolve, 500));
   }
 }

@@ -32,7 +32,7 @@ export const run: Run = async (call, shell) => {
     if (last === undefined || page.entries.length < wanted) break;
     from = last.index + 1;
   }
-  await connection.close();
+  connection.close();
   if (shown === 0) throw new Failure(exit.notFound, `nothing is recorded of ${thing}`, "aether events shows everything");
   return exit.done;
 };

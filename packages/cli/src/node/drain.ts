@@ -20,7 +20,7 @@ export const run: Run = async (call, shell) => {
     withinMs: call.duration("timeout") ?? followMs,
     say: (text) => progress.say(text),
   });
-  await connection.close();
+  connection.close();
   progress.end();
   const next =
     duty === "decommissioned" ? `${name} is drained; next: aether node shutdown ${name}, or undrain` : `${name} is ${duty}`;

@@ -9,7 +9,7 @@ import { renderTable } from "../shell/table.ts";
 export const run: Run = async (call, shell) => {
   const connection = await connect(call, shell);
   const answer = await connection.api.call<NodesAnswer>("GET", "/v1/nodes");
-  await connection.close();
+  connection.close();
   if (call.output === "json") {
     shell.out(`${JSON.stringify(answer)}\n`);
     return exit.done;

@@ -24,7 +24,7 @@ export interface Asked {
 
 /** Asks for a change of duty. The request key makes it one request however often the connection breaks. */
 export const askDuty = (api: Api, name: string, verb: "drain" | "undrain" | "shutdown", body: object): Promise<Asked> =>
-  api.call<Asked>("POST", `/v1/nodes/${encodeURIComponent(name)}/${verb}`, { body, requestKey: randomUUID() });
+  api.call<Asked>("POST", `/v1/nodes/${encodeURIComponent(name)}/${verb}`, { body, idempotencyKey: randomUUID() });
 
 export interface DutyWait {
   readonly api: Api;

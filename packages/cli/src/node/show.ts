@@ -13,7 +13,7 @@ export const run: Run = async (call, shell) => {
   const name = call.arg("node");
   const node = await readNode(connection.api, name);
   const history = await connection.api.call<HistoryAnswer>("GET", `/v1/history/node/${encodeURIComponent(name)}?limit=1000`);
-  await connection.close();
+  connection.close();
   if (call.output === "json") {
     shell.out(`${JSON.stringify({ ...node, entries: history.entries })}\n`);
     return exit.done;

@@ -29,12 +29,12 @@ export const run: Run = async (call, shell) => {
   const wish = { force, reason, withinMs: call.duration("timeout") ?? followMs, say: (text: string) => progress.say(text) };
   if (call.switched("detach")) {
     await beginShutdown(connection.api, name, wish);
-    await connection.close();
+    connection.close();
     printResult(call, shell, { name, duty: "shutting-down", left: false }, `${name} is shutting down`);
     return exit.done;
   }
   await shutDown(connection.api, name, wish);
-  await connection.close();
+  connection.close();
   await releaseLocal(shell.home, connection.context.cluster.name, name, wish.say);
   progress.end();
   printResult(call, shell, { name, duty: "shutting-down", left: true }, `${name} has left the cluster and its process has ended`);

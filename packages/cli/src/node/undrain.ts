@@ -8,7 +8,7 @@ export const run: Run = async (call, shell) => {
   const connection = await connect(call, shell);
   const name = call.arg("node");
   const { index, version } = await askDuty(connection.api, name, "undrain", {});
-  await connection.close();
+  connection.close();
   shell.out(
     call.output === "json" ? `${JSON.stringify({ name, duty: "on-duty", index, version })}\n` : `${name} is on duty again\n`,
   );

@@ -9,7 +9,7 @@ import { showValue } from "./value-text.ts";
 export const run: Run = async (call, shell) => {
   const connection = await connect(call, shell);
   const setting = await connection.api.call<SettingAnswer>("GET", settingPath(call.arg("key")));
-  await connection.close();
+  connection.close();
   shell.out(call.output === "json" ? `${JSON.stringify(setting)}\n` : `${showValue(setting.value)}\n`);
   return exit.done;
 };

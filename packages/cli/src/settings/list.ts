@@ -8,7 +8,7 @@ import { settingsTable } from "./table.ts";
 export const run: Run = async (call, shell) => {
   const connection = await connect(call, shell);
   const answer = await connection.api.call<SettingsAnswer>("GET", "/v1/settings");
-  await connection.close();
+  connection.close();
   shell.out(call.output === "json" ? `${JSON.stringify(answer)}\n` : settingsTable(answer.settings, call.output === "wide"));
   return exit.done;
 };

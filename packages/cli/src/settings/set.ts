@@ -9,6 +9,6 @@ export const run: Run = async (call, shell) => {
   try {
     return await setAndShow(connection.api, call, shell, call.arg("key"), parseValue(call.arg("value")));
   } finally {
-    await connection.close();
+    connection.close();
   }
 };

@@ -14,7 +14,7 @@ export async function setAndShow(api: Api, call: Invocation, shell: Shell, key: 
   const ifVersion = call.integer("if-version");
   const setting = await api.call<SettingAnswer>("PUT", settingPath(key), {
     body: { value },
-    requestKey: randomUUID(),
+    idempotencyKey: randomUUID(),
     ...(ifVersion === undefined ? {} : { ifVersion }),
   });
   const text = `${key} = ${showValue(setting.value)} (version ${setting.version}, index ${setting.index})\n`;

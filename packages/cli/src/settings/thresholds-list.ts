@@ -9,7 +9,7 @@ import { settingsTable } from "./table.ts";
 export const run: Run = async (call, shell) => {
   const connection = await connect(call, shell);
   const answer = await connection.api.call<SettingsAnswer>("GET", "/v1/settings");
-  await connection.close();
+  connection.close();
   const settings = answer.settings.filter(({ key }) => thresholdOf(key) !== undefined);
   shell.out(
     call.output === "json"

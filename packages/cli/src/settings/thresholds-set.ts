@@ -23,6 +23,6 @@ export const run: Run = async (call, shell) => {
   try {
     return await setAndShow(connection.api, call, shell, metric, value);
   } finally {
-    await connection.close();
+    connection.close();
   }
 };
