@@ -3,8 +3,9 @@
  * {@link recordMs}, with counts. What cannot be recorded now is counted on.
  */
 import { randomUUID } from "node:crypto";
+import type { Submission } from "@aether/store/types";
 import type { Gateway } from "../server/gateway.ts";
-import type { RefusalLedger } from "../server/refusals.ts";
+import type { Refusal, RefusalLedger } from "../server/refusals.ts";
 
 export const recordMs = 2_000;
 const settleMs = 10_000;
@@ -22,6 +23,13 @@ export interface RefusalRecorderOptions {
 /** Starts recording; the function returned ends it, leaving what is still counted. */
 export function startRefusalRecorder(o: RefusalRecorderOptions): () => void {
   let busy = false;
+  const record = async (submission: Submission, refusals: readonly Refusal[]): Promise<void> => {
+    const answer = await o.gateway.settle(submission, settleMs);
+    busy = false;
+    if (answer.ok) return;
+    if (answer.rejection.reason === "invalid") o.onLost(answer.rejection.message);
+    else o.ledger.putBack(refusals);
+  };
   const timer = setInterval(() => {
     const cluster = o.clusterName();
     if (busy || cluster === null) return;
@@ -33,12 +41,7 @@ export function startRefusalRecorder(o: RefusalRecorderOptions): () => void {
       actor: { name: o.node, role: "member" },
       request: { client: `member:${o.node}`, id: `refusals-${randomUUID()}` },
     } as const;
-    void o.gateway.settle(submission, settleMs).then((answer) => {
-      busy = false;
-      if (answer.ok) return;
-      if (answer.rejection.reason === "invalid") o.onLost(answer.rejection.message);
-      else o.ledger.putBack(refusals);
-    });
+    void record(submission, refusals);
   }, recordMs);
   return () => clearInterval(timer);
 }

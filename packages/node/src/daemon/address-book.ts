@@ -18,7 +18,6 @@ export interface AddressBook {
 /** `advertise` is this node's own address; `seeds` are the configuration's, asked for last. */
 export function makeAddressBook(advertise: string, seeds: readonly Seat[], folder: readonly Seat[]): AddressBook {
   let seats = [...folder, ...seeds];
-  const rows = (world: World): readonly NodeRow[] => [...world.all<NodeRow>("node")].map((stored) => stored.row);
   return {
     addressOf: (world, member) =>
       rows(world).find((row) => row.member === member)?.address ?? seats.find((seat) => seat.member === member)?.address,
@@ -37,3 +36,5 @@ export function makeAddressBook(advertise: string, seeds: readonly Seat[], folde
     },
   };
 }
+
+const rows = (world: World): readonly NodeRow[] => [...world.all<NodeRow>("node")].map((stored) => stored.row);

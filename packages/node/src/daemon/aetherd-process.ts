@@ -125,7 +125,7 @@ export class Aetherd {
   };
 
   /** POST /v1/bootstrap. Resolves with whether it was this call that formatted the folder. */
-  bootstrap(request: BootstrapRequest): Promise<Rejection | { readonly member: number; readonly created: boolean }> {
+  bootstrap(request: BootstrapRequest): Promise<Rejection | { readonly formatted: boolean }> {
     return this.#exclusive(async () => {
       const { cluster, node, dataDir, advertise } = this.configuration;
       const phase = this.#phase;
@@ -133,8 +133,7 @@ export class Aetherd {
       const hadMember = phase.p === "waiting" && (this.#lossVerdict !== "wiped" || (await retiredFolders(dataDir)).length > 0);
       const refusal = judgeBootstrap(request, { ...facts, hadMember });
       if (refusal !== null) return refusal;
-      if (phase.p === "running") return { member: phase.services.member.member, created: false };
-      if (phase.p === "vouching") return { member: phase.member, created: false };
+      if (phase.p === "running" || phase.p === "vouching") return { formatted: false };
       if (phase.p !== "waiting") return reject("not_ready", `this node is ${phase.p}: ${phase.why}`, "try again in a moment");
       const others = request.members.map((m) => m.address).filter((address) => address !== advertise);
       const witness = judgeWitnesses(node.member, await gatherNotes(this.http, cluster.id, others, witnessMs));
@@ -143,7 +142,7 @@ export class Aetherd {
       if (why !== null) return reject("conflict", `the data folder cannot be formatted: ${why}`, "look at what it holds");
       this.log.info("formatted", { member: node.member, as: "first voter", of: request.members.length });
       this.#formatted(request.members);
-      return { member: node.member, created: true };
+      return { formatted: true };
     });
   }
 
@@ -211,7 +210,14 @@ export class Aetherd {
     else this.log.info("verdict", { verdict: verdict.v, last: last.index, term: hard.term });
     const snapshots = await openSnapshots(join(dataDir, "snap"));
     const started = await startMember({
-      ...{ member, dataDir, registry, storage, boot: verdict.boot, snapshots, raft, keepEntries: history.keep },
+      member,
+      dataDir,
+      registry,
+      storage,
+      snapshots,
+      raft,
+      boot: verdict.boot,
+      keepEntries: history.keep,
       makeTransport: (store) => this.#makeTransport(store, snapshots, member),
       addressOf: (store, id) => this.book.addressOf(store.world, id),
       vouch: (store) => this.#vouch(store, found),

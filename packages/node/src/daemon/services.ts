@@ -86,7 +86,11 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
     member,
     operations: { node: node.name, store, gateway, registry },
     streams: {
-      ...{ node: node.name, store, gateway, registry, leader },
+      node: node.name,
+      store,
+      gateway,
+      registry,
+      leader,
       onDenied: (what, caller) => d.refusals.note(what, `${caller.role}:${caller.name}`, ""),
     },
     stop: (handingOver) => (stopped ??= stop(handingOver)),

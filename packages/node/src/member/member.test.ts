@@ -69,7 +69,13 @@ describe("members composed from log, store, driver and transport", () => {
       ports[id - 1] === undefined ? undefined : `127.0.0.1:${ports[id - 1]}`;
     let transport: PeerTransport | null = null;
     const started = await startMember({
-      ...{ member, dataDir, registry, storage, boot: verdict.boot, snapshots, keepEntries: 1000 },
+      member,
+      dataDir,
+      registry,
+      storage,
+      snapshots,
+      boot: verdict.boot,
+      keepEntries: 1000,
       raft: { tickMs: 20, electionTicks: 15, heartbeatTicks: 2 },
       makeTransport: () => {
         const self = { id: member, incarnation: Date.now(), build: "test", features: [] };
@@ -90,7 +96,10 @@ describe("members composed from log, store, driver and transport", () => {
     const upgrades = makeUpgrades();
     const deps = { node: `n${member}`, store: started.store, gateway, registry, leader: () => null, onDenied: () => undefined };
     const door = await openFrontDoor({
-      ...{ host: "127.0.0.1", port: ports[member - 1] ?? 0, tls, clusterId },
+      host: "127.0.0.1",
+      port: ports[member - 1] ?? 0,
+      tls,
+      clusterId,
       onRefused: () => undefined,
       onRequest: (_req, res) => void res.end(),
       onUpgrade: (req, socket, head, call) => {

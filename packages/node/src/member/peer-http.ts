@@ -11,7 +11,14 @@ export type PeerReply =
 
 export interface PeerHttp {
   /** `body` undefined sends none; `requestKey` makes a repeated command the same command. Resolves in about `timeoutMs` at the latest; never rejects. */
-  ask(method: "GET" | "POST", address: string, path: string, timeoutMs: number, body?: unknown, requestKey?: string): Promise<PeerReply>;
+  ask(
+    method: "GET" | "POST",
+    address: string,
+    path: string,
+    timeoutMs: number,
+    body?: unknown,
+    requestKey?: string,
+  ): Promise<PeerReply>;
   close(): void;
 }
 

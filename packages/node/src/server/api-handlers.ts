@@ -5,7 +5,7 @@ import type { Aetherd } from "../daemon/aetherd-process.ts";
 import { memberAnswer } from "../daemon/own-notes.ts";
 import { theCluster } from "@aether/core/cluster/state";
 import type { Call } from "./front-door.ts";
-import { notRunning } from "./face.ts";
+import { notRunning } from "./not-running.ts";
 import { readAll, readAudit, readHistory, readOne, readPoint, submitCommand, type Asked } from "./operations.ts";
 import { sendProblem } from "./problem.ts";
 import { readJsonBody } from "./request-body.ts";

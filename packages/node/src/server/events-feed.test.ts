@@ -37,6 +37,12 @@ const storeOf = (first: number, last: number) => {
 };
 const query = (over: Partial<FeedQuery> = {}): FeedQuery => ({ from: null, limit: null, thing: null, follow: false, ...over });
 
+const indexes = (text: string): number[] =>
+  text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => (JSON.parse(line) as { index: number }).index);
+
 describe("the events feed", () => {
   let server: Server | null = null;
   afterEach(() => void server?.close());
@@ -45,12 +51,6 @@ describe("the events feed", () => {
     await new Promise<void>((resolve) => server?.listen(0, "127.0.0.1", resolve));
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   };
-  const indexes = (text: string): number[] =>
-    text
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => (JSON.parse(line) as { index: number }).index);
-
   it("sends whole entries in order, as many as wanted, and can be asked to go on", async () => {
     const { store } = storeOf(1, 1_234);
     const url = await serve((_req, res) => void sendEvents(store, query({ from: 2, limit: 700 }), res));

@@ -1,12 +1,13 @@
 /** Puts the daemon behind its front door: which request goes to the feed, the notes, the API, a stream or the transport. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { reject, type Rejection } from "@aether/core/kernel/command";
+import { reject } from "@aether/core/kernel/command";
 import type { Aetherd } from "../daemon/aetherd-process.ts";
 import { ownNotes } from "../daemon/own-notes.ts";
 import type { Services } from "../daemon/services.ts";
 import { identityOf } from "../identity/guard.ts";
 import { makeApiHandler, type ApiHandler } from "./api-handlers.ts";
+import { notRunning } from "./not-running.ts";
 import { feedsMax, followEvents, parseFeedQuery, sendEvents } from "./events-feed.ts";
 import { openFrontDoor, type Call, type FrontDoor } from "./front-door.ts";
 import { sendProblem } from "./problem.ts";
@@ -22,7 +23,7 @@ export async function openFace(d: Aetherd): Promise<FrontDoor> {
     port: d.configuration.listen.port,
     tls: d.tls,
     clusterId: d.configuration.cluster.id,
-    onRefused: d.refusals.note,
+    onRefused: (what, identity, address) => d.refusals.note(what, identity, address),
     onRequest: (req, res, call) => serve(d, api, feeds, req, res, call),
     onUpgrade: (req, socket, head, call) => upgrade(d, upgrades, req, socket, head, call),
   });
@@ -79,10 +80,4 @@ function upgrade(d: Aetherd, upgrades: Upgrades, req: IncomingMessage, socket: D
   if (path === "/v1/stream") return upgrades.stream(req, socket, head, call, services.streams);
   const channel = path.slice("/v1/peer/".length) as "append" | "control" | "snapshot";
   services.member.transport.upgrade(channel, req, socket, head, identityOf(req.socket));
-}
-
-export function notRunning(d: Aetherd): Rejection {
-  const { phase } = d;
-  const why = phase.p === "running" ? "running" : phase.why;
-  return reject("not_ready", `this node does not take part yet: ${phase.p}: ${why}`, "try again, or ask another node");
 }

@@ -40,7 +40,7 @@ describe("the front door", () => {
       port: 0,
       tls: await material(ca, clusterId, "member", "n1"),
       clusterId,
-      onRefused: ledger.note,
+      onRefused: (what, identity, address) => ledger.note(what, identity, address),
       onRequest: (req, res, call) => {
         served.push(`${call.caller.role}:${call.caller.name} ${req.method} ${call.url.pathname}`);
         res.end('{"ok":true}');

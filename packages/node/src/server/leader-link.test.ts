@@ -25,6 +25,16 @@ const submission = (id: string): Submission => ({
 });
 const ok: Answer = { ok: true, index: 12, version: 3, changed: true, replayed: false, answer: { member: 9 } };
 
+const ask = (
+  link: { submit: (m: number, s: Submission, f: (a: Answer) => void) => void },
+  s: Submission,
+  to = 1,
+): Promise<Answer> => new Promise((resolve) => link.submit(to, s, resolve));
+const until = async (what: () => boolean): Promise<void> => {
+  for (let n = 0; n < 400 && !what(); n++) await new Promise((resume) => setTimeout(resume, 5));
+  expect(what()).toBe(true);
+};
+
 describe("a follower's link to the leader", () => {
   let ca: ClusterCa;
   const cleanups: (() => void | Promise<void>)[] = [];
@@ -63,16 +73,6 @@ describe("a follower's link to the leader", () => {
     cleanups.push(() => link.close());
     return { held, link, door, upgrades };
   };
-  const ask = (
-    link: { submit: (m: number, s: Submission, f: (a: Answer) => void) => void },
-    s: Submission,
-    to = 1,
-  ): Promise<Answer> => new Promise((resolve) => link.submit(to, s, resolve));
-  const until = async (what: () => boolean): Promise<void> => {
-    for (let n = 0; n < 400 && !what(); n++) await new Promise((resume) => setTimeout(resume, 5));
-    expect(what()).toBe(true);
-  };
-
   beforeAll(async () => {
     ca = await deriveCa("secret", "test");
   });

@@ -19,6 +19,7 @@ const resumeBelowBytes = 256 * 1024;
 /** … and above this (many large reads at once) it is disconnected. */
 const dropAboveBytes = 64 * 1024 * 1024;
 const readDeadlineMs = 5_000;
+const limits = { inFlight: streamInFlightMax, messageBytes: streamMessageBytesMax };
 
 /** What the session needs of a websocket. */
 export interface StreamSocket {
@@ -80,11 +81,8 @@ export function openStreamSession(socket: StreamSocket, caller: Identity, d: Str
   const settled = (seq: number, a: Answer): void => {
     inFlight--;
     if (!a.ok) return refuse(seq, a.rejection);
-    say(
-      a.answer === undefined
-        ? [seq, 1, a.index, a.version, a.changed, a.replayed]
-        : [seq, 1, a.index, a.version, a.changed, a.replayed, a.answer],
-    );
+    const frame = [seq, 1, a.index, a.version, a.changed, a.replayed];
+    say(a.answer === undefined ? frame : [...frame, a.answer]);
   };
   const serve = (frame: ParsedFrame, reads: ReadFrame[]): void => {
     if (inFlight >= streamInFlightMax) return refuse(frame.seq, tooMany());
@@ -109,7 +107,6 @@ export function openStreamSession(socket: StreamSocket, caller: Identity, d: Str
     }
   };
 
-  const limits = { inFlight: streamInFlightMax, messageBytes: streamMessageBytesMax };
   say(["hello", { node: d.node, leader: d.leader(), limits }]);
   return {
     get inFlight() {

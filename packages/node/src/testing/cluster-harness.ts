@@ -69,17 +69,17 @@ export async function eventually<T>(
   ready: () => Promise<T | undefined> | T | undefined,
 ): Promise<T> {
   const until = performance.now() + withinMs;
-  let last: unknown;
+  let last = "";
   while (performance.now() < until) {
     try {
       const found = await ready();
       if (found !== undefined) return found;
     } catch (error) {
-      last = error;
+      last = ` (${error instanceof Error ? error.message : "failed"})`;
     }
     await new Promise((resume) => setTimeout(resume, 25));
   }
-  throw new Error(`${what}: not within ${withinMs} ms${last === undefined ? "" : ` (${String(last)})`}`);
+  throw new Error(`${what}: not within ${withinMs} ms${last}`);
 }
 
 /** Prepares folders, ports and certificates for `size` nodes n1, n2, …; nothing runs yet. */

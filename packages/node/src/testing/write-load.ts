@@ -17,14 +17,14 @@ const gone = "unreachable";
 export function startWriteLoad(client: TestClient, prefix: string, writers: number): WriteLoad {
   const acknowledged = new Map<string, number>();
   const refused = new Map<string, number>();
-  let running = true;
+  const state = { running: true };
   let last = performance.now();
   let longest = 0;
   const write = async (writer: number): Promise<void> => {
     const key = `${prefix}/${writer}`;
-    for (let value = 1; running; value++) {
+    for (let value = 1; state.running; value++) {
       const headers = { "idempotency-key": `${prefix}-${writer}-${value}` };
-      for (let settled = false; !settled && running;) {
+      for (let settled = false; !settled && state.running;) {
         const answer = await client.any("PUT", `/v1/settings/${encodeURIComponent(key)}`, { value }, headers).catch(() => null);
         settled = answer?.status === 200;
         if (settled) {
@@ -47,7 +47,7 @@ export function startWriteLoad(client: TestClient, prefix: string, writers: numb
       return Math.max(longest, performance.now() - last);
     },
     stop: async () => {
-      running = false;
+      state.running = false;
       await all;
     },
   };
