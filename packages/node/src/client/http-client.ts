@@ -8,10 +8,11 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import { reasons, reject, type Reason, type Rejection } from "@aether/core/kernel/command";
+import { isEndpoint } from "./endpoint.ts";
 import { ServerRefused, type ClientTlsOptions } from "../identity/tls.ts";
 
 export interface HttpClientOptions {
-  /** "host:port" of members, "[v6]:port" too. The one that answered last is asked first. At least one. */
+  /** "host:port" of members, "[v6]:port" too. The one that answered last is asked first. RangeError on what is none. */
   readonly endpoints: readonly string[];
   readonly tls: ClientTlsOptions;
   /** For one member's answer. Default 10 s. */
@@ -62,7 +63,8 @@ const silentMs = 12_000;
 const pauseMs = 250;
 
 export function openHttpClient(o: HttpClientOptions): HttpClient {
-  if (o.endpoints.length === 0) throw new RangeError("an HTTP client needs at least one endpoint");
+  const wrong = o.endpoints.find((endpoint) => !isEndpoint(endpoint));
+  if (o.endpoints.length === 0 || wrong !== undefined) throw new RangeError(`not "host:port": ${wrong ?? "no endpoint at all"}`);
   const agent = new Agent({ ...o.tls, keepAlive: true, maxSockets: 8, maxCachedSessions: 0 });
   let order = [...o.endpoints];
   const firstAnswer = async (method: string, path: string, call: HttpCall, repeatable: boolean): Promise<Reached> => {

@@ -297,6 +297,13 @@ describe("the stream client", () => {
     expect(client.connects).toBe(1);
   });
 
+  it("takes no endpoint that is none, from its maker or from a server", async () => {
+    for (const endpoints of [[], ["n1"], ["n1:99999"], ["n1:1", "https://n1:1"]])
+      expect(() => open({ endpoints })).toThrow(RangeError);
+    const confused = await start({ name: "n1", ledger: newLedger(), leader: () => ({ node: "n2", address: "nowhere" }) });
+    expect(reasonOf(await submit(open({ endpoints: [confused.address] }), "k", "r"))).toBe("ok");
+  });
+
   it("settles everything when it is closed", async () => {
     const silent = await start({ name: "n1", ledger: newLedger(), meddle: () => "silence" });
     const client = open({ endpoints: [silent.address] });

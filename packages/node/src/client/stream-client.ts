@@ -7,6 +7,7 @@ import { performance } from "node:perf_hooks";
 import { reasons, reject, type Command, type Reason, type Rejection } from "@aether/core/kernel/command";
 import type { Stored } from "@aether/core/kernel/world";
 import type { ClientTlsOptions } from "../identity/tls.ts";
+import { isEndpoint } from "./endpoint.ts";
 import { StreamConnection, type RequestFrame, type ServerHello } from "./stream-connection.ts";
 
 export type StreamAnswer =
@@ -26,7 +27,7 @@ export type StreamRead =
   | { readonly ok: false; readonly rejection: Rejection };
 
 export interface StreamClientOptions {
-  /** "host:port" of members, asked in turn. At least one. */
+  /** "host:port" of members, asked in turn. At least one; openStreamClient throws a RangeError on what is none. */
   readonly endpoints: readonly string[];
   readonly tls: ClientTlsOptions;
   /** For each request, all tries together. Default 10 s. */
@@ -79,7 +80,8 @@ const fruitlessRoundsMax = 4;
 const harmless: ReadonlySet<Reason> = new Set(["no_leader", "not_ready", "overloaded", "too_many"]);
 
 export function openStreamClient(o: StreamClientOptions): StreamClient {
-  if (o.endpoints.length === 0) throw new RangeError("a stream client needs at least one endpoint");
+  const wrong = o.endpoints.find((endpoint) => !isEndpoint(endpoint));
+  if (o.endpoints.length === 0 || wrong !== undefined) throw new RangeError(`not "host:port": ${wrong ?? "no endpoint at all"}`);
   return new Client(o);
 }
 
@@ -198,7 +200,7 @@ class Client implements StreamClient {
   #opened(hello: ServerHello, detour: boolean): void {
     const { leader } = hello;
     const mayFollow = !detour && (this.#o.followLeader ?? true) && performance.now() > this.#stayUntil;
-    if (mayFollow && leader !== null && leader.node !== hello.node) {
+    if (mayFollow && leader !== null && leader.node !== hello.node && isEndpoint(leader.address)) {
       this.#detour = leader.address;
       return this.#move("the leader is elsewhere");
     }

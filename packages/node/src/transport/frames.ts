@@ -17,7 +17,7 @@ const headerBytes = 32;
 const crcAt = 28;
 /** Messages of one peer and turn are put together up to this size; a single larger one goes alone. */
 export const frameBytesTarget = 1024 * 1024;
-/** An append is at most 1 MiB of entries, or one entry of 1 MiB, and their heads; anything larger is no frame of ours. */
+/** An append is at most 1 MiB of data and its entries' heads, which 3 MiB hold for entries of 5 bytes and more. */
 export const frameBytesMax = 4 * 1024 * 1024;
 
 /** From whom to whom. `cluster` is {@link clusterMark} of the cluster id. */

@@ -41,8 +41,9 @@ export interface LinkHooks {
   opened(): void;
   /** A dial failed (`wasOpen` false) or the connection was lost. */
   closed(wasOpen: boolean, why: string): void;
-  /** A message from the peer; before the greeting only what it says to refuse us. */
   message(data: Buffer, isBinary: boolean): void;
+  /** What the peer says instead of a greeting: a member that we were removed from. */
+  parting(data: Buffer): void;
   /** Something that was sent has left for the kernel. */
   drained(): void;
   heard(): void;
@@ -177,7 +178,14 @@ export class Link {
 
   #dial(): void {
     const { tls, limits, sockets, slots } = this.#context;
-    const ws = new WebSocket(`wss://${this.#peer.address}/v1/peer/${this.#channel}`, {
+    const url = `wss://${this.#peer.address}/v1/peer/${this.#channel}`;
+    if (!URL.canParse(url)) {
+      // The address is a row's, and rows are written by others: a bad one costs this link, not the process.
+      slots.release();
+      this.#timer = setTimeout(() => this.#dialWhenFree(), limits.refusedRedialMs);
+      return this.#hooks.closed(false, `no address: ${this.#peer.address.slice(0, 80)}`);
+    }
+    const ws = new WebSocket(url, {
       ...websocketTls(tls),
       perMessageDeflate: false,
       skipUTF8Validation: true,
@@ -231,17 +239,22 @@ export class Link {
       this.#hooks.heard();
       return this.#hooks.message(data, isBinary);
     }
-    if (isBinary) return this.#hooks.message(data, true);
+    const who = c.socket === null ? null : peerIdentity(c.socket, this.#context.judge.cluster, this.#context.isRevoked);
+    const believed = who !== null && !isRefusal(who) ? who.name : null;
+    if (isBinary) {
+      const { standing } = this.#context.judge;
+      if (believed !== null && standing(this.#peer.id, believed) === "welcome") this.#hooks.parting(data);
+      return;
+    }
     const refuse = (why: keyof typeof closeCodes): void => {
       c.why = why;
       c.refused = true;
       c.ws.close(closeCodes[why], why);
     };
     const hello = parseHello(data);
-    if (hello === null || c.socket === null) return refuse("badHello");
-    const who = peerIdentity(c.socket, this.#context.judge.cluster, this.#context.isRevoked);
-    if (isRefusal(who)) return refuse("impostor");
-    const fault = judgeHello(this.#context.judge, hello, who.name, this.#peer.id);
+    if (hello === null) return refuse("badHello");
+    if (believed === null) return refuse("impostor");
+    const fault = judgeHello(this.#context.judge, hello, believed, this.#peer.id);
     if (fault !== null) return refuse(fault);
     c.open = true;
     c.incarnation = hello.incarnation;

@@ -13,6 +13,8 @@ import { messageBytes } from "./message-codec.ts";
 export interface PeerLineHooks {
   /** Frames that the peer sent back on a connection of ours. */
   received(data: Buffer): void;
+  /** A frame instead of a greeting. */
+  parting(data: Buffer): void;
   heard(): void;
   /** Told once for each stretch of time in which appends were lost. */
   unreachable(): void;
@@ -130,6 +132,7 @@ export class PeerLine {
         if (isBinary) this.#hooks.received(data);
         else if (channel === "snapshot") this.#hooks.snapshotWord(data);
       },
+      parting: (data) => this.#hooks.parting(data),
       drained,
       heard: () => this.#hooks.heard(),
     });

@@ -127,6 +127,17 @@ describe("messages between members", () => {
     await until("flowing", () => indexes(again.received).includes(99));
   });
 
+  it("to an address that is none are lost, and nothing worse happens", async () => {
+    const one = await start({ id: 1 });
+    one.transport.setPeers([
+      { id: 2, address: "127.0.0.1:99999" },
+      { id: 3, address: "no port" },
+    ]);
+    one.transport.send([append(1, 2, 0), append(1, 3, 0)]);
+    await until("reported", () => one.unreachable.length === 2);
+    expect(one.events.filter((e) => e.e === "down")).toHaveLength(6);
+  });
+
   it("reach a newer member that has dialled us though we do not know its address", async () => {
     const [one, two] = [await start({ id: 1 }), await start({ id: 2 })];
     two.transport.setPeers([{ id: 1, address: one.address }]);

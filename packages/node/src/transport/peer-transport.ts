@@ -250,6 +250,7 @@ class MutualTlsTransport implements PeerTransport {
     const { id } = peer;
     return new PeerLine(this.#context, { cluster: this.#cluster, from: this.#o.self.id }, peer, {
       received: (data) => this.#frame(id, data),
+      parting: (data) => this.#parting(id, data),
       heard: () => this.#heardFrom(id),
       unreachable: () => {
         if (this.#closed === null && this.#lines.has(id)) this.onUnreachable(id);
@@ -277,6 +278,13 @@ class MutualTlsTransport implements PeerTransport {
     if (!decoded.ok || decoded.from !== from || decoded.to !== this.#o.self.id) return false;
     this.onRecv(decoded.envelopes);
     return true;
+  }
+
+  /** The only thing a member says to one that it will not greet. */
+  #parting(from: NodeId, data: Buffer): void {
+    const decoded = decodeFrame(data, this.#cluster);
+    const removed = decoded.ok && decoded.envelopes.every(({ m }) => m.t === "removed");
+    if (removed) this.#frame(from, data);
   }
 
   /** A member we keep no connection to, because it is newer than our membership, is answered on the one it made. */
