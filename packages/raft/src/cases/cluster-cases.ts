@@ -191,7 +191,7 @@ class Play {
       case "vote":
         return { t: "vote", last: at, transfer: false };
       case "voteResp":
-        return { t: "voteResp", granted: true };
+        return { t: "voteResp", granted: true, commit: { term: 0, index: 0 } };
       case "timeoutNow":
         return { t: "timeoutNow" };
       case "readIndex":
@@ -284,7 +284,7 @@ const figure7 = runner<{ followerTerms: Term[]; wantTerms: Term[] }, { leaderTer
   const follower = net.add({ id: 2, voters, terms: c.followerTerms, term: 7 });
   // The third member only lends its vote: cut off from the appends, it never gets an entry.
   net.on(1, (n) => n.step({ k: "campaign" }));
-  net.deliver([{ from: 3, to: 1, term: leader.r.term, m: { t: "voteResp", granted: true } }]);
+  net.deliver([{ from: 3, to: 1, term: leader.r.term, m: { t: "voteResp", granted: true, commit: { term: 0, index: 0 } } }]);
   net.on(1, (n) => n.step({ k: "propose", data: [oneByte] }));
   expect(leader.terms()).toEqual(c.wantTerms);
   expect(follower.terms()).toEqual(c.wantTerms);

@@ -52,7 +52,7 @@ const electionOneRound = runner<{ size: number; votes: Record<string, boolean>; 
   const lone = new Lone({ voters: idsUpTo(c.size) });
   lone.step({ k: "campaign" });
   lone.settle();
-  for (const [id, granted] of Object.entries(c.votes)) lone.receive(Number(id), { t: "voteResp", granted });
+  for (const [id, granted] of Object.entries(c.votes)) lone.receive(Number(id), { t: "voteResp", granted, commit: nobody });
   expect(lone.r).toMatchObject({ state: stateOf(c.want), term: 1 });
 });
 

@@ -1,4 +1,4 @@
-import type { Msg, NodeId, Term } from "../types.ts";
+import type { EntryId, Msg, NodeId, Term } from "../types.ts";
 import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate } from "./roles.ts";
 import type { RaftState } from "./state.ts";
 
@@ -41,7 +41,23 @@ export function onVoteRequest(r: RaftState, from: NodeId, term: Term, m: Request
     r.vote = from;
   }
   // A grant speaks for the term that was asked about; a refusal tells the candidate where this member is.
-  r.send(from, { t: pre ? "preVoteResp" : "voteResp", granted }, granted ? term : r.term);
+  r.send(from, { t: pre ? "preVoteResp" : "voteResp", granted, commit: committedEntry(r) }, granted ? term : r.term);
+}
+
+/** What this member knows to be committed, as its answers to candidates say it. */
+export function committedEntry(r: RaftState): EntryId {
+  return { term: r.log.knownTerm(r.log.committed), index: r.log.committed };
+}
+
+/**
+ * A voter knows of a commit that this member does not. Memberships take effect when applied, so a member that has not heard
+ * of the last commit may ask a quorum that is no more, and be refused by a removed member whose log is longer, for ever. What
+ * is committed stays so, whoever says it and in whatever term.
+ */
+export function learnCommit(r: RaftState, commit: EntryId): void {
+  if (r.state === "leader" || commit.index <= r.log.committed || !r.log.matches(commit)) return;
+  r.log.commitTo(commit.index);
+  if (r.state !== "follower" && r.log.hasUnappliedConfig()) becomeFollower(r, r.term, 0);
 }
 
 export function onVoteResponse(r: RaftState, from: NodeId, granted: boolean): void {
@@ -60,9 +76,10 @@ function requestVotes(r: RaftState, kind: "vote" | "preVote", transfer: boolean)
   else becomePreCandidate(r);
   const term = kind === "vote" ? r.term : r.term + 1;
   const last = r.log.last();
+  const commit = committedEntry(r);
   for (const peer of r.tracker.peers) {
     if (peer.learner) continue;
-    if (peer.id === r.id) r.send(r.id, { t: kind === "vote" ? "voteResp" : "preVoteResp", granted: true }, term);
+    if (peer.id === r.id) r.send(r.id, { t: kind === "vote" ? "voteResp" : "preVoteResp", granted: true, commit }, term);
     else r.send(peer.id, { t: kind, last, transfer }, term);
   }
 }

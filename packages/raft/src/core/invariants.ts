@@ -35,10 +35,10 @@ export function checkStep(r: RaftState, marks: Marks): void {
   invariant(r.term !== marks.term || marks.vote === 0 || r.vote === marks.vote, "A2 the vote of a term stands");
   invariant(log.applied <= log.applying && log.applying <= log.committed, "A9 only what is committed is applied");
   invariant(log.committed <= last, "A1 commit lies within the log");
-  if (r.state === "leader") {
-    if (marks.leading && marks.term === r.term) invariant(last >= marks.last, "A5 a leader only appends to its log");
-    if (log.committed > marks.committed)
-      invariant(log.term(log.committed) === r.term, "A6 a leader commits by counting only in its own term");
+  if (r.state === "leader" && marks.leading && marks.term === r.term) {
+    invariant(last >= marks.last, "A5 a leader only appends to its log");
+    const counted = log.committed === marks.committed || log.term(log.committed) === r.term;
+    invariant(counted, "A6 a leader commits by counting only in its own term");
   }
   invariant(r.forwardedReads.length <= r.options.limits.maxPendingReads, "A14 waiting reads stay within their limit");
   for (const peer of r.tracker.peers) {

@@ -23,6 +23,10 @@ export class RaftLog {
   committed: Index;
   applying: Index;
   applied: Index;
+  /** The commit index that is durable here. It may lag behind `committed`, but not behind a membership change that was applied. */
+  durableCommit: Index;
+  /** The membership change that waits for its commit to be durable, or 0. */
+  heldConfig: Index = 0;
   private pages: Page[] = [];
   private pageBytes = 0;
 
@@ -30,6 +34,7 @@ export class RaftLog {
     this.view = view;
     this.unstable = new Unstable(last.index + 1);
     this.committed = committed;
+    this.durableCommit = committed;
     this.applying = applied;
     this.applied = applied;
     this.maxApplyBytes = maxApplyBytes;
@@ -162,16 +167,26 @@ export class RaftLog {
     this.committed = snap.id.index;
   }
 
-  /** Committed and durable here, and not handed out yet, unless the limit on outstanding bytes holds them back. */
+  /** Committed and durable here, and not handed out yet, unless something holds it back (see {@link nextApply}). */
   hasNextApply(): boolean {
-    return this.applicable() > this.applying && this.pageBytes < this.maxApplyBytes && this.unstable.snap === null;
+    const next = this.applying + 1;
+    if (next > this.applicable() || this.pageBytes >= this.maxApplyBytes || this.unstable.snap !== null) return false;
+    return next !== this.heldConfig || this.heldConfig <= this.durableCommit;
   }
 
-  /** The next run to apply, at most as many bytes as the limit leaves (but at least one entry). */
+  /**
+   * The next run to apply, at most as many bytes as the limit on outstanding ones leaves (but at least one entry). It ends
+   * before a membership change whose commit is not durable: a member that acted on a change and restarts must find it
+   * committed, for those that it removed may be gone for good, and with them the quorum that could say so again.
+   */
   nextApply(): readonly Entry[] {
     if (!this.hasNextApply()) return [];
-    const entries = this.read(this.applying + 1, this.applicable() + 1, this.maxApplyBytes - this.pageBytes);
-    if (entries === "compacted") throw new Broken(`A12 entry ${this.applying + 1} was compacted before it was applied`);
+    const page = this.read(this.applying + 1, this.applicable() + 1, this.maxApplyBytes - this.pageBytes);
+    if (page === "compacted") throw new Broken(`A12 entry ${this.applying + 1} was compacted before it was applied`);
+    const held = page.findIndex((e) => e.kind === Kind.config && e.index > this.durableCommit);
+    if (held >= 0) this.heldConfig = page[held]!.index;
+    const entries = held < 0 ? page : page.slice(0, held);
+    if (entries.length === 0) return entries;
     const bytes = payloadBytes(entries);
     this.applying = entries[entries.length - 1]!.index;
     this.pages.push({ last: this.applying, bytes });

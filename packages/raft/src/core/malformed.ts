@@ -29,7 +29,7 @@ function malformedBody(m: Msg, term: number): boolean {
       return !isPosition(m.last) || m.last.term > term;
     case "voteResp":
     case "preVoteResp":
-      return typeof m.granted !== "boolean";
+      return typeof m.granted !== "boolean" || !isPosition(m.commit) || m.commit.term > term;
     case "snapOffer":
       return malformedSnapshot(m.meta, term);
     case "readIndex":

@@ -26,12 +26,14 @@ export function hasNews(r: RaftState): boolean {
 /** Hands out everything there is to do, once. */
 export function collect(r: RaftState): Ready {
   sendDue(r);
+  // Before the batch: this may find a membership change whose commit must be made durable first.
+  const apply = r.log.nextApply();
   const append = nextBatch(r);
   const { send, reads, readsFailed, snapshotTo, dropped } = r.out;
   const role = roleChanged(r) ? { state: r.state, term: r.term, leader: r.leader } : null;
   if (role !== null) r.toldRole = role;
   r.out = emptyOutbox();
-  return { send, append, apply: r.log.nextApply(), reads, readsFailed, role, snapshotTo, dropped };
+  return { send, append, apply, reads, readsFailed, role, snapshotTo, dropped };
 }
 
 /**
@@ -54,10 +56,14 @@ function nextBatch(r: RaftState): AppendBatch | null {
     if (m.t === "appResp" && m.reject === null)
       invariant(m.index <= last.index, "A8 an ack names nothing beyond the write it waits for");
   }
-  // The commit index alone is not worth a write; it rides along with the next one.
+  // The commit index alone is worth a write only for a membership change; else it rides along with the next one.
   const hard = writes ? hardOf(r) : null;
-  if (hard !== null) r.toldHard = hard;
-  return { token: ++r.token, term: r.term, hard, slice, snap, last, sync: writes, thenSend: out.thenSend };
+  const token = ++r.token;
+  if (hard !== null) {
+    r.toldHard = hard;
+    r.commitsInFlight.push({ token, commit: hard.commit });
+  }
+  return { token, term: r.term, hard, slice, snap, last, sync: writes, thenSend: out.thenSend };
 }
 
 function hardOf(r: RaftState): HardState {
@@ -65,7 +71,7 @@ function hardOf(r: RaftState): HardState {
 }
 
 function mustPersistHard(r: RaftState): boolean {
-  return r.term !== r.toldHard.term || r.vote !== r.toldHard.vote;
+  return r.term !== r.toldHard.term || r.vote !== r.toldHard.vote || r.log.heldConfig > r.toldHard.commit;
 }
 
 function roleChanged(r: RaftState): boolean {

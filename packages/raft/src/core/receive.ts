@@ -1,5 +1,5 @@
 import { type Envelope, type Msg, type NodeId } from "../types.ts";
-import { campaign, hearsLeader, onVoteRequest, onVoteResponse } from "./election.ts";
+import { campaign, committedEntry, hearsLeader, learnCommit, onVoteRequest, onVoteResponse } from "./election.ts";
 import { malformed } from "./malformed.ts";
 import { answerRemoved, onRemoved } from "./membership.ts";
 import { onReadIndex, onReadIndexResp, readPosition } from "./reads.ts";
@@ -19,6 +19,7 @@ export function receive(r: RaftState, e: Envelope): void {
     return;
   }
   if (e.from !== r.id && answerRemoved(r, e.from)) return;
+  if (e.m.t === "voteResp" || e.m.t === "preVoteResp") learnCommit(r, e.m.commit);
   if (e.term > r.term && !meetHigherTerm(r, e)) return;
   if (e.term < r.term) answerLowerTerm(r, e);
   else if (e.m.t === "vote" || e.m.t === "preVote") onVoteRequest(r, e.from, e.term, e.m);
@@ -48,7 +49,7 @@ function meetHigherTerm(r: RaftState, { from, term, m }: Envelope): boolean {
  */
 function answerLowerTerm(r: RaftState, { from, m }: Envelope): void {
   const { checkQuorum, preVote } = r.options;
-  if (m.t === "preVote") r.send(from, { t: "preVoteResp", granted: false });
+  if (m.t === "preVote") r.send(from, { t: "preVoteResp", granted: false, commit: committedEntry(r) });
   else if ((m.t === "app" || m.t === "hb") && (checkQuorum || preVote)) r.send(from, { t: "appResp", index: 0, reject: null });
 }
 

@@ -75,6 +75,8 @@ function startTerm(r: RaftState, term: Term): void {
   r.uncommittedBytes = 0;
   r.out.appendsDue = false;
   r.out.readRoundDue = false;
+  // A snapshot is offered in the name of a leadership; one that ended offers nothing.
+  r.out.snapshotTo = [];
   const last = r.log.lastIndex();
   r.tracker.resetBallots();
   // The own match is what is durable here; what is in flight to the disk is acknowledged by the ack that waits for it.

@@ -111,6 +111,8 @@ export class RaftState {
   rejectedMessages = 0;
   token = 0;
   storedToken = 0;
+  /** Commit indexes on their way to the disk, by the token of the batch that carries them. */
+  readonly commitsInFlight: { token: number; commit: Index }[] = [];
   out: Outbox = emptyOutbox();
   /** What the last Ready told, so that the next one tells only news. */
   toldHard: HardState;

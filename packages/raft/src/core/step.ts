@@ -80,6 +80,9 @@ function note(r: RaftState, i: Input): void {
 function onStored(r: RaftState, i: Extract<Input, { k: "stored" }>): void {
   invariant(i.token > r.storedToken && i.token <= r.token, "A1 writes complete in the order they were issued");
   r.storedToken = i.token;
+  while (r.commitsInFlight.length > 0 && r.commitsInFlight[0]!.token <= i.token) {
+    r.log.durableCommit = Math.max(r.log.durableCommit, r.commitsInFlight.shift()!.commit);
+  }
   if (i.snap > 0) r.log.appliedSnap(i.snap);
   if (i.term === r.term) r.log.unstable.stableTo(i.last);
 }
