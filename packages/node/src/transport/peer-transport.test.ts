@@ -127,6 +127,19 @@ describe("messages between members", () => {
     await until("flowing", () => indexes(again.received).includes(99));
   });
 
+  it("to a member that stopped answering without hanging up are reported, once it has been silent too long", async () => {
+    const [one, two] = [await start({ id: 1, limits: { pingMs: 50, silentMs: 200 } }), await start({ id: 2 })];
+    const relay = await startRelay(two.port);
+    one.transport.setPeers([{ id: 2, address: relay.address }]);
+    await until("connected", () => isOpen(one, 2));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(one.unreachable).toEqual([]);
+    relay.freeze();
+    await until("noticed", () => one.unreachable.length > 0, 2_000);
+    expect(one.events).toContainEqual({ e: "down", peer: 2, channel: "append", why: "silent" });
+    expect(one.transport.heardAgoMs(2)).toBeGreaterThan(150);
+  });
+
   it("to an address that is none are lost, and nothing worse happens", async () => {
     const one = await start({ id: 1 });
     one.transport.setPeers([

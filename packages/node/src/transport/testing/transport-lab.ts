@@ -41,6 +41,8 @@ export interface Relay {
   /** Cuts every connection once this many more bytes have come from clients. */
   cutAfter(bytes: number): void;
   readonly cuts: () => number;
+  /** Holds back everything from now on, both ways, without closing anything: a dead switch, a stopped process. */
+  freeze(): void;
 }
 
 export interface Lab {
@@ -192,5 +194,8 @@ async function openRelay(toPort: number, cleanup: Lab["cleanup"]): Promise<Relay
       left = bytes;
     },
     cuts: () => cuts,
+    freeze: () => {
+      for (const socket of sockets) socket.pause();
+    },
   };
 }
