@@ -3,4 +3,11 @@ import { main } from "./main.ts";
 import { processShell } from "./shell/shell.ts";
 
 const words = process.argv.slice(2);
-process.exit(await main(words, processShell(words.includes("--no-color"))));
+
+try {
+  process.exit(await main(words, processShell(words.includes("--no-color"))));
+} catch (error) {
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`\nerror: this must not happen: ${what}\nhint: please report it with the command that you ran\n`);
+  process.exit(1);
+}

@@ -1,6 +1,6 @@
 /** Steps 8 to 11: the daemons find each other, vote, and the store gets its first rows. */
 import { connectContext } from "../context/connection.ts";
-import type { Api, MemberAnswer } from "../context/api.ts";
+import type { Api, MemberAnswer, Written } from "../context/api.ts";
 import { provider } from "../cluster/local-cluster.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor } from "../shell/wait.ts";
@@ -118,23 +118,12 @@ export async function initialiseStore(b: Bootstrap, identity: Identity, peers: P
   };
 }
 
-export interface CommandAnswer {
-  readonly index: number;
-  readonly version: number;
-  readonly changed: boolean;
-}
-
 /** Submits a command; "no leader" and the like are waited out, anything else is final. */
-export async function submit(
-  b: Bootstrap,
-  api: Api,
-  body: Record<string, unknown>,
-  idempotencyKey: string,
-): Promise<CommandAnswer> {
+export async function submit(b: Bootstrap, api: Api, body: Record<string, unknown>, idempotencyKey: string): Promise<Written> {
   const say = (text: string): void => b.steps.say(text);
   return waitFor({ what: `${String(body["type"])} is committed`, withinMs: b.waitMs, everyMs: 100, say }, async () => {
     try {
-      return { ready: await api.call<CommandAnswer>("POST", "/v1/commands", { body, idempotencyKey, timeoutMs: b.waitMs }) };
+      return { ready: await api.call<Written>("POST", "/v1/commands", { body, idempotencyKey, timeoutMs: b.waitMs }) };
     } catch (error) {
       const passing = error instanceof Failure && (error.code === exit.notReady || error.reason === "ambiguous");
       if (passing) return { waiting: error.message };

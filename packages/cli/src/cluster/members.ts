@@ -126,8 +126,10 @@ async function knownMembers(
   answers: ReadonlyMap<string, MemberAnswer | Failure>,
 ): Promise<readonly Known[]> {
   const byName = new Map(local.map((member) => [member.name, { ...member }]));
-  const merge = (name: string, address: string | null, member: number, row: NodeAnswer | null): void => {
+  const merge = (name: string, address: string | null, given: number, row: NodeAnswer | null): void => {
     const before = byName.get(name);
+    // A daemon without a data folder calls itself member 0.
+    const member = given === 0 ? (before?.member ?? null) : given;
     byName.set(name, { name, address, member, row: row ?? before?.row ?? null, instance: before?.instance ?? null });
   };
   for (const [address, answer] of answers) if (!(answer instanceof Failure)) merge(answer.node, address, answer.member, null);
@@ -199,7 +201,7 @@ function drawMember(asked: Asked, index: number): MemberView {
   const pid = instance?.facts["pid"];
   const dataDir = instance?.facts["dataDir"];
   return {
-    id: answer?.member ?? row?.member ?? asked.member,
+    id: row?.member ?? asked.member,
     name: asked.name,
     duty: row?.duty ?? "unknown",
     role: answer?.role ?? "unknown",

@@ -4,14 +4,15 @@
  */
 import { randomUUID } from "node:crypto";
 import { value as reveal } from "effect/Redacted";
-import { clusterLabels } from "@aether/cloud/labels";
+import type { ScaleAnswer } from "@aether/core/cluster/decide";
+import { clusterLabels, labelKeys } from "@aether/cloud/labels";
 import { findSecret } from "../bootstrap/cluster-plan.ts";
 import { chooseAddresses, contextFor } from "../bootstrap/identity.ts";
 import { writeJournal, type Journal, type JournalNode, type Seed } from "../bootstrap/journal.ts";
 import { caFile, issueMember, openAuthority } from "../bootstrap/pki.ts";
 import { awaitDaemons } from "../bootstrap/provision.ts";
 import { connect, type Connection } from "../context/connection.ts";
-import type { NodeAnswer, NodesAnswer } from "../context/api.ts";
+import type { NodeAnswer, NodesAnswer, Written } from "../context/api.ts";
 import { saveContext } from "../context/contexts.ts";
 import type { ClusterFolder } from "../context/home.ts";
 import { drain } from "../node/drain.ts";
@@ -66,11 +67,9 @@ function summary(name: string, size: number, { added, removed }: Changes): strin
 }
 
 async function scale(s: Scaling, size: number): Promise<Changes> {
-  await s.connection.api.call("POST", "/v1/cluster/scale", {
-    body: { size },
-    idempotencyKey: randomUUID(),
-    timeoutMs: s.withinMs,
-  });
+  const wish = { body: { size }, idempotencyKey: randomUUID(), timeoutMs: s.withinMs };
+  const { answer } = await s.connection.api.call<Written>("POST", "/v1/cluster/scale", wish);
+  for (const warning of (answer as Partial<ScaleAnswer> | undefined)?.warnings ?? []) s.shell.err(`note: ${warning}\n`);
   const removed: string[] = [];
   const staying = await presentNodes(s);
   for (const name of await surplus(s, staying, size)) {
@@ -131,7 +130,7 @@ async function addNode(s: Scaling, row: NodeAnswer): Promise<void> {
   const secret = reveal(await findSecret(s.journal, s.folder, s.shell));
   const authority = await openAuthority(s.folder.pki, identity.clusterId, s.journal.name, secret);
   await issueMember(authority, node.name);
-  for (const old of await provider(cloud.compute.list({ ...clusterLabels(s.journal.name), "aether-node": node.name }))) {
+  for (const old of await provider(cloud.compute.list({ ...clusterLabels(s.journal.name), [labelKeys.node]: node.name }))) {
     // Left behind by an earlier node of this name; its member id is void.
     if (known === undefined) await provider(cloud.compute.delete(old.id));
   }

@@ -1,5 +1,6 @@
-/** The cluster's HTTP API as the commands use it; contracts.md, "core: API contract", has the routes and shapes. */
-import type { StateDigest } from "@aether/store/types";
+/** The cluster's HTTP API as the commands use it. The shapes are core's; only their types come along. */
+import type * as shapes from "@aether/core/api/shapes";
+import type { DomainEvent } from "@aether/core/kernel/event";
 
 export interface CallOptions {
   readonly body?: unknown;
@@ -30,78 +31,15 @@ export interface Api {
   close(): void;
 }
 
-/** GET /v1/member. */
-export interface MemberAnswer {
-  readonly node: string;
-  readonly member: number;
-  readonly cluster: { readonly id: string; readonly name: string };
-  readonly role: string;
-  readonly leader: { readonly node: string; readonly member: number; readonly address: string } | null;
-  readonly term: number;
-  readonly commit: number;
-  readonly applied: number;
-  readonly first: number;
-  readonly last: number;
-  readonly digest: StateDigest | null;
-  readonly audit: { readonly index: number; readonly chain: string } | null;
-  readonly version: string;
-  readonly pid: number;
-  readonly voters: readonly number[];
-  readonly learners: readonly number[];
-}
+export type MemberAnswer = (typeof shapes.MemberAnswer)["Type"];
+export type NodeAnswer = (typeof shapes.NodeAnswer)["Type"];
+export type NodesAnswer = (typeof shapes.NodesAnswer)["Type"];
+export type SettingAnswer = (typeof shapes.SettingAnswer)["Type"];
+export type SettingsAnswer = (typeof shapes.SettingsAnswer)["Type"];
+export type Written = (typeof shapes.Written)["Type"];
+export type SettingWritten = (typeof shapes.SettingWritten)["Type"];
+export type AuditAnswer = (typeof shapes.AuditAnswer)["Type"];
 
-/** A row as the API shows it. */
-export interface NodeAnswer {
-  readonly name: string;
-  readonly member: number;
-  /** Null until it has joined. */
-  readonly address: string | null;
-  readonly duty: string;
-  readonly contact: string;
-  readonly left: boolean;
-  readonly reason: string;
-  readonly version: number;
-  readonly index: number;
-}
-
-export interface SettingAnswer {
-  readonly key: string;
-  readonly value: unknown;
-  readonly version: number;
-  readonly index: number;
-  readonly at: number;
-}
-
-/** One line of /v1/events. */
-export interface EntryAnswer {
-  readonly index: number;
-  readonly term: number;
-  readonly kind: string;
-  readonly at: number;
-  readonly actor: string;
-  readonly cause: string;
-  readonly events: readonly {
-    readonly type: string;
-    readonly v: number;
-    readonly id: string;
-    readonly [field: string]: unknown;
-  }[];
-}
-
-/** GET /v1/nodes. */
-export interface NodesAnswer {
-  readonly index: number;
-  readonly nodes: readonly NodeAnswer[];
-}
-
-/** GET /v1/settings. */
-export interface SettingsAnswer {
-  readonly index: number;
-  readonly settings: readonly SettingAnswer[];
-}
-
-/** GET /v1/history/{noun}/{id}. */
-export interface HistoryAnswer {
-  readonly index: number;
-  readonly entries: readonly EntryAnswer[];
-}
+/** Entries with their events as events: type, v, id, and the fields of the type. */
+export type EntryAnswer = Omit<(typeof shapes.EntryAnswer)["Type"], "events"> & { readonly events: readonly DomainEvent[] };
+export type HistoryAnswer = Omit<(typeof shapes.HistoryAnswer)["Type"], "entries"> & { readonly entries: readonly EntryAnswer[] };

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
-import type { Api, MemberAnswer, NodesAnswer } from "../context/api.ts";
+import type { Api, AuditAnswer, MemberAnswer, NodesAnswer } from "../context/api.ts";
 import { connect, type Connection } from "../context/connection.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
-import { ChainProof, type AuditPage, type Disproof, type Proof } from "./chain-proof.ts";
+import { ChainProof, type Disproof, type Proof } from "./chain-proof.ts";
 
 const pageEntries = 1_000;
 const answerMs = 2_000;
@@ -57,7 +57,7 @@ async function addPages(
 ): Promise<Disproof | null> {
   for (let next = from; next <= to;) {
     const limit = Math.min(pageEntries, to - next + 1);
-    const page = await api.call<AuditPage>("GET", `/v1/audit?from=${next}&limit=${limit}`, { timeoutMs: 30_000 });
+    const page = await api.call<AuditAnswer>("GET", `/v1/audit?from=${next}&limit=${limit}`, { timeoutMs: 30_000 });
     if (page.entries.length === 0)
       throw new Failure(exit.failed, `there are no entries from ${next} on, though ${to} is applied`, "");
     const wrong = proof.add(page);
@@ -92,7 +92,7 @@ async function compareMembers(connection: Connection, asked: string, proof: Proo
     others.map(async (node): Promise<Other | null> => {
       try {
         const path = `/v1/audit?from=${proof.to}&limit=1`;
-        const page = await connection.member(node.address ?? "").call<AuditPage>("GET", path, { timeoutMs: answerMs });
+        const page = await connection.member(node.address ?? "").call<AuditAnswer>("GET", path, { timeoutMs: answerMs });
         return page.to === proof.to ? { node: node.name, agrees: page.after === proof.chain } : null;
       } catch (error) {
         if (error instanceof Failure) return null;

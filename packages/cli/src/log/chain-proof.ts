@@ -1,17 +1,9 @@
 /** Proves a range of the log: the digests are computed here, from the entries alone, and compared with what members recorded and signed. */
+import type { AuditAnswer } from "../context/api.ts";
 import { chainGenesis, chainNext } from "@aether/store/events/audit-chain";
 import { decodeEntry } from "@aether/store/events/entry-codec";
 import { checkpointStatement } from "@aether/node/controllers/checkpoint";
 import { verify } from "@aether/node/identity/signing";
-
-/** GET /v1/audit: like the store's AuditRange, with the entries' bytes in base64. */
-export interface AuditPage {
-  readonly from: number;
-  readonly to: number;
-  readonly before: string;
-  readonly after: string;
-  readonly entries: readonly { readonly index: number; readonly term: number; readonly kind: number; readonly data: string }[];
-}
 
 export interface Proof {
   readonly verified: true;
@@ -59,7 +51,7 @@ export class ChainProof {
   }
 
   /** Null when the page continues the chain, otherwise where and why it does not. */
-  add(page: AuditPage): Disproof | null {
+  add(page: AuditAnswer): Disproof | null {
     const head = this.head ?? Buffer.from(page.before, "hex");
     if (this.head === null) this.from = page.from;
     if (page.from === 1 && Buffer.compare(head, chainGenesis) !== 0)
@@ -86,7 +78,7 @@ export class ChainProof {
     return null;
   }
 
-  private addEntry(entry: AuditPage["entries"][number]): Disproof | null {
+  private addEntry(entry: AuditAnswer["entries"][number]): Disproof | null {
     const data = Buffer.from(entry.data, "base64");
     this.head = chainNext(this.head ?? chainGenesis, entry.index, entry.term, entry.kind, data);
     this.to = entry.index;

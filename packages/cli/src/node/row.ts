@@ -1,6 +1,6 @@
 /** One node's row: reading it, asking for a change of its duty, and following that to its end. */
 import { randomUUID } from "node:crypto";
-import type { Api, NodeAnswer } from "../context/api.ts";
+import type { Api, NodeAnswer, Written } from "../context/api.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor, type Probed } from "../shell/wait.ts";
 
@@ -17,14 +17,9 @@ export async function findNode(api: Api, name: string): Promise<NodeAnswer | nul
   }
 }
 
-export interface Asked {
-  readonly index: number;
-  readonly version: number;
-}
-
 /** Asks for a change of duty. The request key makes it one request however often the connection breaks. */
-export const askDuty = (api: Api, name: string, verb: "drain" | "undrain" | "shutdown", body: object): Promise<Asked> =>
-  api.call<Asked>("POST", `/v1/nodes/${encodeURIComponent(name)}/${verb}`, { body, idempotencyKey: randomUUID() });
+export const askDuty = (api: Api, name: string, verb: "drain" | "undrain" | "shutdown", body: object): Promise<Written> =>
+  api.call<Written>("POST", `/v1/nodes/${encodeURIComponent(name)}/${verb}`, { body, idempotencyKey: randomUUID() });
 
 export interface DutyWait {
   readonly api: Api;

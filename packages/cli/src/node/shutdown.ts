@@ -4,7 +4,7 @@ import { readJournal, writeJournal, type Journal } from "../bootstrap/journal.ts
 import { contextFor } from "../bootstrap/identity.ts";
 import { caFile } from "../bootstrap/pki.ts";
 import { localProvider, provider, withClusterLock } from "../cluster/local-cluster.ts";
-import type { Api } from "../context/api.ts";
+import type { Api, Written } from "../context/api.ts";
 import { connect } from "../context/connection.ts";
 import { saveContext } from "../context/contexts.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
@@ -12,7 +12,7 @@ import type { Run } from "../shell/command.ts";
 import { exit, Failure, usage } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
 import { printResult } from "../shell/result.ts";
-import { askDuty, followNode, type Asked } from "./row.ts";
+import { askDuty, followNode } from "./row.ts";
 
 const followMs = 60_000;
 const endsWithin = seconds(15);
@@ -48,7 +48,7 @@ export interface ShutdownWish {
   readonly say: (text: string) => void;
 }
 
-const beginShutdown = (api: Api, name: string, wish: ShutdownWish): Promise<Asked> =>
+const beginShutdown = (api: Api, name: string, wish: ShutdownWish): Promise<Written> =>
   askDuty(api, name, "shutdown", { force: wish.force, reason: wish.reason });
 
 /** Resolves when the node is out of the membership. */

@@ -1,6 +1,6 @@
 /** Reading and writing one setting over the API. */
 import { randomUUID } from "node:crypto";
-import type { Api, SettingAnswer } from "../context/api.ts";
+import type { Api, SettingWritten } from "../context/api.ts";
 import type { Invocation } from "../shell/command.ts";
 import { exit } from "../shell/failure.ts";
 import type { Shell } from "../shell/shell.ts";
@@ -12,7 +12,7 @@ export const settingPath = (key: string): string => `/v1/settings/${key.split("/
 /** Writes, prints what is there now, and resolves with the exit code. */
 export async function setAndShow(api: Api, call: Invocation, shell: Shell, key: string, value: unknown): Promise<number> {
   const ifVersion = call.integer("if-version");
-  const setting = await api.call<SettingAnswer>("PUT", settingPath(key), {
+  const setting = await api.call<SettingWritten>("PUT", settingPath(key), {
     body: { value },
     idempotencyKey: randomUUID(),
     ...(ifVersion === undefined ? {} : { ifVersion }),
