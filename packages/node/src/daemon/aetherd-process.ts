@@ -125,7 +125,7 @@ export class Aetherd {
   };
 
   /** POST /v1/bootstrap. Resolves with whether it was this call that formatted the folder. */
-  bootstrap(request: BootstrapRequest): Promise<Rejection | { readonly formatted: boolean }> {
+  bootstrap(request: BootstrapRequest): Promise<Rejection | { readonly member: number; readonly created: boolean }> {
     return this.#exclusive(async () => {
       const { cluster, node, dataDir, advertise } = this.configuration;
       const phase = this.#phase;
@@ -133,7 +133,8 @@ export class Aetherd {
       const hadMember = phase.p === "waiting" && (this.#lossVerdict !== "wiped" || (await retiredFolders(dataDir)).length > 0);
       const refusal = judgeBootstrap(request, { ...facts, hadMember });
       if (refusal !== null) return refusal;
-      if (phase.p === "running" || phase.p === "vouching") return { formatted: false };
+      if (phase.p === "running") return { member: phase.services.member.member, created: false };
+      if (phase.p === "vouching") return { member: phase.member, created: false };
       if (phase.p !== "waiting") return reject("not_ready", `this node is ${phase.p}: ${phase.why}`, "try again in a moment");
       const others = request.members.map((m) => m.address).filter((address) => address !== advertise);
       const witness = judgeWitnesses(node.member, await gatherNotes(this.http, cluster.id, others, witnessMs));
@@ -142,7 +143,7 @@ export class Aetherd {
       if (why !== null) return reject("conflict", `the data folder cannot be formatted: ${why}`, "look at what it holds");
       this.log.info("formatted", { member: node.member, as: "first voter", of: request.members.length });
       this.#formatted(request.members);
-      return { formatted: true };
+      return { member: node.member, created: true };
     });
   }
 

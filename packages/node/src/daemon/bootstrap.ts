@@ -2,16 +2,11 @@
  * POST /v1/bootstrap: makes this node's folder that of a first voter. It is the only way to a log whose first entry
  * names the voters, so it refuses wherever a cluster could already exist.
  */
+import type * as shapes from "@aether/core/api/shapes";
 import { reject, type Rejection } from "@aether/core/kernel/command";
-import * as Schema from "effect/Schema";
 import type { PeerNotes } from "../member/peer-notes.ts";
-import { Seat } from "../member/seats.ts";
 
-export const BootstrapRequest = Schema.Struct({
-  cluster: Schema.Struct({ id: Schema.String, name: Schema.String }),
-  members: Schema.Array(Seat),
-});
-export type BootstrapRequest = typeof BootstrapRequest.Type;
+export type BootstrapRequest = typeof shapes.BootstrapRequest.Type;
 
 const firstVotersMax = 7;
 

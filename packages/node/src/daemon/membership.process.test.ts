@@ -42,7 +42,7 @@ describe("nodes that come and go", () => {
     await becomes(leader.name, "decommissioned");
     expect((await leaderOf(h, operator, 10_000)).name).not.toBe(leader.name);
     const other = h.nodes.find((n) => n !== leader) as TestNode;
-    const risky = await operator.any("POST", `/v1/nodes/${other.name}/drain`);
+    const risky = await operator.any("POST", `/v1/nodes/${other.name}/drain`, {});
     expect(risky).toMatchObject({ status: 409, body: { reason: "quorum_at_risk" } });
     expect((await operator.any("POST", `/v1/nodes/${leader.name}/undrain`)).status).toBe(200);
     expect((await row(leader.name)).duty).toBe("on-duty");
@@ -79,10 +79,10 @@ describe("nodes that come and go", () => {
     for (const name of ["n5", "n4"]) {
       const node = h.node(name);
       await eventually(`${name} may be drained`, 10_000, async () =>
-        (await operator.any("POST", `/v1/nodes/${name}/drain`)).status === 200 ? true : undefined,
+        (await operator.any("POST", `/v1/nodes/${name}/drain`, {})).status === 200 ? true : undefined,
       );
       await becomes(name, "decommissioned");
-      expect((await operator.any("POST", `/v1/nodes/${name}/shutdown`)).status).toBe(200);
+      expect((await operator.any("POST", `/v1/nodes/${name}/shutdown`, {})).status).toBe(200);
       expect(await h.ended(node, 20_000)).toEqual({ code: 0, signal: null });
       expect((await row(name)).left).toBe(true);
     }

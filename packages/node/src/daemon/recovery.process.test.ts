@@ -64,8 +64,8 @@ describe("a member whose disk cannot answer for its number", () => {
       return answer.status === 503 ? undefined : answer;
     });
     // It may have been taken in meanwhile; formatted as a first voter it must never be.
-    const { formatted = false, reason = "" } = made.body as { formatted?: boolean; reason?: string };
-    expect(`${made.status} ${formatted} ${reason}`).toMatch(/^(200 false |409 false conflict)$/);
+    const { created = false, reason = "" } = made.body as { created?: boolean; reason?: string };
+    expect(`${made.status} ${created} ${reason}`).toMatch(/^(200 false |409 false conflict)$/);
     const back = await isBack(node, old);
     expect(back.retired.at(-1)?.why).toBe("wiped");
   });

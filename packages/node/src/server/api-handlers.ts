@@ -1,117 +1,191 @@
-/** INTERIM until core/api lands: plain routing over operations. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+/** The API's endpoints (core/api/api.ts declares them), each joined to the operation that does it. */
+import { AetherApi } from "@aether/core/api/api";
+import { problemOf } from "@aether/core/api/problem";
+import type { ClusterAnswer, NodeAnswer, SettingAnswer } from "@aether/core/api/shapes";
+import { faultsOf } from "@aether/core/kernel/define";
 import { reject, type Command, type Rejection } from "@aether/core/kernel/command";
+import { RequestFaults } from "@aether/core/api/api";
+import * as Effect from "effect/Effect";
+import type { HttpServerRequest } from "effect/http/HttpServerRequest";
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder";
+import type { HttpApiSchemaError } from "effect/http-api/HttpApiError";
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware";
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema";
+import * as Layer from "effect/Layer";
 import type { Aetherd } from "../daemon/aetherd-process.ts";
 import { memberAnswer } from "../daemon/own-notes.ts";
-import { theCluster } from "@aether/core/cluster/state";
-import type { Call } from "./front-door.ts";
 import { notRunning } from "./not-running.ts";
-import { readAll, readAudit, readHistory, readOne, readPoint, submitCommand, type Asked } from "./operations.ts";
-import { sendProblem } from "./problem.ts";
-import { readJsonBody } from "./request-body.ts";
+import {
+  readAll,
+  readAudit,
+  readCluster,
+  readHistory,
+  readOne,
+  submitCommand,
+  type Asked,
+  type OperationDeps,
+  type Written,
+} from "./operations.ts";
+import type { Call } from "./front-door.ts";
 
-export interface ApiHandler {
-  handle(req: IncomingMessage, res: ServerResponse, call: Call): void;
-  close(): Promise<void>;
+/** What the door knows of a request that HttpApi does not: who asks. */
+export type CallOf = (request: HttpServerRequest) => Call;
+
+interface WriteHeaders {
+  readonly "idempotency-key"?: string;
+  readonly "if-match"?: string;
+}
+interface Consistent {
+  readonly consistency?: "linearizable" | "stale";
 }
 
-export async function makeApiHandler(d: Aetherd): Promise<ApiHandler> {
-  return {
-    handle: (req, res, call) => {
-      void answer(d, req, call)
-        .catch((e: Error) => {
-          if (e instanceof Bad) return e.r;
-          throw e;
-        })
-        .then((body) => {
-          if ("rejected" in body) return sendProblem(res, body as Rejection, index(d));
-          const b = body as Record<string, unknown>;
-          res.writeHead(200, {
-            "content-type": "application/json",
-            ...(typeof b["version"] === "number" ? { etag: `"${b["version"]}"` } : {}),
-          });
-          res.end(JSON.stringify(body));
-        });
+export function apiLayers(d: Aetherd, callOf: CallOf) {
+  const index = (): number | undefined => (d.phase.p === "running" ? d.phase.services.operations.store.applied : undefined);
+  const refuse = (r: Rejection) => Effect.fail(problemOf(r, index()));
+  const answer = <A extends object>(work: () => Promise<A | Rejection>) =>
+    Effect.promise(work).pipe(Effect.flatMap((a) => ("rejected" in a ? refuse(a) : Effect.succeed(a))));
+  /** Runs `work` on the member that takes part, or says that there is none. */
+  const running = <A extends object>(work: (o: OperationDeps) => Promise<A | Rejection>) => {
+    const { phase } = d;
+    return phase.p === "running" ? answer(() => work(phase.services.operations)) : refuse(notRunning(d));
+  };
+  const write = (request: HttpServerRequest, headers: WriteHeaders, command: Command) =>
+    running<Written>((o) => submitCommand(o, askedOf(callOf(request), headers), command));
+
+  const health = HttpApiBuilder.group(AetherApi, "health", (group) =>
+    group
+      .handle("live", () => Effect.succeed({ ok: true } as const))
+      .handle("ready", () => running((o) => Promise.resolve(readiness(o))))
+      .handle("member", () => Effect.sync(() => memberAnswer(d))),
+  );
+  const cluster = HttpApiBuilder.group(AetherApi, "cluster", (group) =>
+    group
+      .handle("get", ({ query }) => running((o) => readCluster(o, wish(query)) as Promise<typeof ClusterAnswer.Type | Rejection>))
+      .handle("scale", ({ request, headers, payload }) =>
+        write(request, headers, { type: "ScaleCluster", id: d.configuration.cluster.name, ...payload }),
+      )
+      .handle("bootstrap", ({ payload }) =>
+        answer(async () => {
+          const done = await d.bootstrap(payload);
+          return "rejected" in done ? done : { ...done, index: index() ?? 0 };
+        }),
+      )
+      .handle("command", ({ request, headers, payload }) => {
+        const command = commandOf(payload);
+        return "rejected" in command ? refuse(command as Rejection) : write(request, headers, command);
+      }),
+  );
+  const nodes = HttpApiBuilder.group(AetherApi, "nodes", (group) =>
+    group
+      .handle("list", ({ query }) =>
+        running(async (o) => {
+          const all = await readAll(o, "node", "name", wish(query));
+          return "rejected" in all
+            ? all
+            : { index: all.index, nodes: all.rows as unknown as readonly (typeof NodeAnswer.Type)[] };
+        }),
+      )
+      .handle("get", ({ params, query }) =>
+        running((o) => readOne(o, "node", params.name, "name", wish(query)) as Promise<typeof NodeAnswer.Type | Rejection>),
+      )
+      .handle("drain", ({ request, params, headers, payload }) =>
+        write(request, headers, { type: "DrainNode", id: params.name, ...payload }),
+      )
+      .handle("undrain", ({ request, params, headers }) => write(request, headers, { type: "UndrainNode", id: params.name }))
+      .handle("shutdown", ({ request, params, headers, payload }) =>
+        write(request, headers, { type: "ShutDownNode", id: params.name, ...payload }),
+      ),
+  );
+  return Layer.mergeAll(health, cluster, nodes, settingsGroup(running, write), logGroup(running)).pipe(
+    Layer.provide(requestFaults(index)),
+  );
+}
+
+type Running = <A extends object>(
+  work: (o: OperationDeps) => Promise<A | Rejection>,
+) => Effect.Effect<A, ReturnType<typeof problemOf>>;
+type Write = (
+  request: HttpServerRequest,
+  headers: WriteHeaders,
+  command: Command,
+) => Effect.Effect<Written, ReturnType<typeof problemOf>>;
+
+const settingsGroup = (running: Running, write: Write) =>
+  HttpApiBuilder.group(AetherApi, "settings", (group) =>
+    group
+      .handle("list", ({ query }) =>
+        running(async (o) => {
+          const all = await readAll(o, "setting", "key", wish(query));
+          return "rejected" in all
+            ? all
+            : { index: all.index, settings: all.rows as unknown as readonly (typeof SettingAnswer.Type)[] };
+        }),
+      )
+      .handle("get", ({ params, query }) =>
+        running(
+          (o) => readOne(o, "setting", params.key, "key", wish(query)) as Promise<typeof SettingAnswer.Type | Rejection>,
+        ).pipe(Effect.map(withEtag)),
+      )
+      .handle("put", ({ request, params, headers, payload }) =>
+        write(request, headers, { type: "SetSetting", id: params.key, ...payload }).pipe(
+          Effect.map((written) => withEtag({ key: params.key, value: payload.value, ...written })),
+        ),
+      )
+      .handle("remove", ({ request, params, headers }) => write(request, headers, { type: "RemoveSetting", id: params.key })),
+  );
+
+const logGroup = (running: Running) =>
+  HttpApiBuilder.group(AetherApi, "log", (group) =>
+    group
+      .handle("history", ({ params, query }) =>
+        running((o) => readHistory(o, params.noun, params.id, query.from ?? 1, query.limit)),
+      )
+      .handle("audit", ({ query }) => running((o) => readAudit(o, query.from ?? 1, query.limit))),
+  );
+
+/** A request that does not decode is told, in words, every field that is wrong. */
+const requestFaults = (index: () => number | undefined) =>
+  HttpApiMiddleware.layerSchemaErrorTransform(
+    RequestFaults,
+    (error): Effect.Effect<never, HttpApiSchemaError | InvalidProblem> => {
+      const where = {
+        Params: "path",
+        Headers: "headers",
+        Query: "query",
+        Payload: "body",
+        Body: "answer",
+        ResponseHeaders: "answer",
+      };
+      if (where[error.kind] === "answer") return Effect.fail(error);
+      const faults = faultsOf(error.cause.issue).join("; ");
+      const problem = problemOf(reject("invalid", `the request's ${where[error.kind]}: ${faults}`, "see /openapi.json"), index());
+      return Effect.fail({ ...problem, reason: "invalid" as const });
     },
-    close: async () => undefined,
-  };
+  );
+
+type InvalidProblem = ReturnType<typeof problemOf> & { readonly reason: "invalid" };
+
+const wish = ({ consistency }: Consistent) => consistency ?? "linearizable";
+const askedOf = ({ caller }: Call, headers: WriteHeaders): Asked => ({
+  caller,
+  requestKey: headers["idempotency-key"] ?? null,
+  ifMatch: headers["if-match"] ?? null,
+});
+const withEtag = <A extends { readonly version: number }>(body: A) =>
+  HttpApiSchema.withHeaders({ body, headers: { etag: `"${body.version}"` } });
+
+function commandOf(payload: Readonly<Record<string, unknown>>): Command | Rejection {
+  const { type, id } = payload;
+  if (typeof type === "string" && typeof id === "string") return { ...payload, type, id };
+  return reject(
+    "invalid",
+    "a command has a type and an id, both text",
+    'for example {"type": "SetSetting", "id": "a", "value": 1}',
+  );
 }
-const index = (d: Aetherd) => (d.phase.p === "running" ? d.phase.services.operations.store.applied : undefined);
-class Bad extends Error {
-  readonly r: Rejection;
-  constructor(r: Rejection) {
-    super(r.message);
-    this.r = r;
-  }
-}
-async function body(req: IncomingMessage): Promise<Record<string, unknown>> {
-  const read = await readJsonBody(req);
-  if ("rejected" in read) throw new Bad(read);
-  return (read.json ?? {}) as Record<string, unknown>;
-}
-async function answer(d: Aetherd, req: IncomingMessage, call: Call): Promise<object> {
-  const path = call.door.path;
-  const seg = call.url.pathname.split("/").map(decodeURIComponent);
-  if (path === "/v1/health/live") return { ok: true };
-  if (path === "/v1/member") return memberAnswer(d);
-  if (path === "/v1/bootstrap") return { index: 0, ...(await d.bootstrap((await body(req)) as never)) };
-  if (d.phase.p !== "running") return notRunning(d);
-  const ops = d.phase.services.operations;
-  if (path === "/v1/health/ready") return ops.store.role.leader === 0 ? reject("no_leader", "no leader", "") : { ok: true };
-  const asked: Asked = {
-    caller: call.caller,
-    requestKey: (req.headers["idempotency-key"] as string) ?? null,
-    ifMatch: req.headers["if-match"] ?? null,
-  };
-  const cons = call.url.searchParams.get("consistency") === "stale" ? "stale" : "linearizable";
-  const put = async (c: Command) => submitCommand(ops, asked, c);
-  switch (`${req.method} ${path}`) {
-    case "GET /v1/cluster": {
-      const at = await readPoint(ops, cons);
-      if (typeof at !== "number") return at;
-      const c = theCluster(ops.store.world);
-      return c === undefined ? reject("not_found", "no cluster", "") : { ...c.row, index: at, membership: ops.store.membership };
-    }
-    case "POST /v1/cluster/scale":
-      return put({ type: "ScaleCluster", id: d.configuration.cluster.name, ...(await body(req)) });
-    case "GET /v1/nodes": {
-      const r = await readAll(ops, "node", "name", cons);
-      return "rejected" in r ? r : { index: r.index, nodes: r.rows };
-    }
-    case "GET /v1/nodes/{name}":
-      return readOne(ops, "node", seg[3] ?? "", "name", cons);
-    case "POST /v1/nodes/{name}/drain":
-      return put({ type: "DrainNode", id: seg[3] ?? "", ...(await body(req)) });
-    case "POST /v1/nodes/{name}/undrain":
-      return put({ type: "UndrainNode", id: seg[3] ?? "" });
-    case "POST /v1/nodes/{name}/shutdown":
-      return put({ type: "ShutDownNode", id: seg[3] ?? "", ...(await body(req)) });
-    case "GET /v1/settings": {
-      const r = await readAll(ops, "setting", "key", cons);
-      return "rejected" in r ? r : { index: r.index, settings: r.rows };
-    }
-    case "GET /v1/settings/{key...}":
-      return readOne(ops, "setting", seg.slice(3).join("/"), "key", cons);
-    case "PUT /v1/settings/{key...}": {
-      const b = await body(req);
-      const r = await put({ type: "SetSetting", id: seg.slice(3).join("/"), ...b });
-      return "rejected" in r ? r : { key: seg.slice(3).join("/"), value: b["value"], ...r };
-    }
-    case "DELETE /v1/settings/{key...}":
-      return put({ type: "RemoveSetting", id: seg.slice(3).join("/") });
-    case "GET /v1/history/{noun}/{id...}":
-      return readHistory(
-        ops,
-        seg[3] ?? "",
-        seg.slice(4).join("/"),
-        Number(call.url.searchParams.get("from") ?? 1),
-        Number(call.url.searchParams.get("limit") ?? 100),
-      );
-    case "GET /v1/audit":
-      return readAudit(ops, Number(call.url.searchParams.get("from") ?? 1), Number(call.url.searchParams.get("limit") ?? 1000));
-    case "POST /v1/commands":
-      return put((await body(req)) as never);
-    default:
-      return reject("not_found", path, "");
-  }
+
+/** Ready to serve: this member takes part and knows whom to ask. */
+function readiness({ store }: OperationDeps): { readonly ok: true } | Rejection {
+  if (store.role.leader !== 0) return { ok: true };
+  return reject("no_leader", "this member knows of no leader", "a quorum of members must reach each other");
 }

@@ -6,7 +6,7 @@ import type { Aetherd } from "../daemon/aetherd-process.ts";
 import { ownNotes } from "../daemon/own-notes.ts";
 import type { Services } from "../daemon/services.ts";
 import { identityOf } from "../identity/guard.ts";
-import { makeApiHandler, type ApiHandler } from "./api-handlers.ts";
+import { makeApiServer, type ApiServer } from "./api-server.ts";
 import { notRunning } from "./not-running.ts";
 import { feedsMax, followEvents, parseFeedQuery, sendEvents } from "./events-feed.ts";
 import { openFrontDoor, type Call, type FrontDoor } from "./front-door.ts";
@@ -15,7 +15,7 @@ import { makeUpgrades, type Upgrades } from "./upgrades.ts";
 
 /** Listens where the configuration says. Rejects when the address cannot be had. */
 export async function openFace(d: Aetherd): Promise<FrontDoor> {
-  const api = await makeApiHandler(d);
+  const api = await makeApiServer(d);
   const upgrades = makeUpgrades();
   const feeds = new Set<ServerResponse>();
   const door = await openFrontDoor({
@@ -39,19 +39,20 @@ export async function openFace(d: Aetherd): Promise<FrontDoor> {
 
 function serve(
   d: Aetherd,
-  api: ApiHandler,
+  api: ApiServer,
   feeds: Set<ServerResponse>,
   req: IncomingMessage,
   res: ServerResponse,
   call: Call,
 ): void {
   const { path } = call.door;
+  const { phase } = d;
+  if (phase.p === "running") res.setHeader("aether-index", phase.services.operations.store.applied);
   if (path === "/v1/peer/notes") {
     res.setHeader("content-type", "application/json");
     res.end(JSON.stringify(ownNotes(d)));
     return;
   }
-  const { phase } = d;
   if (phase.p !== "running" && call.door.always !== true) return sendProblem(res, notRunning(d));
   if (path === "/v1/events" && phase.p === "running") return serveEvents(phase.services, feeds, res, call);
   api.handle(req, res, call);

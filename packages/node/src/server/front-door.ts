@@ -7,12 +7,13 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { problemContentType, problemOf } from "@aether/core/api/problem";
 import { reject } from "@aether/core/kernel/command";
 import type { Identity } from "@aether/core/kernel/event";
 import { guardServer, identityOf } from "../identity/guard.ts";
 import { serverTls, type TlsMaterial } from "../identity/tls.ts";
 import { judge, type Door } from "./access.ts";
-import { problemOf, problemType, sendProblem } from "./problem.ts";
+import { sendProblem } from "./problem.ts";
 
 export interface FrontDoorOptions {
   readonly host: string;
@@ -129,7 +130,7 @@ function upgradeRefuserOf(socket: Duplex): Refuser {
   return (r) => {
     const body = JSON.stringify(problemOf(r));
     const status = r.reason === "forbidden" ? "403 Forbidden" : r.reason === "not_found" ? "404 Not Found" : "400 Bad Request";
-    const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: ${problemType}\r\ncontent-length: ${Buffer.byteLength(body)}`;
+    const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: ${problemContentType}\r\ncontent-length: ${Buffer.byteLength(body)}`;
     socket.end(`${head}\r\n\r\n${body}`);
   };
 }

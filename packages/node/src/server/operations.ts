@@ -3,6 +3,7 @@
  * documented is HttpApi's business (api-handlers.ts).
  */
 import { randomUUID } from "node:crypto";
+import { theCluster } from "@aether/core/cluster/state";
 import { reject, type Command, type Rejection } from "@aether/core/kernel/command";
 import type { Identity, RequestId } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
@@ -122,6 +123,16 @@ export async function readAll(
   if (typeof at !== "number") return at;
   const all = [...d.store.world.all(noun)].toSorted((a, b) => (a.id < b.id ? -1 : 1));
   return { index: d.store.applied, rows: all.map((stored) => showRow(idField, stored)) };
+}
+
+/** The cluster's row and the membership in force, as the member that answers has applied them. */
+export async function readCluster(d: OperationDeps, consistency: Consistency): Promise<Record<string, unknown> | Rejection> {
+  const at = await readPoint(d, consistency);
+  if (typeof at !== "number") return at;
+  const stored = theCluster(d.store.world);
+  if (stored === undefined) return reject("not_found", "there is no cluster here yet", "aether cluster bootstrap initialises it");
+  const { voters, outgoing, learners } = d.store.membership;
+  return { ...stored.row, membership: { voters, outgoing, learners }, index: d.store.applied };
 }
 
 /** The entries about one thing, oldest first, from an index on. */

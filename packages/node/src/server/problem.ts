@@ -1,22 +1,7 @@
 /** Refusals on the wire: `{reason, message, hint, index?}` as application/problem+json with the reason's HTTP status. */
 import type { ServerResponse } from "node:http";
+import { problemContentType, problemOf } from "@aether/core/api/problem";
 import { reasons, type Rejection } from "@aether/core/kernel/command";
-
-export const problemType = "application/problem+json";
-
-export interface ProblemBody {
-  readonly reason: string;
-  readonly message: string;
-  readonly hint: string;
-  readonly index?: number;
-}
-
-export const problemOf = (r: Rejection, index?: number): ProblemBody => ({
-  reason: r.reason,
-  message: r.message,
-  hint: r.hint,
-  ...(index === undefined ? {} : { index }),
-});
 
 /** Answers with the problem and ends the response. `index` is the applied index, where there is a world to have one. */
 export function sendProblem(res: ServerResponse, r: Rejection, index?: number, headers: Record<string, string> = {}): void {
@@ -25,6 +10,6 @@ export function sendProblem(res: ServerResponse, r: Rejection, index?: number, h
     return;
   }
   const body = Buffer.from(`${JSON.stringify(problemOf(r, index))}\n`);
-  res.writeHead(reasons[r.reason].status, { "content-type": problemType, "content-length": body.length, ...headers });
+  res.writeHead(reasons[r.reason].status, { "content-type": problemContentType, "content-length": body.length, ...headers });
   res.end(body);
 }
