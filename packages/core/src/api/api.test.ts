@@ -91,12 +91,7 @@ const settingsServed = HttpRouter.toWebHandler(
   HttpApiBuilder.layer(Settings).pipe(Layer.provide(settings), Layer.provide(faults)) as never,
   { disableLogger: true },
 );
-const ask = (
-  method: string,
-  path: string,
-  body?: unknown,
-  headers: Record<string, string> = {},
-): Promise<Response> => {
+const ask = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> => {
   const text = body === undefined ? {} : { body: JSON.stringify(body) };
   const url = `http://localhost${foldRest(path)}`;
   return settingsServed.handler(

@@ -1,0 +1,42 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parseClusterFile } from "./cluster-file.ts";
+import { sections } from "./cluster-schema.ts";
+import { renderReference } from "./reference.ts";
+
+const page = join(import.meta.dirname, "../../../../docs/cluster-toml.md");
+
+describe("docs/cluster-toml.md", () => {
+  it("is what the Schema says (rewrite it with AETHER_REWRITE=1)", () => {
+    if (process.env["AETHER_REWRITE"] === "1") writeFileSync(page, renderReference());
+    expect(readFileSync(page, "utf8")).toBe(renderReference());
+  });
+
+  it("shows only examples that the parser takes", () => {
+    const text = [...sections].map(
+      ([name, { keys }]) => `[${name}]\n${[...keys].map(([key, { example }]) => `${key} = ${example}`).join("\n")}\n`,
+    );
+    const parsed = parseClusterFile(text.join("\n"), { env: {}, readSecret: () => "a secret of some length" });
+    expect("errors" in parsed ? parsed.errors : []).toEqual([]);
+    const [, shown = ""] = /```toml\n([\s\S]*?)```/.exec(renderReference()) ?? [];
+    expect(parseClusterFile(shown, { env: {}, readSecret: () => "a secret of some length" })).toHaveProperty("ok");
+  });
+
+  it("tells the defaults that the parser fills in", () => {
+    const parsed = parseClusterFile('[cluster]\nname = "a"\n[cloud]\nprovider = "local"\n', {
+      env: {},
+      readSecret: () => undefined,
+    });
+    if ("errors" in parsed) throw new Error("the shortest file must do");
+    const { raft, history, cluster } = parsed.ok;
+    const said = (section: string, key: string) => Number(sections.get(section)?.keys.get(key)?.default);
+    expect(cluster.size).toBe(said("cluster", "size"));
+    expect(raft).toEqual({
+      tickMs: said("raft", "tick_ms"),
+      electionTicks: said("raft", "election_ticks"),
+      heartbeatTicks: said("raft", "heartbeat_ticks"),
+    });
+    expect(history.keep).toBe(said("history", "keep"));
+  });
+});

@@ -1,0 +1,68 @@
+/** Renders docs/cluster-toml.md from the Schema, so that the page cannot say what the parser does not do. */
+import { sections, type KeyDoc, type SectionDoc } from "./cluster-schema.ts";
+
+const head = `# cluster.toml
+
+One file says what a cluster is to be: \`aether cluster bootstrap --config cluster.toml\`. It is TOML 1.0. This page is generated from
+the Schema that reads it (\`packages/core/src/config/cluster-schema.ts\`).
+
+\`\`\`toml
+[cluster]
+name = "production"
+size = 5
+
+[cloud]
+provider = "hetzner"
+region = "fsn1"
+instance_type = "cx31"
+
+[security]
+cluster_secret = "\${secrets:cluster/secret}"
+\`\`\`
+
+The shortest file for this computer has \`[cluster] name\` and \`[cloud] provider = "local"\`. A key or section that is not on this page is
+an error. All errors of a file are reported at once, each with its line, its key, what is wrong and what would be right.
+`;
+
+const references = `## References
+
+In any text value, also several in one:
+
+| written | gives |
+|---|---|
+| \`\${env:NAME}\` | the environment variable NAME |
+| \`\${secrets:path}\` | the environment variable \`AETHER_SECRET_\` and the path in capitals, every other character as \`_\` (\`\${secrets:cluster/secret}\`: \`AETHER_SECRET_CLUSTER_SECRET\`); or else the file of that path under the secrets folder, without its last line end |
+| \`$\${\` | a plain \`\${\` |
+
+They are resolved in the parsed file: a reference in a comment is a comment, and no value can change the file's structure. What they give
+is not looked at again. A path begins with a letter or digit, goes on with those and \`_ . / -\`, and cannot climb out of the folder.
+\`\${secrets:…}\` is possible only in keys that are marked secret below. What is stored of a file has the references in place of their values.
+`;
+
+/** The whole page. */
+export const renderReference = (): string => [head, references, ...[...sections.values()].map(renderSection)].join("\n");
+
+function renderSection({ name, doc, keys }: SectionDoc): string {
+  const lines = [...keys].map(([key, about]) => renderKey(key, about));
+  return [
+    `## [${name}]`,
+    "",
+    doc,
+    "",
+    "| key | type | when left out | meaning | for example |",
+    "|---|---|---|---|---|",
+    ...lines,
+    "",
+  ].join("\n");
+}
+
+function renderKey(key: string, { type, doc, rule, example, default: otherwise, secret }: KeyDoc): string {
+  const cells = [
+    `\`${key}\``,
+    secret === true ? `${type}, secret` : type,
+    otherwise ?? "**required**",
+    `${doc} Rule: ${rule}.`,
+    `\`${key} = ${example}\``,
+  ];
+  return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+}
