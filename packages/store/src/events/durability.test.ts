@@ -1,13 +1,15 @@
 import { cp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { boxRegistry } from "./testing/box-noun.ts";
-import { HandLog, OneMember, carry } from "./testing/one-member.ts";
+import { boxRegistry, filled } from "./testing/box-noun.ts";
+import { HandLog, OneMember, operator, picture, someLife } from "./testing/one-member.ts";
 import type { MemberOptions } from "./testing/one-member.ts";
-import { openLevelState } from "./state-db.ts";
+import { encodeEntry } from "./entry-codec.ts";
+import { sessionLimits } from "./sessions.ts";
+import { kindRange, openLevelState } from "./state-db.ts";
 import type { StateDb } from "./state-db.ts";
 import { openEventStore } from "./open.ts";
-import { openSnapshots, readRows } from "../snapshots.ts";
+import { openSnapshots } from "../snapshots.ts";
 
 const members: OneMember[] = [];
 const leading = async (options: MemberOptions = {}): Promise<OneMember> => {
@@ -16,20 +18,6 @@ const leading = async (options: MemberOptions = {}): Promise<OneMember> => {
   member.lead();
   return member;
 };
-/** What a reader would see of the state. */
-const picture = (m: OneMember): unknown => ({
-  digest: m.store.stateDigest(),
-  audit: m.store.auditHead(),
-  rows: [...m.store.world.all("box")].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
-  sessions: m.store.stats().sessions,
-});
-const someLife = async (m: OneMember): Promise<void> => {
-  m.fill(150);
-  m.commit();
-  await m.ask({ type: "MoveAll", id: "b1", to: "b2" }, "r1");
-  await m.ask({ type: "AddToBox", id: "b2", amount: 3 }, "r2");
-};
-
 afterEach(async () => {
   for (const member of members.splice(0)) await member.end();
 });
@@ -71,6 +59,61 @@ describe("the flush behind the apply", () => {
     expect(m.store.stateMachine.applied).toBe(0);
     failing = false;
     m.fatal = null;
+  });
+
+  it("does not hold up apply, and loses nothing that is applied meanwhile", async () => {
+    let open = (): void => undefined;
+    let gate: Promise<void> | null = null;
+    const wrapDb = (db: StateDb): StateDb => ({ ...db, write: async (ops) => (await gate, db.write(ops)) });
+    const m = await leading({ wrapDb, flushMs: 60_000 });
+    m.fill(30, 3);
+    m.commit();
+    gate = new Promise((resolve) => (open = resolve));
+    const flushing = m.store.flush();
+    await new Promise(setImmediate);
+    m.fill(30, 3);
+    m.commit();
+    const during = [await m.store.auditRange(1, 100), await m.store.history("box", "b1", 1, 100)];
+    gate = null;
+    open();
+    expect(await flushing).toBe(31);
+    const after = [await m.store.auditRange(1, 100), await m.store.history("box", "b1", 1, 100)];
+    expect(after).toEqual(during);
+    expect(after).toMatchObject([{ from: 1, to: 61 }, { length: 20 }]);
+    const before = picture(m);
+    await m.restart();
+    expect([picture(m), await m.store.auditRange(1, 100)]).toEqual([before, after[0]]);
+  });
+
+  it("keeps on disk the answers of the window and no others", async () => {
+    const m = await leading({ flushMs: 60_000 });
+    const answersOnDisk = async (): Promise<number> => {
+      await m.store.close();
+      const db = await openLevelState(m.state);
+      let bytes = 0;
+      for await (const page of db.scan(kindRange(1, "s"))) for (const [, value] of page) bytes += value.length;
+      await db.close();
+      await m.open();
+      return bytes;
+    };
+    let asked = 0;
+    const life = async (requests: number): Promise<void> => {
+      for (const until = asked + requests; asked < until; asked++) {
+        const request = { client: `c${asked % 64}`, id: `r${asked}`, fingerprint: "f", version: 1 };
+        m.append(0, encodeEntry({ at: 1_000, actor: operator, cause: "FillBox", request, events: [filled("a", asked)] }));
+        if (asked % 10_000 === 0) m.commit();
+        if (asked % 10_000 === 0) await m.store.flush();
+      }
+      m.commit();
+    };
+    await life(sessionLimits.window);
+    const full = await answersOnDisk();
+    await life(30_000);
+    const before = picture(m);
+    expect(m.store.stats().sessions).toBe(sessionLimits.window);
+    // at most one flush of them may be out of the window already
+    expect(await answersOnDisk()).toBeLessThan(full * 1.2);
+    expect(picture(m)).toEqual(before);
   });
 
   it("leaves nothing of a removed thing, also when it came back in between", async () => {
@@ -223,163 +266,5 @@ describe("a state folder that is damaged", () => {
     const m = await leading();
     await expect(m.open()).rejects.toThrow("Database failed to open");
     expect(await readdir(m.dir)).toEqual(["snap", "state"]);
-  });
-});
-
-describe("a snapshot", () => {
-  it("makes another member equal, answers to old requests included", async () => {
-    const leader = await leading();
-    await someLife(leader);
-    const meta = await leader.snapshot();
-    expect(meta).toMatchObject({ id: { index: 153, term: 1 }, digest: leader.store.stateDigest().digest });
-    const other = await OneMember.start();
-    members.push(other);
-    other.fill(5, 3);
-    other.commit();
-    await carry(meta, leader.snapshots, other.snapshots);
-    const changed: string[] = [];
-    other.store.onApplied((things) => changed.push(...things));
-    await other.store.stateMachine.restore(meta, other.snapshots);
-    expect(picture(other)).toEqual(picture(leader));
-    expect(other.store.stateMachine.applied).toBe(153);
-    expect(new Set(changed)).toEqual(
-      new Set(["box/b0", "box/b2", "box/b3", "box/b4", "box/b5", "box/b6", "box/b7", "box/b8", "box/b9", "box/b1"]),
-    );
-    other.log.base = meta.id;
-    other.log.entries = [];
-    other.committed = 153;
-    other.term = 1;
-    await other.restart();
-    expect(picture(other)).toEqual(picture(leader));
-    other.lead();
-    expect(await other.ask({ type: "AddToBox", id: "b2", amount: 3 }, "r2")).toMatchObject({
-      ok: true,
-      replayed: true,
-      index: 153,
-    });
-  });
-
-  it("does not stop apply while it is streamed, and is of one moment", async () => {
-    const m = await leading();
-    await someLife(m);
-    const streaming = m.snapshot();
-    await new Promise(setImmediate);
-    m.fill(200);
-    m.commit();
-    const meta = await streaming;
-    expect(m.store.applied).toBe(353);
-    const other = await OneMember.start();
-    members.push(other);
-    other.log.entries = [...m.log.entries];
-    other.commit(meta.id.index);
-    expect(other.store.stateDigest()).toEqual({ index: meta.id.index, digest: meta.digest });
-    other.commit();
-    expect(picture(other)).toEqual(picture(m));
-  });
-
-  it("installed but not yet restored when the process died is restored at open", async () => {
-    const leader = await leading();
-    await someLife(leader);
-    const meta = await leader.snapshot();
-    const other = await OneMember.start();
-    members.push(other);
-    await carry(meta, leader.snapshots, other.snapshots);
-    other.log.base = meta.id;
-    other.committed = meta.id.index;
-    await other.restart();
-    expect(picture(other)).toEqual(picture(leader));
-  });
-
-  it("cut off at any write leaves the old state or the new one", async () => {
-    const leader = await leading();
-    await someLife(leader);
-    leader.fill(2_000, 2_000);
-    leader.commit();
-    const meta = await leader.snapshot();
-    const after = picture(leader);
-    const outcomes = new Set<string>();
-    for (let allowed = 0; allowed < 4; allowed++) {
-      let left = Number.POSITIVE_INFINITY;
-      const wrapDb = (db: StateDb): StateDb => ({
-        ...db,
-        write: (ops) => (left-- > 0 ? db.write(ops) : Promise.reject(new Error("cut off"))),
-      });
-      const other = await OneMember.start({ wrapDb });
-      members.push(other);
-      other.fill(5, 3);
-      other.commit();
-      await other.store.flush();
-      const old = picture(other);
-      await carry(meta, leader.snapshots, other.snapshots);
-      left = allowed;
-      const failed = await other.store.stateMachine.restore(meta, other.snapshots).then(
-        () => false,
-        () => true,
-      );
-      left = Number.POSITIVE_INFINITY;
-      // without the snapshot at hand, the folder shows what it has of its own
-      other.snapshots = await openSnapshots(join(other.dir, "none"));
-      await other.crash();
-      expect(picture(other)).toEqual(failed ? old : after);
-      outcomes.add(failed ? "old" : "new");
-    }
-    expect(outcomes).toEqual(new Set(["old", "new"]));
-  });
-
-  it("whose records were tampered with is not taken", async () => {
-    const leader = await leading();
-    await someLife(leader);
-    const meta = await leader.snapshot();
-    const tampered = { ...meta, digest: meta.digest.replace(/^./, (c) => (c === "0" ? "1" : "0")) };
-    const wrong = await leader.snapshots.create(meta.id, meta.membership, tampered.digest, readRows(leader.snapshots, meta));
-    const other = await OneMember.start();
-    members.push(other);
-    const before = picture(other);
-    await carry(wrong, leader.snapshots, other.snapshots);
-    await expect(other.store.stateMachine.restore(wrong, other.snapshots)).rejects.toThrow(/should have digest/);
-    expect(picture(other)).toEqual(before);
-  });
-});
-
-describe("the log's horizon", () => {
-  it("moves up behind snapshot and flush, keeping the entries asked for", async () => {
-    const m = await leading({ snapshotEveryEntries: 100, keepEntries: 30 });
-    for (let round = 0; round < 12; round++) {
-      m.fill(50);
-      m.commit();
-      await new Promise((f) => setTimeout(f, 15));
-    }
-    await expect.poll(() => m.log.first()).toBeGreaterThan(400);
-    const newest = m.snapshots.latest()?.id.index ?? 0;
-    expect(m.log.first()).toBe(newest - 30 + 1);
-    const history = await m.store.history("box", "b1", 1, 1_000);
-    expect(history[0]).toBeGreaterThanOrEqual(m.log.first());
-    const before = picture(m);
-    await m.restart();
-    expect(picture(m)).toEqual(before);
-  });
-
-  it("takes history and digests of compacted entries along", async () => {
-    const m = await leading({ snapshotEveryEntries: 200, keepEntries: 5, flushMs: 1 });
-    const keys = async (): Promise<number> => {
-      await m.store.close();
-      const db = await openLevelState(m.state);
-      let n = 0;
-      for await (const page of db.scan({ gte: Buffer.from([0]), lt: Buffer.from("meta") })) n += page.length;
-      await db.close();
-      await m.open();
-      return n;
-    };
-    for (let i = 0; i < 30; i++) {
-      m.fill(6);
-      m.commit();
-      await m.store.flush();
-    }
-    const before = await keys();
-    m.fill(30);
-    m.commit();
-    await expect.poll(() => m.log.first()).toBeGreaterThan(180);
-    await m.store.flush();
-    expect(await keys()).toBeLessThan(before / 4);
   });
 });

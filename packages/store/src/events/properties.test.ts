@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import type { Command } from "@aether/core/kernel/command";
 import { describe, expect, it } from "vitest";
 import type { Answer } from "../types.ts";
-import { OneMember, operator } from "./testing/one-member.ts";
+import { OneMember, operator, picture } from "./testing/one-member.ts";
 
 const id = fc.constantFrom("a", "b", "c", "d");
 const ifVersion = fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined, freq: 3 });
@@ -25,12 +25,6 @@ const moves = fc.array(
   ),
   { maxLength: 40 },
 );
-
-const picture = (m: OneMember): unknown => ({
-  digest: m.store.stateDigest(),
-  audit: m.store.auditHead(),
-  rows: [...m.store.world.all("box")].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
-});
 
 /** What of an answer must be equal: everything but the hint of who leads. */
 const essence = (a: Answer | undefined): unknown => (a?.ok === false ? a.rejection.reason : a);

@@ -57,8 +57,6 @@ export function restoreSnapshot(
   return disk.exclusive(async () => {
     const old = disk.generation;
     const generation = old + 1;
-    // what an earlier, interrupted restore left there
-    await disk.db.clear(generationRange(generation, generation + 1));
     const loader = new StateLoader(registry, generation, null);
     const sent = await loadRecords(records, loader, (ops) => disk.db.write(ops), generation);
     const head: StateHead = { ...sent, membership: m.membership, chainFirst: m.id.index + 1, chainBase: sent.chain };

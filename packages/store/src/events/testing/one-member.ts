@@ -248,3 +248,19 @@ export class OneMember implements ConsensusPort {
     if (this.fatal !== null) throw this.fatal;
   }
 }
+
+/** All that a reader could see of the state; equal for equal states. */
+export const picture = (m: OneMember): unknown => ({
+  digest: m.store.stateDigest(),
+  audit: m.store.auditHead(),
+  rows: [...m.store.world.all("box")].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+  sessions: m.store.stats().sessions,
+});
+
+/** 152 entries after the no-op: boxes filled, one removed, two requests to remember. */
+export async function someLife(m: OneMember): Promise<void> {
+  m.fill(150);
+  m.commit();
+  await m.ask({ type: "MoveAll", id: "b1", to: "b2" }, "r1");
+  await m.ask({ type: "AddToBox", id: "b2", amount: 3 }, "r2");
+}
