@@ -1,15 +1,6 @@
 import { expect } from "vitest";
 import { memberIds } from "../core/confchange.ts";
-import {
-  type ConfigChange,
-  type EntryId,
-  type Index,
-  Kind,
-  type Membership,
-  type NodeId,
-  type Progress,
-  type Term,
-} from "../types.ts";
+import { type ConfigChange, type EntryId, type Index, Kind, type NodeId, type Progress, type Term } from "../types.ts";
 import { changeOf, Environment, type Fact } from "./interaction.ts";
 import { unlimited } from "./lone.ts";
 import { type Runner, runner } from "./suite.ts";
@@ -187,7 +178,7 @@ class Script {
 
 function normal(fact: Fact | WrittenFact): string {
   if ("config" in fact && fact.config !== undefined) {
-    const m = "outgoing" in fact.config ? (fact.config as Membership) : membershipWritten(fact.config);
+    const m = "outgoing" in fact.config ? fact.config : membershipWritten(fact.config);
     const next = [...m.learnersNext].sort((a, b) => a - b);
     return `${fact.node} config ${memberIds(m).join()} ${[m.voters, m.outgoing, m.learners, next].join("|")} ${m.autoLeave}`;
   }

@@ -352,7 +352,7 @@ const figure8 = runner<Figure8>((c) => {
     const lone = new Lone({ id: c.leader!, voters: idsUpTo(5), terms: c.logsBefore![c.leader!]!, term: c.term! });
     lone.r.state = "leader";
     for (const [id, match] of Object.entries(c.matches))
-      lone.receive(Number(id), { t: "appResp", index: match, reject: null }, c.term!);
+      lone.receive(Number(id), { t: "appResp", index: match, reject: null }, c.term);
     if (c.wantCommit !== undefined) expect(lone.r.log.committed).toBe(c.wantCommit);
     if (c.wantCommitAtMost !== undefined) expect(lone.r.log.committed).toBeLessThanOrEqual(c.wantCommitAtMost);
     return;

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Entry, Index, NodeId, Term } from "../types.ts";
 import { Kind } from "../types.ts";
 
@@ -26,15 +27,15 @@ export function runner<C, G = unknown>(run: (c: C, given: G) => void): Runner {
   return (c, given) => run(c as C, given as G);
 }
 
-const folder = new URL("../../../../fixtures/cases/raft/", import.meta.url);
+const folder = join(import.meta.dirname, "../../../../fixtures/cases/raft");
 
 export function loadSuites(): Suite[] {
   const files = readdirSync(folder).filter((name) => name !== "left-out.json");
-  return files.sort().flatMap((name) => (JSON.parse(readFileSync(new URL(name, folder), "utf8")) as { suites: Suite[] }).suites);
+  return files.sort().flatMap((name) => (JSON.parse(readFileSync(join(folder, name), "utf8")) as { suites: Suite[] }).suites);
 }
 
 export function loadLeftOut(): LeftOut[] {
-  return (JSON.parse(readFileSync(new URL("left-out.json", folder), "utf8")) as { leftOut: LeftOut[] }).leftOut;
+  return (JSON.parse(readFileSync(join(folder, "left-out.json"), "utf8")) as { leftOut: LeftOut[] }).leftOut;
 }
 
 /** Entries as cases write them: consecutive indexes from `first`, with these terms. */

@@ -18,18 +18,18 @@ function stored(lone: Lone, batch: AppendBatch): void {
   lone.step({ k: "stored", token: batch.token, term: batch.term, last: batch.last, snap: batch.snap?.id.index ?? 0 });
 }
 
-function append(lone: Lone, from: number, term: Term, prev: Index, prevTerm: Term, entries: readonly Entry[]): void {
+function hear(lone: Lone, from: number, term: Term, prev: Index, prevTerm: Term, entries: readonly Entry[]): void {
   lone.receive(from, { t: "app", prev: { index: prev, term: prevTerm }, entries, commit: 0 }, term);
 }
 
 describe("what is durable", () => {
   it("is not said by a write that was overtaken, even when the very same entry came back", () => {
     const lone = new Lone({ terms: [1, 1], term: 1 });
-    append(lone, 2, 1, 2, 1, [entry(3, 1)]);
+    hear(lone, 2, 1, 2, 1, [entry(3, 1)]);
     const first = batchOf(lone);
-    append(lone, 3, 2, 2, 1, [entry(3, 2)]);
+    hear(lone, 3, 2, 2, 1, [entry(3, 2)]);
     const second = batchOf(lone);
-    append(lone, 2, 3, 2, 1, [entry(3, 1)]);
+    hear(lone, 2, 3, 2, 1, [entry(3, 1)]);
     const third = batchOf(lone);
     expect([first, second, third].map((b) => b.slice!.entries[0]!.term)).toEqual([1, 2, 1]);
 
@@ -43,7 +43,7 @@ describe("what is durable", () => {
 
   it("is said by a later write of the new term, though it carries no entry", () => {
     const lone = new Lone({ terms: [1], term: 1 });
-    append(lone, 2, 1, 1, 1, [entry(2, 1)]);
+    hear(lone, 2, 1, 1, 1, [entry(2, 1)]);
     const entries = batchOf(lone);
     lone.receive(3, { t: "hb", commit: 0, readPos: 0 }, 2);
     const term = batchOf(lone);
@@ -88,7 +88,7 @@ describe("what is durable", () => {
     const lone = new Lone({ terms: [1], term: 1 });
     const change = { changes: [{ op: "remove", id: 3 }], transition: "auto", leave: false, context: new Uint8Array(0) } as const;
     const config: Entry = { index: 2, term: 1, kind: Kind.config, data: encodeConfigChange(change) };
-    append(lone, 2, 1, 1, 1, [config, entry(3, 1)]);
+    hear(lone, 2, 1, 1, 1, [config, entry(3, 1)]);
     stored(lone, batchOf(lone));
     lone.receive(2, { t: "hb", commit: 3, readPos: 0 }, 1);
     const ready = collect(lone.r);
@@ -101,7 +101,7 @@ describe("what is durable", () => {
 
   it("completes in the order it was issued, or the member ends", () => {
     const lone = new Lone({ term: 1 });
-    append(lone, 2, 1, 0, 0, [entry(1, 1)]);
+    hear(lone, 2, 1, 0, 0, [entry(1, 1)]);
     const batch = batchOf(lone);
     stored(lone, batch);
     expect(() => stored(lone, batch)).toThrow("A1 writes complete in the order");

@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Story } from "./story.ts";
 
-const folder = new URL("../../scenarios/", import.meta.url);
+const folder = join(import.meta.dirname, "../../scenarios");
 const update = process.env["UPDATE_SCENARIOS"] === "1";
 
 /**
@@ -36,7 +37,7 @@ describe("scenarios", () => {
 
   for (const name of files) {
     it(name.replace(".txt", "").replaceAll("-", " "), () => {
-      const path = new URL(name, folder);
+      const path = join(folder, name);
       const text = readFileSync(path, "utf8");
       const told = play(text);
       if (update) writeFileSync(path, told);
