@@ -3,6 +3,7 @@
  * is doing at any time is its phase; the HTTPS face is open from the first moment to the last.
  */
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { NodeFile } from "@aether/core/config/node-file";
 import { reject, type Rejection } from "@aether/core/kernel/command";
 import { registry } from "@aether/core/registry";
@@ -49,6 +50,9 @@ const takeInMs = 1_000;
 const vouchMs = 200;
 const vouchAskMs = 700;
 const witnessMs = 1_000;
+/** How long a bootstrap waits for the folder to be looked at first. */
+const openingMs = 5_000;
+const lookMs = 20;
 
 /** Reads what lies beside the log in the data folder. The daemon does nothing until live() is called. */
 export async function prepareAetherd(p: AetherdParts): Promise<Aetherd> {
@@ -128,6 +132,7 @@ export class Aetherd {
   bootstrap(request: BootstrapRequest): Promise<Rejection | { readonly member: number; readonly created: boolean }> {
     return this.#exclusive(async () => {
       const { cluster, node, dataDir, advertise } = this.configuration;
+      for (let waited = 0; this.#phase.p === "opening" && waited < openingMs; waited += lookMs) await sleep(lookMs);
       const phase = this.#phase;
       const facts = { clusterId: cluster.id, clusterName: cluster.name, node: node.name, member: node.member };
       const hadMember = phase.p === "waiting" && (this.#lossVerdict !== "wiped" || (await retiredFolders(dataDir)).length > 0);
@@ -257,7 +262,8 @@ export class Aetherd {
   async #vouch(store: EventStore, { member, verdict }: Usable): Promise<string | null> {
     const { voters } = store.membership;
     const { last, hard } = verdict.boot;
-    const question = { member, voters: voters.length > 0 ? voters : this.book.seated, last, term: hard.term };
+    const known = voters.length > 0 ? voters : this.book.seated;
+    const question = { member, voters: known, applied: store.applied, last, term: hard.term };
     const facts = { p: "vouching", member, store, last: last.index, term: hard.term } as const;
     let said = "";
     this.#phase = { ...facts, why: "other members are asked about this disk" };

@@ -17,18 +17,24 @@ const notesOf = (member: number, floors: PeerNotes["floors"] = {}): PeerNotes =>
   checkpoints: [],
   nodes: [],
 });
-const question = { member: 2, voters: [1, 2, 3], last: { term: 4, index: 80 }, term: 5 };
+const question = { member: 2, voters: [1, 2, 3], applied: 80, last: { term: 4, index: 80 }, term: 5 };
 
 describe("vouching for a restarted member", () => {
   it("takes one voice fewer than a quorum, of distinct voters", () => {
     expect(judgeVouchers(question, [])).toEqual({ v: "wait", have: 0, need: 1 });
     expect(judgeVouchers(question, [notesOf(1)])).toEqual({ v: "enough" });
-    expect(judgeVouchers({ ...question, voters: [1, 2, 3, 4, 5] }, [notesOf(1), notesOf(1)])).toEqual({
+    expect(judgeVouchers({ ...question, applied: 100, voters: [1, 2, 3, 4, 5] }, [notesOf(1), notesOf(1)])).toEqual({
       v: "wait",
       have: 1,
       need: 2,
     });
     expect(judgeVouchers(question, [notesOf(9)])).toEqual({ v: "wait", have: 0, need: 1 });
+  });
+
+  it("believes whoever has applied more about who votes by now", () => {
+    const replaced = { ...notesOf(7), voters: [2, 7, 8], applied: 500 };
+    expect(judgeVouchers(question, [replaced])).toEqual({ v: "enough" });
+    expect(judgeVouchers(question, [{ ...replaced, applied: 80 }])).toEqual({ v: "wait", have: 0, need: 1 });
   });
 
   it("lets a single member start alone", () => {
@@ -51,7 +57,7 @@ describe("vouching for a restarted member", () => {
   });
 
   it("wants a learner to hear at least one voter", () => {
-    const learner = { member: 7, voters: [1, 2, 3], last: { term: 0, index: 0 }, term: 0 };
+    const learner = { member: 7, voters: [1, 2, 3], applied: 0, last: { term: 0, index: 0 }, term: 0 };
     expect(judgeVouchers(learner, []).v).toBe("wait");
     expect(judgeVouchers(learner, [notesOf(1)]).v).toBe("enough");
   });

@@ -9,8 +9,9 @@ import type { PeerNotes } from "./peer-notes.ts";
 
 export interface VouchingQuestion {
   readonly member: NodeId;
-  /** Voters as this member's own disk names them. */
+  /** Voters as this member's own disk names them, as of `applied`. */
   readonly voters: readonly NodeId[];
+  readonly applied: number;
   readonly last: EntryId;
   readonly term: number;
 }
@@ -27,9 +28,18 @@ export function judgeVouchers(q: VouchingQuestion, notes: readonly PeerNotes[]):
     const missing = missingBelow(note.floors[String(q.member)], q.last, q.term);
     if (missing !== null) return { v: "regressed", detail: `${note.node} knows better: ${missing}` };
   }
-  const others = q.voters.filter((id) => id !== q.member);
+  const voters = newestVoters(q, notes);
+  const others = voters.filter((id) => id !== q.member);
   if (others.length === 0) return { v: "enough" };
-  const need = q.voters.includes(q.member) ? Math.floor(q.voters.length / 2) : 1;
+  const need = voters.includes(q.member) ? Math.floor(voters.length / 2) : 1;
   const have = new Set(notes.map((note) => note.member).filter((id) => others.includes(id))).size;
   return have >= need ? { v: "enough" } : { v: "wait", have, need };
+}
+
+/** Others may have been replaced while this member was away: whoever has applied most knows who votes by now. */
+function newestVoters(q: VouchingQuestion, notes: readonly PeerNotes[]): readonly NodeId[] {
+  const newest = notes
+    .filter((note) => note.applied > q.applied && note.voters.length > 0)
+    .toSorted((a, b) => b.applied - a.applied)[0];
+  return newest?.voters ?? q.voters;
 }

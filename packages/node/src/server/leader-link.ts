@@ -2,13 +2,13 @@
  * A follower's own stream connection to the leader, over which it hands on what its clients ask. One connection at a
  * time; when it breaks, everything unanswered on it is `ambiguous` and whoever holds a request id asks again.
  */
-import { reject, type Reason, type Rejection } from "@aether/core/kernel/command";
+import { isDone, isRefused, isServerFrame, streamInFlightMax } from "@aether/core/api/stream-frames";
+import { reject, type Rejection } from "@aether/core/kernel/command";
 import type { NodeId } from "@aether/raft/types";
 import type { Answer } from "@aether/store/types";
 import { StreamConnection, type RequestFrame } from "../client/stream-connection.ts";
 import type { ClientTlsOptions } from "../identity/tls.ts";
 import type { LeaderLink } from "./gateway.ts";
-import { streamInFlightMax } from "./stream-session.ts";
 
 export interface LeaderLinkOptions {
   readonly tls: ClientTlsOptions;
@@ -88,12 +88,13 @@ function take(l: Line, seq: unknown): Waiting | undefined {
   return entry;
 }
 
-/** `[seq, 1, index, version, changed, replayed, answer?]` or `[seq, 0, reason, message, hint]`, from a member: trusted. */
 function answerOf(frame: readonly unknown[], leader: NodeId): Answer {
-  const [, kind, a, b, c, d, e] = frame;
-  if (kind !== 1) return failed(reject(a as Reason, String(b), String(c)), leader);
-  const settled = { ok: true, index: a as number, version: b as number, changed: c as boolean, replayed: d as boolean } as const;
-  return e === undefined ? settled : { ...settled, answer: e };
+  if (isServerFrame(frame) && isRefused(frame)) return failed(reject(frame[2], frame[3], frame[4]), leader);
+  if (!isServerFrame(frame) || !isDone(frame))
+    return failed(reject("ambiguous", "the leader's answer makes no sense", ""), leader);
+  const [, , index, version, changed, replayed, answer] = frame;
+  const settled = { ok: true, index, version, changed, replayed } as const;
+  return answer === undefined ? settled : { ...settled, answer };
 }
 
 const failed = (rejection: Rejection, leader: NodeId): Answer => ({ ok: false, rejection, leader });

@@ -1,11 +1,12 @@
 import { Packr } from "msgpackr";
 import { describe, expect, it } from "vitest";
+import { streamInFlightMax } from "@aether/core/api/stream-frames";
 import { reject, type Command } from "@aether/core/kernel/command";
 import type { Identity } from "@aether/core/kernel/event";
 import { makeRegistry } from "@aether/core/kernel/registry";
 import type { Answer, EventStore, Submission } from "@aether/store/types";
 import type { Gateway } from "./gateway.ts";
-import { openStreamSession, streamInFlightMax, type StreamSocket } from "./stream-session.ts";
+import { openStreamSession, type StreamSocket } from "./stream-session.ts";
 
 const codec = new Packr({ useRecords: false });
 const registry = makeRegistry([

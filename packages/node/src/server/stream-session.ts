@@ -2,6 +2,7 @@
  * One /v1/stream connection: many commands in flight, answers coalesced. This is the hot path of every busy client and
  * of followers that forward, so it is plain TypeScript: no Promise and no timer per command.
  */
+import { frameKinds, streamInFlightMax, type HelloFrame, type ServerFrame } from "@aether/core/api/stream-frames";
 import { reject, type Command, type Rejection } from "@aether/core/kernel/command";
 import { roles, type Identity, type RequestId, type Role } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
@@ -9,8 +10,6 @@ import type { Answer, EventStore, Submission } from "@aether/store/types";
 import { Packr } from "msgpackr";
 import type { Gateway } from "./gateway.ts";
 
-/** Commands and reads that one connection may have unanswered; more are refused as `too_many`. */
-export const streamInFlightMax = 4096;
 /** Largest message taken from a client, bytes. */
 export const streamMessageBytesMax = 4 * 1024 * 1024;
 /** Answers a client has not read yet: above this, no more is read from it until it has caught up … */
@@ -47,7 +46,7 @@ export interface StreamSession {
   readonly inFlight: number;
 }
 
-type AnswerFrame = readonly unknown[];
+type AnswerFrame = ServerFrame | HelloFrame;
 const codec = new Packr({ useRecords: false, int64AsType: "number" });
 
 /** Greets the client and serves its frames as `caller` until the socket closes. */
@@ -77,11 +76,11 @@ export function openStreamSession(socket: StreamSocket, caller: Identity, d: Str
     if (out.length === 0) queueMicrotask(flush);
     out.push(frame);
   };
-  const refuse = (seq: number, r: Rejection): void => say([seq, 0, r.reason, r.message, r.hint]);
+  const refuse = (seq: number, r: Rejection): void => say([seq, frameKinds.refused, r.reason, r.message, r.hint]);
   const settled = (seq: number, a: Answer): void => {
     inFlight--;
     if (!a.ok) return refuse(seq, a.rejection);
-    const frame = [seq, 1, a.index, a.version, a.changed, a.replayed];
+    const frame = [seq, frameKinds.done, a.index, a.version, a.changed, a.replayed] as const;
     say(a.answer === undefined ? frame : [...frame, a.answer]);
   };
   const serve = (frame: ParsedFrame, reads: ReadFrame[]): void => {
@@ -102,7 +101,7 @@ export function openStreamSession(socket: StreamSocket, caller: Identity, d: Str
   const answerReads = (reads: readonly ReadFrame[], at: number | Rejection): void => {
     for (const { seq, noun, id } of reads) {
       inFlight--;
-      if (typeof at === "number") say([seq, 2, d.store.world.get(noun, id) ?? null, at]);
+      if (typeof at === "number") say([seq, frameKinds.found, d.store.world.get(noun, id) ?? null, at]);
       else refuse(seq, at);
     }
   };
