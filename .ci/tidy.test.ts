@@ -13,8 +13,19 @@ const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--excl
 const text = (file: string): string => readFileSync(join(root, file), "utf8");
 const code = tracked.filter((file) => /\.(ts|js|mjs)$/.test(file) && !file.startsWith("fixtures/"));
 const topLevel = new Set([
-  "package.json", "package-lock.json", "tsconfig.json", "packages", "fixtures", "bench", "docs", ".ci", "README.md",
-  "CHANGELOG.md", "LICENSE", ".gitignore", ".npmrc",
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+  "packages",
+  "fixtures",
+  "bench",
+  "docs",
+  ".ci",
+  "README.md",
+  "CHANGELOG.md",
+  "LICENSE",
+  ".gitignore",
+  ".npmrc",
 ]);
 
 describe("the tree", () => {
@@ -31,23 +42,25 @@ describe("the tree", () => {
     expect(code.filter((file) => /(^|\/)(utils?|helpers?|common|misc)\//.test(file))).toEqual([]);
   });
 
-  it("has lines of at most 140 columns", () => {
+  it("has lines of at most 150 columns", () => {
     const long = code.flatMap((file) =>
       text(file)
         .split("\n")
-        .flatMap((line, at) => (line.length > 140 ? [`${file}:${at + 1} has ${line.length}`] : [])),
+        .flatMap((line, at) => (line.length > 150 ? [`${file}:${at + 1} has ${line.length}`] : [])),
     );
     expect(long).toEqual([]);
   });
 
   it("leaves no note to self behind", () => {
-    const note = new RegExp(`\\b(${["TO", "DO"].join("")}|FIX${"ME"}|XX${"X"}|HACK)\\b`);
+    const note = /\b(TODO|FIXME|XXX|HACK)\b/;
     expect(code.filter((file) => file !== ".ci/tidy.test.ts" && note.test(text(file)))).toEqual([]);
   });
 
-  it("focuses or skips no test silently", () => {
+  it("focuses or postpones no test silently", () => {
     const focused = /\b(it|test|describe)\.(only|todo)\(|\bxit\(/;
-    expect(code.filter((file) => file.endsWith(".test.ts") && file !== ".ci/tidy.test.ts" && focused.test(text(file)))).toEqual([]);
+    expect(code.filter((file) => file.endsWith(".test.ts") && file !== ".ci/tidy.test.ts" && focused.test(text(file)))).toEqual(
+      [],
+    );
   });
 
   it("holds no file over 1 MiB", () => {
@@ -64,8 +77,10 @@ describe("source files", () => {
   /** Everything a file names in an import, resolved to a path in the tree. */
   const importsOf = (file: string): string[] => {
     const specifiers = [...text(file).matchAll(/(?:from|import)\s*\(?\s*["']([^"']+)["']/g)].map((match) => match[1] ?? "");
-    const urls = [...text(file).matchAll(/new URL\(\s*["'`](\.[^"'`]+)["'`]/g)].map((match) => match[1] ?? "");
-    return [...specifiers, ...urls].flatMap((specifier) => {
+    // Files that are run rather than imported: `join(import.meta.dirname, "testing/idle.ts")`, `new URL("./x.ts", …)`.
+    const run = [...text(file).matchAll(/(?:import\.meta\.dirname,|new URL\()\s*["'`]([^"'`]+\.ts)["'`]/g)];
+    const paths = run.map((match) => `./${match[1] ?? ""}`);
+    return [...specifiers, ...paths].flatMap((specifier) => {
       const ours = /^@aether\/([a-z-]+)\/(.+)$/.exec(specifier);
       if (ours !== null) return [`packages/${ours[1]}/src/${ours[2]}.ts`];
       if (specifier.startsWith(".")) return [join(dirname(file), specifier)];
@@ -107,8 +122,13 @@ describe("source files", () => {
 });
 
 describe("dependencies", () => {
-  const manifest = JSON.parse(text("package.json")) as Record<"dependencies" | "devDependencies" | "optionalDependencies", Record<string, string>>;
-  const names = [manifest.dependencies, manifest.devDependencies, manifest.optionalDependencies].flatMap((set) => Object.keys(set));
+  const manifest = JSON.parse(text("package.json")) as Record<
+    "dependencies" | "devDependencies" | "optionalDependencies",
+    Record<string, string>
+  >;
+  const names = [manifest.dependencies, manifest.devDependencies, manifest.optionalDependencies].flatMap((set) =>
+    Object.keys(set),
+  );
 
   it("each have a line in docs/dependencies.md", () => {
     const page = text("docs/dependencies.md");
@@ -116,7 +136,9 @@ describe("dependencies", () => {
   });
 
   it("are locked with every optional platform package, so that npm ci works", () => {
-    const lock = JSON.parse(text("package-lock.json")) as { packages: Record<string, { optionalDependencies?: Record<string, string> }> };
+    const lock = JSON.parse(text("package-lock.json")) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+    };
     const known = Object.keys(lock.packages).map((key) => key.replace(/^.*node_modules\//, ""));
     const missing = Object.values(lock.packages).flatMap((entry) =>
       Object.keys(entry.optionalDependencies ?? {}).filter((name) => !known.includes(name)),
@@ -126,6 +148,8 @@ describe("dependencies", () => {
 
   it("name no registry host", () => {
     const hosts = /registry\.npmjs|deb\.debian\.org|artifactory|nexus|verdaccio/;
-    expect(tracked.filter((file) => file !== ".ci/tidy.test.ts" && statSync(join(root, file)).size < 1e6 && hosts.test(text(file)))).toEqual([]);
+    expect(
+      tracked.filter((file) => file !== ".ci/tidy.test.ts" && statSync(join(root, file)).size < 1e6 && hosts.test(text(file))),
+    ).toEqual([]);
   });
 });

@@ -41,14 +41,24 @@ const floorsRule = {
 };
 
 const impureGlobals = new Set([
-  "Date", "setTimeout", "setInterval", "setImmediate", "clearTimeout", "clearInterval", "queueMicrotask", "process", "fetch",
-  "performance", "crypto",
+  "Date",
+  "setTimeout",
+  "setInterval",
+  "setImmediate",
+  "clearTimeout",
+  "clearInterval",
+  "queueMicrotask",
+  "process",
+  "fetch",
+  "performance",
+  "crypto",
 ]);
 
 const purityRule = {
   create(context) {
     if (!isPure(context.filename)) return {};
-    const report = (node, what) => context.report({ node, message: `${what} has no place in pure code: time, ids and chance come in as values` });
+    const report = (node, what) =>
+      context.report({ node, message: `${what} has no place in pure code: time, ids and chance come in as values` });
     return {
       ...onImports((node, specifier) => {
         if (specifier.startsWith("node:")) report(node, specifier);

@@ -1,0 +1,32 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * Two projects. `unit` shares one module graph between files, which is what makes it fast; `process` gives each file a
+ * process of its own, one at a time, because those tests start daemons, bind ports and send signals.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["packages/*/src/**/*.test.ts", ".ci/**/*.test.ts"],
+          exclude: ["**/*.process.test.ts", "**/node_modules/**"],
+          pool: "threads",
+          isolate: false,
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: "process",
+          include: ["packages/*/src/**/*.process.test.ts"],
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
