@@ -51,9 +51,9 @@ export class Steps {
 
   async run<A>(number: number, act: () => Promise<Did<A>>): Promise<A> {
     this.current = number;
+    if (this.kept !== null) await this.note("started");
     this.running = true;
     this.progress.begin(number - 1);
-    if (this.kept !== null) await this.note("started");
     const { result, detail } = await act();
     if (this.kept !== null) await this.note("done");
     this.progress.done(detail);

@@ -2,7 +2,7 @@
 import type { MemberAnswer, NodesAnswer } from "../context/api.ts";
 import { compareDigests } from "../cluster/members.ts";
 import { exit, Failure } from "../shell/failure.ts";
-import { waitFor } from "../shell/wait.ts";
+import { waitFor, type Probed } from "../shell/wait.ts";
 import { submit, type Peers } from "./form.ts";
 import type { Identity } from "./identity.ts";
 import type { Bootstrap, Did } from "./steps.ts";
@@ -21,6 +21,14 @@ export interface ReadyCluster {
   }[];
 }
 
+interface Agreement {
+  readonly answers: readonly MemberAnswer[];
+  readonly words: string;
+}
+
+/** So long nobody writes while a new cluster is made. */
+const streamMs = 2_000;
+
 /** Every node on duty, every member ready by its own account, all states equal; then the cluster says of itself that it is ready. */
 export async function verifyReadiness(b: Bootstrap, identity: Identity, peers: Peers): Promise<Did<ReadyCluster>> {
   const found = b.steps.journal.state === "ready";
@@ -31,7 +39,7 @@ export async function verifyReadiness(b: Bootstrap, identity: Identity, peers: P
   if (!found) {
     await submit(b, peers.api, { type: "MarkClusterReady", id: b.plan.name }, `bootstrap/${identity.clusterId}/ready`);
   }
-  const answers = await waitFor({ ...wait, what: "all members have the same state" }, () => allEqual(peers));
+  const { answers, words } = await waitFor({ ...wait, what: "all members have the same state" }, equalOrCaughtUp(peers));
   const leader = answers.find((answer) => answer.leader?.member === answer.member) ?? answers[0];
   if (leader === undefined) throw new Error("a cluster has members");
   const { nodes } = await peers.api.call<NodesAnswer>("GET", "/v1/nodes");
@@ -43,7 +51,7 @@ export async function verifyReadiness(b: Bootstrap, identity: Identity, peers: P
   const unusual = members.filter(({ duty }) => duty !== "on-duty").map(({ name, duty }) => `, ${name} is ${duty}`);
   return {
     result: { ...ready, leader: leader.leader?.node ?? leader.node },
-    detail: `${found ? "already there: " : ""}${answers.length} members, states equal at index ${leader.applied}${unusual.join("")}`,
+    detail: `${found ? "already there: " : ""}${answers.length} members, ${words}${unusual.join("")}`,
   };
 }
 
@@ -74,17 +82,27 @@ async function allReady(peers: Peers): Promise<{ ready: null } | { waiting: stri
   return waiting.length === 0 ? { ready: null } : { waiting: waiting.join("; ") };
 }
 
-async function allEqual(peers: Peers): Promise<{ ready: readonly MemberAnswer[] } | { waiting: string }> {
-  const answers = await Promise.all(
-    peers.all.map(({ api }) => api.call<MemberAnswer>("GET", "/v1/member", { timeoutMs: 2_000 })),
-  );
-  const { equal, index } = compareDigests(answers);
-  if (equal === false) {
-    throw new Failure(
-      exit.failed,
-      `the members' states differ at index ${index}`,
-      "this must not happen: keep the nodes' folders and report it",
+/**
+ * Ready when all members show the same state at the same index. Under a stream of writes they are hardly ever caught at one
+ * index; then it is enough that each has applied all that was committed when this began, and that none differs.
+ */
+function equalOrCaughtUp(peers: Peers): () => Promise<Probed<Agreement>> {
+  const since = performance.now();
+  let goal: number | null = null;
+  return async () => {
+    const answers = await Promise.all(
+      peers.all.map(({ api }) => api.call<MemberAnswer>("GET", "/v1/member", { timeoutMs: 2_000 })),
     );
-  }
-  return equal === true ? { ready: answers } : { waiting: "members are at different indexes" };
+    const { equal, index } = compareDigests(answers);
+    if (equal === false) {
+      const hint = "this must not happen: keep the nodes' folders and report it";
+      throw new Failure(exit.failed, `the members' states differ at index ${index}`, hint);
+    }
+    if (equal === true) return { ready: { answers, words: `states equal at index ${index}` } };
+    goal ??= Math.max(...answers.map(({ commit }) => commit));
+    const reached = goal;
+    const caughtUp = answers.every(({ applied }) => applied >= reached);
+    if (caughtUp && performance.now() - since > streamMs) return { ready: { answers, words: `all beyond index ${reached}` } };
+    return { waiting: "members are at different indexes" };
+  };
 }

@@ -183,17 +183,17 @@ function drawView(cluster: { readonly id: string; readonly name: string }, asked
   };
 }
 
-/** Equal states at equal indexes. One pair that differs is enough to say so. */
+/** Equal states at equal indexes: all that answered must have answered for the same one. A single pair that differs is enough. */
 export function compareDigests(answers: readonly Pick<MemberAnswer, "digest">[]): ClusterView["digests"] {
   const byIndex = new Map<number, string[]>();
   for (const { digest } of answers) {
     if (digest !== null) byIndex.set(digest.index, [...(byIndex.get(digest.index) ?? []), digest.digest]);
   }
-  const groups = [...byIndex].filter(([, digests]) => digests.length > 1).toSorted(([a], [b]) => b - a);
+  const groups = [...byIndex].toSorted(([a], [b]) => b - a);
   const split = groups.find(([, digests]) => new Set(digests).size > 1);
   if (split !== undefined) return { equal: false, index: split[0] };
   const full = groups.find(([, digests]) => digests.length === answers.length);
-  return full === undefined ? { equal: null, index: groups[0]?.[0] ?? null } : { equal: true, index: full[0] };
+  return full === undefined ? { equal: null, index: null } : { equal: true, index: full[0] };
 }
 
 function drawMember(asked: Asked, index: number): MemberView {
