@@ -143,6 +143,19 @@ describe("after a restart", () => {
     expect(picture(m)).toEqual(before);
   });
 
+  it("and once more, though nothing happened in between", async () => {
+    const m = await leading();
+    await someLife(m);
+    await m.snapshot();
+    await m.store.flush();
+    await m.compact(100);
+    const before = picture(m);
+    for (let i = 0; i < 3; i++) {
+      await m.restart();
+      expect([m.store.stateMachine.applied, picture(m)]).toEqual([153, before]);
+    }
+  });
+
   it("a killed member replays from the log what it had not flushed", async () => {
     const m = await leading({ flushMs: 60_000 });
     await someLife(m);

@@ -6,9 +6,10 @@
  */
 import type { DomainEvent } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
+import { invariant } from "@aether/raft/errors";
 import type { SnapMeta } from "@aether/raft/types";
 import type { AppliedState } from "./applied-state.ts";
-import { bareKey, generationRange, kindRange, metaKey, withGeneration } from "./state-db.ts";
+import { bareKey, generationMax, generationRange, kindRange, metaKey, withGeneration } from "./state-db.ts";
 import type { StateOp, StateView } from "./state-db.ts";
 import type { StateDisk } from "./state-disk.ts";
 import { StateLoader } from "./state-load.ts";
@@ -57,6 +58,7 @@ export function restoreSnapshot(
   return disk.exclusive(async () => {
     const old = disk.generation;
     const generation = old + 1;
+    invariant(generation < generationMax, "generations of keys do not run out");
     const loader = new StateLoader(registry, generation, null);
     const sent = await loadRecords(records, loader, (ops) => disk.db.write(ops), generation);
     const head: StateHead = { ...sent, membership: m.membership, chainFirst: m.id.index + 1, chainBase: sent.chain };

@@ -71,6 +71,9 @@ export const kindRange = (generation: number, kind: KeyKind): Range => ({
   lt: withGeneration(generation, Buffer.from([kind.charCodeAt(0) + 1])),
 });
 
+/** Generations stay below this, so that all their keys sort before `meta`: one more with every restore is far from it. */
+export const generationMax = 2 ** 24;
+
 /** All keys of generations [from, to). */
 export const generationRange = (from: number, to: number): Range => ({
   gte: withGeneration(from, new Uint8Array()),

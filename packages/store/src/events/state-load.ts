@@ -7,7 +7,7 @@ import { Rows } from "./rows.ts";
 import type { RowSums } from "./rows.ts";
 import { Sessions, sessionLimits } from "./sessions.ts";
 import type { Remembered } from "./sessions.ts";
-import { bareKey, generationRange, kindRange, metaKey, parseRowKey, withGeneration } from "./state-db.ts";
+import { bareKey, generationMax, generationRange, kindRange, metaKey, parseRowKey, withGeneration } from "./state-db.ts";
 import type { StateDb } from "./state-db.ts";
 import { SumKeeper, decodeMeta, emptyDisk } from "./state-meta.ts";
 import type { StateHead, StateMeta } from "./state-meta.ts";
@@ -90,8 +90,6 @@ export interface Loaded {
   readonly meta: StateMeta;
   readonly packs: SessionPack[];
 }
-
-const generationMax = 2 ** 32 - 1;
 
 /**
  * The state in `db`, or null when nothing was ever flushed there. Leftovers of an interrupted restore are removed.
