@@ -10,7 +10,10 @@ export type PeerReply =
   | { readonly ok: false; readonly why: string };
 
 export interface PeerHttp {
-  /** `body` undefined sends none; `requestKey` makes a repeated command the same command. Resolves in about `timeoutMs` at the latest; never rejects. */
+  /**
+   * `body` undefined sends none; `requestKey` makes a repeated command the same command. Resolves in about `timeoutMs` at the
+   * latest; never rejects.
+   */
   ask(
     method: "GET" | "POST",
     address: string,

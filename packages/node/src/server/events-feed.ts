@@ -61,7 +61,7 @@ export async function sendEvents(store: EventStore, query: FeedQuery, res: Serve
     if (at > until) break;
     const page = await store.entries(at, query.thing === null ? Math.min(pageEntries, limit - sent) : 1);
     if ("compacted" in page)
-      return res.headersSent ? void res.destroy() : sendProblem(res, tooOld(at, page.first), store.applied);
+      return res.headersSent ? void res.destroy() : sendProblem(res, compacted(at, page.first), store.applied);
     if (page.entries.length === 0) break;
     startFeed(res, store.applied);
     const lines = page.entries.filter((e) => e.index <= until).map((e) => `${renderEntry(e)}\n`);
@@ -105,7 +105,7 @@ export function followEvents(store: EventStore, query: FeedQuery, res: ServerRes
       return more && left > 0;
     },
     onEnd: (why, first) => {
-      if (why === "compacted" && !res.headersSent) sendProblem(res, tooOld(query.from ?? 0, first), store.applied);
+      if (why === "compacted" && !res.headersSent) sendProblem(res, compacted(query.from ?? 0, first), store.applied);
       stop();
     },
   });
@@ -119,7 +119,8 @@ function startFeed(res: ServerResponse, index: number): void {
   res.flushHeaders();
 }
 
-const tooOld = (from: number, first: number): Rejection =>
+/** What is asked for begins below what is kept. */
+export const compacted = (from: number, first: number): Rejection =>
   reject("compacted", `entry ${from} is no longer held; the first one held is ${first}`, `ask from=${first}`);
 
 /** Resolves when the response takes more, or is gone. */

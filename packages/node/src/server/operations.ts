@@ -9,7 +9,7 @@ import type { Identity, RequestId } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
 import type { Stored } from "@aether/core/kernel/world";
 import type { Answer, EventStore } from "@aether/store/types";
-import { showEntry } from "./events-feed.ts";
+import { compacted, showEntry } from "./events-feed.ts";
 import type { Gateway } from "./gateway.ts";
 import { clientOf } from "./stream-session.ts";
 
@@ -156,6 +156,3 @@ export async function readAudit(d: OperationDeps, from: number, limit: number | 
   const entries = range.entries.map((e) => ({ ...e, data: Buffer.from(e.data).toString("base64") }));
   return { index: d.store.applied, ...range, entries };
 }
-
-export const compacted = (from: number, first: number): Rejection =>
-  reject("compacted", `entry ${from} is no longer held; the first one held is ${first}`, `ask from=${first}`);
