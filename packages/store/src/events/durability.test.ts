@@ -146,9 +146,6 @@ describe("after a restart", () => {
   it("and once more, though nothing happened in between", async () => {
     const m = await leading();
     await someLife(m);
-    await m.snapshot();
-    await m.store.flush();
-    await m.compact(100);
     const before = picture(m);
     for (let i = 0; i < 3; i++) {
       await m.restart();

@@ -97,6 +97,8 @@ export class OneMember implements ConsensusPort {
   now = 1_000;
   /** The state folder in use. */
   state: string;
+  /** What the state folder held when it was opened last, before the log was replayed. */
+  openedAt = 0;
   private crashes = 0;
   private bits = 0;
   private leading = false;
@@ -137,6 +139,7 @@ export class OneMember implements ConsensusPort {
     this.store = await openEventStoreOn(openDb, options, registry ?? boxRegistry, this.log, this.snapshots);
     this.store.attach(this);
     const { applied } = this.store.stateMachine;
+    this.openedAt = applied;
     const again = this.log.entries.filter((entry) => entry.index > applied && entry.index <= this.committed);
     if (again.length > 0) this.store.stateMachine.apply(again, alone);
   }
@@ -226,19 +229,26 @@ export class OneMember implements ConsensusPort {
 
   /** Close and open again: log, snapshots and folder are as they were left. */
   async restart(): Promise<void> {
+    const { applied } = this.store;
     await this.store.close();
-    this.leading = false;
-    await this.open();
+    await this.reopen(applied);
   }
 
   /** As a killed process leaves its folder: what was not flushed is gone. The old store lives on over the folder's original. */
   async crash(): Promise<void> {
     const next = join(this.dir, `state-${++this.crashes}`);
+    const { flushed } = this.store.stats();
     await cp(this.state, next, { recursive: true });
     await this.store.close();
     this.state = next;
+    await this.reopen(flushed);
+  }
+
+  /** A replay of the log would hide rows that were lost: the folder itself must hold everything up to `atLeast`. */
+  private async reopen(atLeast: Index): Promise<void> {
     this.leading = false;
     await this.open();
+    if (this.openedAt < atLeast) throw new Error(`the folder held entries up to ${this.openedAt}, not ${atLeast}`);
   }
 
   /** Closes and cleans up. Throws when something was fatal that the test did not take note of. */
