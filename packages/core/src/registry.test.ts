@@ -1,66 +1,181 @@
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Decision } from "./kernel/command.ts";
-import type { Identity } from "./kernel/event.ts";
-import { makePlainWorld, type PlainWorld } from "./kernel/plain-world.ts";
+import type { Command } from "./kernel/command.ts";
+import { isRejection, reasons } from "./kernel/command.ts";
+import { makePlainWorld } from "./kernel/plain-world.ts";
+import { makeRegistry } from "./kernel/registry.ts";
+import type { NodeRow } from "./node/state.ts";
+import { dutyTransitions, isContactEvent } from "./node/transitions.ts";
 import { registry } from "./registry.ts";
+import { clusterId, firstMembers, memberOf, operator, readyCluster, RulesBench } from "./testing/rules-bench.ts";
 
-const operator: Identity = { name: "ops", role: "operator" };
-const as = (name: string): Identity => ({ name, role: "member" });
+/** Commands of every type over few things, so that they meet; most parse, and whether they are wise is not asked. */
+const nodeId = fc.constantFrom("n1", "n2", "n3", "n4", "n5", "n9");
+const member = fc.integer({ min: 1, max: 9 });
+const address = fc.integer({ min: 7401, max: 7404 }).map((port) => `127.0.0.1:${port}`);
+const size = fc.integer({ min: 1, max: 7 });
+const home = fc.constantFrom("home", "home", "home", "away");
+const key = fc.constantFrom("cpu_warning", "cpu_critical", "disk_warning", "app/x", "app/y");
+const digest = fc.constantFrom("a".repeat(64), "b".repeat(64));
+const some = (
+  type: string,
+  id: fc.Arbitrary<string>,
+  fields: Record<string, fc.Arbitrary<unknown>> = {},
+): fc.Arbitrary<Command> => fc.record({ type: fc.constant(type), id, ...fields });
+const reason = fc.constantFrom("", "test");
+const anyCommand = fc.oneof(
+  some("InitialiseCluster", home, {
+    clusterId: fc.constantFrom(clusterId, "cd".repeat(16)),
+    size,
+    provider: fc.constantFrom("local", "aws"),
+    configuration: fc.constant({}),
+    members: size.map(firstMembers),
+  }),
+  some("MarkClusterReady", home),
+  some("ScaleCluster", home, { size }),
+  some("RecordRefusals", home, { refusals: fc.constant([{ what: "w", identity: "", address: "a", count: 2 }]) }),
+  some("RecordCheckpoint", home, {
+    upTo: member,
+    chain: digest,
+    state: digest,
+    signer: nodeId,
+    certificate: fc.constant("c"),
+    signature: fc.constant("s"),
+  }),
+  some("RecordLeader", home, { node: nodeId, member, term: member }),
+  some("JoinNode", nodeId, { address }),
+  some("RejoinNode", nodeId, { member, verdict: fc.constant("wiped"), address }),
+  some("AdmitNode", nodeId, { member }),
+  some("DrainNode", nodeId, { reason }),
+  some("CompleteDrain", nodeId),
+  some("UndrainNode", nodeId),
+  some("ShutDownNode", nodeId, { force: fc.boolean(), reason }),
+  some("RecordNodeLeft", nodeId, { member }),
+  some("ForgetNode", nodeId),
+  some("RecordContact", nodeId, { contact: fc.constantFrom("reachable", "suspected", "lost") }),
+  some("SetSetting", key, { value: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.jsonValue()) }),
+  some("RemoveSetting", key),
+);
+const story = fc.array(anyCommand, { minLength: 1, maxLength: 60 });
 
-/** Parses, decides and applies, as the store would. */
-function run(
-  world: PlainWorld,
-  input: { type: string; id: string; [field: string]: unknown },
-  actor: Identity = operator,
-): Decision {
-  const type = registry.command(input.type);
-  if (type === undefined) throw new Error(`no command ${input.type}`);
-  const command = type.parse(input);
-  if ("rejected" in command) throw new Error(JSON.stringify(command));
-  const decision = type.decide(world, command, { actor, at: 1, bits: "0".repeat(32) });
-  if (!("rejected" in decision)) world.apply(decision.events, { actor });
-  return decision;
+/** Who would say it: members for themselves where the rule asks for that. */
+function actorOf(command: Command) {
+  if (registry.command(command.type)?.roles.includes("operator") === true) return operator;
+  const named = [command["signer"], command["node"]].find((name) => typeof name === "string");
+  return memberOf(named ?? command.id);
 }
 
-const members = [1, 2, 3].map((member) => ({ name: `n${member}`, member, address: `127.0.0.1:740${member}` }));
-const initialise = {
-  type: "InitialiseCluster",
-  id: "home",
-  clusterId: "ab".repeat(16),
-  size: 3,
-  provider: "local",
-  configuration: {},
-  members,
-};
+const dutiesOf = (bench: RulesBench): ReadonlyMap<string, NodeRow> =>
+  new Map([...bench.world.all<NodeRow>("node")].map(({ id, row }) => [id, row]));
 
-describe("the registry, as a cluster lives", () => {
-  it("tells the story of a cluster from its first command to a node that has left", () => {
-    const world = makePlainWorld(registry);
-    run(world, initialise);
-    expect(run(world, initialise)).toEqual({ events: [] });
-    expect(run(world, { type: "MarkClusterReady", id: "home" })).toMatchObject({ reason: "not_ready" });
-    for (const { name, member } of members) run(world, { type: "AdmitNode", id: name, member }, as("n1"));
-    run(world, { type: "MarkClusterReady", id: "home" });
-    expect(run(world, { type: "ScaleCluster", id: "home", size: 5 })).toMatchObject({
-      answer: {
-        expected: [
-          { name: "n4", member: 4 },
-          { name: "n5", member: 5 },
-        ],
-        surplus: 0,
-      },
-    });
-    expect(run(world, { type: "JoinNode", id: "n4", address: "127.0.0.1:7404" }, as("n4"))).toMatchObject({
-      answer: { member: 4 },
-    });
-    run(world, { type: "AdmitNode", id: "n4", member: 4 }, as("n1"));
-    run(world, { type: "DrainNode", id: "n4" });
-    run(world, { type: "CompleteDrain", id: "n4" }, as("n1"));
-    run(world, { type: "ShutDownNode", id: "n4" });
-    run(world, { type: "RecordNodeLeft", id: "n4", member: 4 }, as("n1"));
-    expect(world.get("node", "n4")?.row).toMatchObject({ duty: "shutting-down", left: true });
-    run(world, { type: "ForgetNode", id: "n4" });
-    expect(world.get("node", "n4")).toBeUndefined();
-    expect(world.get("cluster", "home")?.row).toMatchObject({ state: "ready", size: 5, nextMember: 6 });
+describe("whatever is asked", () => {
+  it("no rule throws, every refusal says what to do, and every event is one that its own Schema takes", () => {
+    fc.assert(
+      fc.property(fc.boolean(), story, (ready, commands) => {
+        const bench = ready ? readyCluster(3) : new RulesBench();
+        for (const command of commands) {
+          const done = bench.try(command, actorOf(command));
+          if (isRejection(done)) {
+            expect(Object.keys(reasons)).toContain(done.reason);
+            expect(done.message.length * done.hint.length).toBeGreaterThan(0);
+          } else for (const event of done.events) expect(registry.event(event.type)?.parse(event)).toEqual(event);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("no node makes a step that is not in the table, and no member number is given twice", () => {
+    fc.assert(
+      fc.property(story, (commands) => {
+        const bench = readyCluster(3);
+        const owners = new Map<number, string>();
+        for (const command of commands) {
+          const before = dutiesOf(bench);
+          const done = bench.try(command, actorOf(command));
+          const after = dutiesOf(bench);
+          const events = isRejection(done) ? [] : done.events.filter(({ type }) => registry.nounOf(type)?.name === "node");
+          for (const { type, id } of events.filter((event) => !isContactEvent(event.type))) {
+            const step = { from: before.get(id)?.duty ?? null, event: type, to: after.get(id)?.duty ?? null };
+            expect(dutyTransitions).toContainEqual(expect.objectContaining(step));
+          }
+          for (const [id, row] of after) {
+            if (!events.some((event) => event.id === id)) expect(row).toBe(before.get(id));
+            expect(owners.get(row.member) ?? id).toBe(id);
+            owners.set(row.member, id);
+          }
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("the events alone, replayed, make the same world", () => {
+    fc.assert(
+      fc.property(story, (commands) => {
+        const bench = readyCluster(3);
+        for (const command of commands) bench.try(command, actorOf(command));
+        const replayed = makePlainWorld(registry);
+        for (const events of bench.entries) replayed.apply(JSON.parse(JSON.stringify(events)) as typeof events);
+        for (const { name } of registry.nouns) {
+          const rows = (world: typeof replayed) => [...world.all(name)].map(({ at: _at, ...stored }) => stored);
+          expect(JSON.stringify(rows(replayed))).toBe(JSON.stringify(rows(bench.world)));
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("what does not parse is refused, and never thrown", () => {
+    const types = registry.nouns.flatMap((noun) => noun.commands);
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...types),
+        fc.anything({ withBigInt: true, withDate: true, withMap: true }),
+        fc.string(),
+        (type, junk, id) => {
+          const inputs = [junk, { type: type.type, id, ...(typeof junk === "object" ? junk : {}) }, { type: "Other", id }];
+          for (const input of inputs) {
+            const parsed = type.parse(input);
+            if ("rejected" in parsed) expect(parsed.reason).toBe("invalid");
+            else expect(parsed.type).toBe(type.type);
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("the registry", () => {
+  it("knows every noun by its events and commands, each in version 1 and level 1", () => {
+    expect(registry.nouns.map(({ name }) => name)).toEqual(["cluster", "node", "setting"]);
+    for (const noun of registry.nouns) {
+      for (const { type, v, level } of noun.events) expect([registry.nounOf(type)?.name, v, level]).toEqual([noun.name, 1, 1]);
+      for (const { type } of noun.commands) expect(registry.command(type)?.type).toBe(type);
+    }
+  });
+
+  it("refuses a world in which two nouns claim one word, and an event it cannot read", () => {
+    const [first] = registry.nouns;
+    if (first === undefined) throw new Error("there are nouns");
+    expect(() => makeRegistry([first, first])).toThrow("noun cluster is claimed twice");
+    expect(() => makeRegistry([first, { ...first, name: "other" }])).toThrow("is claimed twice");
+    expect(() => registry.upcast({ type: "ClusterReady", v: 2, id: "home" })).toThrow("newer than v1");
+    expect(() => registry.event("ClusterReady")?.parse({ type: "ClusterReady", v: 1, id: "home", more: 1 })).toThrow(
+      'field "more" is not known',
+    );
+  });
+
+  it("throws on events that its rules could not have made", () => {
+    const world = readyCluster(1).world;
+    for (const event of [
+      { type: "NodeDrained", v: 1, id: "n1" },
+      { type: "NodeLost", v: 1, id: "n7" },
+      { type: "ClusterReady", v: 1, id: "away" },
+    ]) {
+      expect(() => world.apply([event])).toThrow(/not legal|does not exist/);
+    }
+    expect(() => world.apply([{ type: "ClusterInitialised", v: 1, id: "home" }])).toThrow("twice");
   });
 });

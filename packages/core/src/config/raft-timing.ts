@@ -16,7 +16,7 @@ export const raftRanges = { tickMs: [5, 1_000], electionTicks: [5, 200], heartbe
 
 /** Log entries behind the newest snapshot. */
 export const keepDefault = 100_000;
-export const keepRange = [1_000, 10_000_000] as const;
+export const keepRange = [100, 10_000_000] as const;
 
 /** A lost heartbeat or two must not start an election. */
 export const beatsPerElectionMin = 5;

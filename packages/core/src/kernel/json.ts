@@ -3,8 +3,8 @@
 const levelsMax = 64;
 
 /**
- * Why `value` is not plain JSON of at most `bytesMax` bytes (as JSON.stringify would write it, UTF-8, a few bytes of tolerance
- * for escapes) and {@link levelsMax} levels; null when it is. Cycles end at the level limit.
+ * Why `value` is not plain JSON of at most `bytesMax` bytes and {@link levelsMax} levels; null when it is. Bytes are about those
+ * of the log's binary form: text counts its UTF-8, a number 8, a key or element one more. Cycles end at the level limit.
  */
 export function jsonFault(value: unknown, bytesMax: number): string | null {
   const size = measure(value, 0, bytesMax);
