@@ -54,6 +54,15 @@ describe("what is durable", () => {
     expect(lone.r.log.durableIndex()).toBe(2);
   });
 
+  it("is not claimed for an entry that was cut before anyone wrote it", () => {
+    const lone = new Lone({ terms: [1, 1], term: 1 });
+    hear(lone, 2, 1, 2, 1, [entry(3, 1), entry(4, 1)]);
+    hear(lone, 3, 2, 2, 1, [entry(3, 2)]);
+    const { thenSend, last } = batchOf(lone);
+    expect(last).toEqual({ index: 3, term: 2 });
+    expect(thenSend.map((e) => [e.to, e.term, e.m])).toEqual([[3, 2, { t: "appResp", index: 3, reject: null }]]);
+  });
+
   it("holds back a vote: the answer waits for the write that has it", () => {
     const lone = new Lone({ term: 1 });
     lone.receive(2, { t: "vote", last: { index: 0, term: 0 }, transfer: false }, 2);

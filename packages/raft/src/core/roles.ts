@@ -63,6 +63,9 @@ function startTerm(r: RaftState, term: Term): void {
   if (term !== r.term) {
     r.term = term;
     r.vote = 0;
+    // Acks of the old term that did not leave yet may name entries that are cut before they are written. To the old leader
+    // they are as good as lost on the way.
+    r.out.thenSend = r.out.thenSend.filter((e) => e.m.t !== "appResp");
   }
   failReads(r);
   r.leader = 0;
