@@ -138,7 +138,8 @@ describe("a file with faults", () => {
 describe("what may be stored of a file", () => {
   it("has references in place of what they gave, and defaults filled in", () => {
     const text =
-      '[cluster]\nname = "a"\n[cloud]\nprovider = "aws"\nregion = "eu-${env:R}"\ninstance_type = "m7g"\n[security]\ncluster_secret = "${secrets:cluster/secret}"\n';
+      '[cluster]\nname = "a"\n[cloud]\nprovider = "aws"\nregion = "eu-${env:R}"\ninstance_type = "m7g"\n' +
+      '[security]\ncluster_secret = "${secrets:cluster/secret}"\n';
     const c = read(text, { ...secrets, env: { ...secrets.env, R: "west-1" } });
     expect(c.cloud.region).toBe("eu-west-1");
     expect(redactConfiguration(c)).toEqual({

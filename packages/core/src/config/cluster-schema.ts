@@ -84,7 +84,9 @@ const cloud = Schema.Struct({
 const security = Schema.Struct({
   cluster_secret: key(Schema.optionalKey(word(/^[^\0]{8,4096}$/s, secret)), {
     type: "text",
-    doc: "The cluster's CA key is computed from it: who has it can issue certificates. Name it by `${secrets:…}` and make it of 32 random bytes.",
+    doc:
+      "The cluster's CA key is computed from it: who has it can issue certificates. Name it by `${secrets:…}` and make it of " +
+      "32 random bytes.",
     rule: secret,
     example: '"${secrets:cluster/secret}"',
     default: "none; needed unless the provider is local, where one is generated once and kept with mode 0600",

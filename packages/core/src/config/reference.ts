@@ -31,12 +31,15 @@ In any text value, also several in one:
 | written | gives |
 |---|---|
 | \`\${env:NAME}\` | the environment variable NAME |
-| \`\${secrets:path}\` | the environment variable \`AETHER_SECRET_\` and the path in capitals, every other character as \`_\` (\`\${secrets:cluster/secret}\`: \`AETHER_SECRET_CLUSTER_SECRET\`); or else the file of that path under the secrets folder, without its last line end |
+| \`\${secrets:path}\` | the environment variable \`AETHER_SECRET_\` + path in capitals, or the file of that path under the secrets folder |
 | \`$\${\` | a plain \`\${\` |
 
-They are resolved in the parsed file: a reference in a comment is a comment, and no value can change the file's structure. What they give
-is not looked at again. A path begins with a letter or digit, goes on with those and \`_ . / -\`, and cannot climb out of the folder.
-\`\${secrets:…}\` is possible only in keys that are marked secret below. What is stored of a file has the references in place of their values.
+In the variable's name every character of the path that is no letter or digit becomes \`_\`: \`\${secrets:cluster/secret}\` is looked for in
+\`AETHER_SECRET_CLUSTER_SECRET\`. A file's last line end does not count. A path begins with a letter or digit, goes on with those and
+\`_ . / -\`, and cannot climb out of the folder. \`\${secrets:…}\` is possible only in keys that are marked secret below.
+
+References are resolved in the parsed file: one in a comment is a comment, and no value can change the file's structure. What they give
+is not looked at again. What is stored of a file has the references in place of their values.
 `;
 
 /** The whole page. */

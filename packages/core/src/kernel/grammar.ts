@@ -25,10 +25,12 @@ export const settingKey: Grammar = {
   expected: "1 to 128 lower-case letters, digits and _ . / -, a letter first",
 };
 
+const host = /[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]/;
+const port = /[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]/;
+
 /** Host name, IPv4 or bracketed IPv6, and a port of 1 to 65535. */
 export const address: Grammar = {
-  pattern:
-    /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\]):(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])$/,
+  pattern: new RegExp(`^(?:${host.source}):(?:${port.source})$`),
   expected: 'host:port, for example "127.0.0.1:7401"',
 };
 

@@ -16,8 +16,8 @@ import {
 const page = join(import.meta.dirname, "../../../../docs/internals/node-duty.md");
 const words = `# The duty of a node
 
-Generated from the table in \`packages/core/src/node/transitions.ts\`, the only place where the legal transitions are said. Contact (unknown,
-reachable, suspected, lost) is a facet of its own: silence never changes a duty.
+Generated from the table in \`packages/core/src/node/transitions.ts\`, the only place where the legal transitions are said. Contact
+(unknown, reachable, suspected, lost) is a facet of its own: silence never changes a duty.
 
 `;
 
