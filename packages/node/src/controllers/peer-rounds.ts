@@ -2,13 +2,12 @@
  * Once a second each member hears the others' notes: it learns floors, compares digests, and finds out whether it still
  * belongs. Rounds never overlap, and a round that hears nobody changes nothing.
  */
-import type { NodeId } from "@aether/raft/types";
+import type { CoreStatus, NodeId } from "@aether/raft/types";
 import type { EventStore } from "@aether/store/types";
 import { floorsOfLeader, type Floors } from "../member/floors.ts";
 import type { PeerNotes } from "../member/peer-notes.ts";
 import { judgeDeparture, type Departure, type Standing } from "./departure.ts";
 import { judgeDigests, type DigestVerdict } from "./digests.ts";
-import type { CoreStatus } from "@aether/raft/types";
 
 export interface PeerRoundsOptions {
   readonly node: string;
@@ -44,7 +43,8 @@ export function startPeerRounds(o: PeerRoundsOptions): () => void {
   };
 }
 
-async function runRound(o: PeerRoundsOptions, stopped: () => boolean): Promise<void> {
+/** One round: ask, learn, judge. Does nothing more once `stopped`. */
+export async function runRound(o: PeerRoundsOptions, stopped: () => boolean): Promise<void> {
   const notes = await o.ask();
   if (stopped()) return;
   raiseFloors(o, notes);
@@ -63,7 +63,7 @@ async function runRound(o: PeerRoundsOptions, stopped: () => boolean): Promise<v
 }
 
 /** What this member knows as leader, and what the others know of everybody. */
-export function raiseFloors(o: Pick<PeerRoundsOptions, "floors" | "status">, notes: readonly PeerNotes[]): void {
+function raiseFloors(o: Pick<PeerRoundsOptions, "floors" | "status">, notes: readonly PeerNotes[]): void {
   for (const [member, floor] of floorsOfLeader(o.status())) o.floors.raise(member, floor);
   for (const note of notes) for (const [member, floor] of Object.entries(note.floors)) o.floors.raise(Number(member), floor);
 }
