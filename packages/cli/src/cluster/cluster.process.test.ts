@@ -2,9 +2,10 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAlive, startOf } from "@aether/cloud/local/process-table";
-import type { EntryAnswer, NodesAnswer, SettingAnswer } from "../context/api.ts";
+import type { EntryAnswer, NodesAnswer, SettingAnswer, SettingsAnswer } from "../context/api.ts";
 import { exit } from "../shell/failure.ts";
 import { Operator } from "../testing/operator.ts";
+import { lostWrites, startStream } from "../testing/stream-of-writes.ts";
 import type { ClusterView, MemberView } from "./members.ts";
 
 const local = readFileSync(join(import.meta.dirname, "../../../../fixtures/clusters/local.toml"), "utf8");
@@ -162,9 +163,10 @@ describe("a cluster in an operator's hands", () => {
     expect((await operator.run("node", "shutdown", "n2", "--force")).code).toBe(exit.usage);
   });
 
-  it("goes on when its leader is killed, shows it as dead, and takes it back with start", async () => {
+  it("goes on when its leader is killed under a stream of writes, shows it as dead, and takes it back with start", async () => {
     const { leader } = await status();
     const victim = await member(leader ?? "");
+    const stream = await startStream(operator.home);
     process.kill(victim.pid ?? 0, "SIGKILL");
     await expect.poll(async () => (await status()).leader, { timeout: 20_000 }).not.toBe(leader);
     await expect.poll(async () => (await status()).quorum.holds, { timeout: 20_000 }).toBe(true);
@@ -172,6 +174,10 @@ describe("a cluster in an operator's hands", () => {
     expect(await member(victim.name)).toMatchObject({ role: "unknown", applied: null, state: "ended by itself", answers: false });
     const started = await operator.json<{ started: readonly string[] }>("cluster", "start");
     expect(started).toMatchObject({ started: [victim.name] });
+    const result = await stream.stop();
+    expect(result.acknowledged.size).toBeGreaterThan(10);
+    expect(result.refused.filter(({ reason }) => reason === null)).toEqual([]);
+    expect(lostWrites(result, await operator.json<SettingsAnswer>("settings", "list"))).toEqual([]);
     expect(await member(victim.name)).toMatchObject({ role: "follower", id: victim.id, state: "running" });
   });
 
@@ -190,7 +196,8 @@ describe("a cluster in an operator's hands", () => {
     expect((await operator.run("audit", "verify")).code).toBe(exit.done);
   });
 
-  it("grows to five and shrinks to three again, and does nothing when it is asked for what it has", async () => {
+  it("grows to five and shrinks to three again under a stream of writes, and does nothing when it is asked for what it has", async () => {
+    const stream = await startStream(operator.home);
     expect(await operator.json("cluster", "scale", "--nodes", "5")).toMatchObject({ added: ["n4", "n5"], removed: [] });
     const five = await status();
     expect(five.members.map(({ name, duty }) => [name, duty])).toEqual(
@@ -201,6 +208,10 @@ describe("a cluster in an operator's hands", () => {
     const [, , , fourth, fifth] = five.members;
     const shrunk = await operator.json<{ removed: readonly string[] }>("cluster", "scale", "--nodes", "3");
     expect([...shrunk.removed].toSorted()).toEqual(["n4", "n5"]);
+    const result = await stream.stop();
+    expect(result.acknowledged.size).toBeGreaterThan(10);
+    expect(result.refused.filter(({ reason }) => reason === null)).toEqual([]);
+    expect(lostWrites(result, await operator.json<SettingsAnswer>("settings", "list"))).toEqual([]);
     expect((await status()).members.map(({ name }) => name)).toEqual(["n1", "n2", "n3"]);
     expect([startOf(fourth?.pid ?? 0), startOf(fifth?.pid ?? 0)]).toEqual([null, null]);
     expect(operator.instances().map(({ name }) => name)).toEqual(["n1", "n2", "n3"]);

@@ -3,7 +3,7 @@
  * names that live in the cluster or in the operator's files are asked for, with the hidden `aether __complete KIND`.
  */
 import { commands, groups } from "../commands.ts";
-import { globalFlags, type CommandSpec, type Completion, type Run } from "../shell/command.ts";
+import { globalFlags, type CommandSpec, type Completion, type Flag, type Run } from "../shell/command.ts";
 import { nextWords } from "../shell/parse.ts";
 import { exit, usage } from "../shell/failure.ts";
 
@@ -30,40 +30,45 @@ const candidates = (completion: Completion | undefined): string => {
   return typeof completion === "string" ? `$(aether __complete ${completion} 2>/dev/null)` : completion.join(" ");
 };
 
-function bash(): string {
-  const next = branches().map(({ at, words }) => `    ${JSON.stringify(at)}) words=${JSON.stringify(words.join(" "))} ;;`);
-  const last = visible().flatMap((command) => {
-    const path = command.path.join(" ");
-    const flags = flagsOf(command).map((flag) => `--${flag.name}`);
-    const args = command.args.map((argument) => candidates(argument.completion)).join(" ");
-    return `    ${JSON.stringify(path)}) words="${flags.join(" ")} ${args}" ;;`;
-  });
-  const values = [
+const namesOf = (flag: Flag): string => (flag.short === undefined ? `--${flag.name}` : `--${flag.name}|-${flag.short}`);
+
+/** Every flag that takes a value, of any command, each once. */
+const valueFlags = (): readonly Flag[] =>
+  [
     ...new Map(
       visible()
         .flatMap(flagsOf)
         .map((flag) => [flag.name, flag]),
     ).values(),
-  ]
-    .filter((flag) => flag.kind !== "switch")
-    .map((flag) => {
-      const names = flag.short === undefined ? `--${flag.name}` : `--${flag.name}|-${flag.short}`;
-      return flag.completion === "file"
-        ? `    ${names}) COMPREPLY=($(compgen -f -- "$word")); return ;;`
-        : `    ${names}) COMPREPLY=($(compgen -W "${candidates(flag.completion)}" -- "$word")); return ;;`;
-    });
+  ].filter((flag) => flag.kind !== "switch");
+
+function bash(): string {
+  const next = branches().map(({ at, words }) => `    ${JSON.stringify(at)}) words=${JSON.stringify(words.join(" "))} ;;`);
+  const last = visible().map((command) => {
+    const flags = flagsOf(command).map((flag) => `--${flag.name}`);
+    const args = command.args.map((argument) => candidates(argument.completion)).join(" ");
+    return `    ${JSON.stringify(command.path.join(" "))}) words="${flags.join(" ")} ${args}" ;;`;
+  });
+  const values = valueFlags().map((flag) => {
+    const offer = flag.completion === "file" ? `-f` : `-W "${candidates(flag.completion)}"`;
+    return `    ${namesOf(flag)}) COMPREPLY=($(compgen ${offer} -- "$word")); return ;;`;
+  });
+  const complete = visible().map((command) => JSON.stringify(command.path.join(" ")));
   return `# aether completion for bash: source <(aether completion bash)
 _aether() {
-  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" path="" words="" part
+  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" path="" words="" part value=""
   case "$before" in
 ${values.join("\n")}
   esac
   for part in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    if [ -n "$value" ]; then value=""; continue; fi
+    case "$part" in
+      ${valueFlags().map(namesOf).join("|")}) value=1; continue ;;
+      -*) continue ;;
+    esac
     case "$path" in
-      ${visible()
-        .map((command) => JSON.stringify(command.path.join(" ")))
-        .join("|")}) ;;
-      *) case "$part" in -*) ;; *) path="\${path:+$path }$part" ;; esac ;;
+      ${complete.join("|")}) ;;
+      *) path="\${path:+$path }$part" ;;
     esac
   done
   case "$path" in

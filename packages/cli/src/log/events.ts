@@ -18,7 +18,7 @@ export const run: Run = async (call, shell) => {
     shell.out(call.output === "json" ? `${JSON.stringify(shapeOf(entry))}\n` : renderEntry(entry, shell.paint, thing));
   const query: Query = { from: call.integer("from"), thing, limit: call.integer("limit") ?? Number.MAX_SAFE_INTEGER };
   if (call.switched("follow")) await followAll(connection.api, query, print);
-  else await readPages(connection.api, query, print);
+  else await readPages(connection.api, query, print, () => shell.drained());
   connection.close();
   return exit.done;
 };
@@ -42,7 +42,12 @@ function pathOf(query: Query, from: number, limit: number, follow: boolean): str
   return `/v1/events?${parameters.toString()}`;
 }
 
-async function readPages(api: Api, query: Query, print: (entry: EntryAnswer) => void): Promise<void> {
+async function readPages(
+  api: Api,
+  query: Query,
+  print: (entry: EntryAnswer) => void,
+  drained: () => Promise<void>,
+): Promise<void> {
   let from = query.from ?? 0;
   for (let left = query.limit; left > 0;) {
     const wanted = Math.min(left, pageEntries);
@@ -54,6 +59,7 @@ async function readPages(api: Api, query: Query, print: (entry: EntryAnswer) => 
       return got < wanted;
     };
     await api.lines({ path: (at) => pathOf(query, at, wanted, false), from, onLine });
+    await drained();
     if (got < wanted) return;
     left -= got;
   }

@@ -26,6 +26,7 @@ export const run: Run = async (call, shell) => {
     const page = await connection.api.call<HistoryAnswer>("GET", `/v1/history/${noun}/${id}?from=${from}&limit=${wanted}`);
     for (const entry of page.entries)
       shell.out(call.output === "json" ? `${JSON.stringify(entry)}\n` : renderEntry(entry, shell.paint, thing));
+    await shell.drained();
     shown += page.entries.length;
     left -= page.entries.length;
     const last = page.entries.at(-1);

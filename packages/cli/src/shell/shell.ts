@@ -8,6 +8,8 @@ export interface Shell {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Data. */
   out(text: string): void;
+  /** Resolves when everything written is out: a slow reader holds the writer back, and a process that ends first would cut it off. */
+  drained(): Promise<void>;
   /** Messages and progress. */
   err(text: string): void;
   readonly outIsTerminal: boolean;
@@ -50,6 +52,9 @@ export function processShell(noColor: boolean): Shell {
   return {
     env,
     out: (text) => void stdout.write(text),
+    drained: async () => {
+      await Promise.all([stdout, stderr].map((stream) => new Promise<void>((resolve) => void stream.write("", () => resolve()))));
+    },
     err: (text) => void stderr.write(text),
     outIsTerminal,
     errIsTerminal,
