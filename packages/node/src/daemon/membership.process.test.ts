@@ -64,6 +64,21 @@ describe("nodes that come and go", () => {
   const seenBy = async (at: TestNode, node: TestNode): Promise<NodeAnswer> =>
     (await operator.ask("GET", at.address, `/v1/nodes/${node.name}?consistency=stale`)).body as NodeAnswer;
 
+  it("a leader that hangs is replaced, and a write that was on its way to it is answered, once, by the next", async () => {
+    const leader = await leaderOf(h, operator, 10_000);
+    const other = h.nodes.find((n) => n !== leader) as TestNode;
+    leader.process?.kill("SIGSTOP");
+    const key = { "idempotency-key": "while-it-hung" };
+    const answer = await operator.ask("PUT", other.address, "/v1/settings/hung", { value: 1 }, key);
+    leader.process?.kill("SIGCONT");
+    expect(answer).toMatchObject({ status: 200, body: { version: 1 } });
+    const again = await operator.ask("PUT", leader.address, "/v1/settings/hung", { value: 1 }, key);
+    expect(again).toMatchObject({ status: 200, body: { version: 1, replayed: true } });
+    await eventually("it follows", 10_000, async () =>
+      (await memberFacts(operator, leader)).role === "follower" ? true : undefined,
+    );
+  });
+
   it("two more are expected, join, catch up and vote, and two leave again, without a write being lost", async () => {
     const load = startWriteLoad(operator, "scale", 4);
     const scaled = await operator.any("POST", "/v1/cluster/scale", { size: 5 });

@@ -77,6 +77,29 @@ describe("aetherd", () => {
     expect((await operator.ask("GET", node.address, "/v1/health/ready")).status).toBe(200);
   });
 
+  it("waits without a folder: says so, and takes no bootstrap of another cluster, of a viewer, or without itself", async () => {
+    const late = await h.addNode();
+    h.start(late);
+    const live = await eventually("it answers", 10_000, () => operator.ask("GET", late.address, "/v1/health/live"));
+    expect(live.status).toBe(200);
+    const rows = await operator.ask("GET", late.address, "/v1/nodes");
+    expect(rows).toMatchObject({ status: 503, body: { reason: "not_ready" } });
+    expect((await operator.ask("GET", late.address, "/v1/health/ready")).status).toBe(503);
+    expect((await operator.ask("GET", late.address, "/v1/member")).body).toMatchObject({ member: 0, role: "waiting" });
+
+    const self = { name: late.name, member: late.member, address: late.address };
+    const bootstrap = async (as: TestClient, id: string, members: readonly Row[]) =>
+      (await as.ask("POST", late.address, "/v1/bootstrap", { cluster: { id, name: h.name }, members })).status;
+    expect(await bootstrap(operator, "f".repeat(32), [self])).toBe(409);
+    expect(await bootstrap(operator, h.clusterId, [{ ...self, name: "n9" }])).toBe(409);
+    expect(await bootstrap(await h.client("viewer"), h.clusterId, [self])).toBe(403);
+    // n1 is known to run in an initialised cluster: nobody may start a second one beside it.
+    const beside = [self, { name: "n1", member: 1, address: node.address }];
+    expect(await bootstrap(operator, h.clusterId, beside)).toBe(409);
+    await h.kill(late, "SIGTERM");
+    expect(late.exit).toEqual({ code: 0, signal: null });
+  });
+
   it("takes thousands of commands over one stream, and signs what it has done", async () => {
     const stream = openStreamClient({ endpoints: [node.address], tls: operator.tls });
     const answers = await Promise.all(
