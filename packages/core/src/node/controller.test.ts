@@ -15,6 +15,8 @@ class Model {
   readonly up = new Set<number>();
   readonly match = new Map<number, number>();
   leader = 1;
+  /** A daemon knows its own name, whatever the rows say by now. */
+  leaderName = "n1";
   term = 2;
   last = 5_000;
   memory: Memory = emptyMemory;
@@ -58,9 +60,8 @@ class Model {
 
   facts(): MembershipFacts {
     const others = [...this.voters, ...this.learners].filter((member) => member !== this.leader);
-    const node = this.rows().find(({ member }) => member === this.leader)?.name ?? "";
     return {
-      node,
+      node: this.leaderName,
       member: this.leader,
       term: this.term,
       voters: this.voters,
@@ -70,6 +71,13 @@ class Model {
       progress: new Map(others.map((member) => [member, { match: this.match.get(member) ?? 0, active: this.up.has(member) }])),
       silenceMs: new Map(others.map((member) => [member, this.up.has(member) ? 10 : 60_000])),
     };
+  }
+
+  lead(member: number): void {
+    this.leader = member;
+    this.leaderName = this.rows().find((row) => row.member === member)?.name ?? this.leaderName;
+    this.term += 1;
+    this.memory = emptyMemory;
   }
 
   hasQuorum(): boolean {
@@ -92,9 +100,7 @@ class Model {
       assert.equal(this.ask(action.command, leader), "ok", action.command.type);
     } else if (action.do === "transfer") {
       assert.ok(this.voters.includes(action.to) && this.up.has(action.to), "only a voter that runs can lead");
-      this.leader = action.to;
-      this.term += 1;
-      this.memory = emptyMemory;
+      this.lead(action.to);
     } else {
       for (const { op, member } of action.changes) {
         this.changes.push(`${op} ${member}`);
@@ -186,12 +192,29 @@ describe("the membership follows the rows", () => {
     expect(m.leader).toBe(2);
     expect(m.world.get<NodeRow>("node", "n1")?.row.duty).toBe("decommissioned");
     expect(m.voters).toContain(1);
-    m.leader = 1;
+    m.lead(1);
     m.ask({ type: "ShutDownNode", id: "n1" });
     m.settle();
     expect(m.leader).not.toBe(1);
     expect(sorted(m.voters)).toEqual([2, 3]);
     expect(m.world.get<NodeRow>("node", "n1")?.row.left).toBe(true);
+  });
+
+  it("lets a leader go whose node was taken over under another number", () => {
+    const m = new Model(3);
+    m.ask({ type: "RejoinNode", id: "n1", member: 1, verdict: "wiped", address: "127.0.0.1:7001" }, "n1");
+    m.start(4);
+    m.settle();
+    expect(m.leader).toBe(2);
+    expect(sorted(m.voters)).toEqual([2, 3, 4]);
+  });
+
+  it("never removes the leader itself, also when nobody could take over", () => {
+    const m = new Model(3);
+    m.ask({ type: "ShutDownNode", id: "n1", force: true, reason: "test" });
+    const silent = new Map([2, 3].map((member) => [member, { match: 1, active: false }]));
+    const { actions } = reconcile(m.world, { ...m.facts(), voters: [1], progress: silent }, emptyMemory);
+    expect(actions.filter((action) => action.do === "change" && action.changes.some(({ op }) => op === "remove"))).toEqual([]);
   });
 
   it("removes nobody when those that are left would not be a quorum", () => {
@@ -276,8 +299,9 @@ function disturb(m: Model, kind: string, n: number): void {
   const address = `127.0.0.1:${7001 + (n % 9)}`;
   if (kind === "scale") m.ask({ type: "ScaleCluster", id: "c", size: 1 + (n % 7) });
   if (kind === "join") m.ask({ type: "JoinNode", id, address }, id);
-  if (kind === "rejoin" && member !== m.leader && keepsQuorum(m, member)) {
-    if (m.ask({ type: "RejoinNode", id, member, verdict: "wiped", address }, id) === "ok") m.up.delete(member);
+  if (kind === "rejoin" && keepsQuorum(m, member)) {
+    const taken = m.ask({ type: "RejoinNode", id, member, verdict: "wiped", address }, id) === "ok";
+    if (taken && member !== m.leader) m.up.delete(member);
   }
   if (kind === "crash" && member !== m.leader && keepsQuorum(m, member)) m.up.delete(member);
   if (kind === "start") m.start(member);

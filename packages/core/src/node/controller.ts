@@ -145,18 +145,21 @@ function nextAct(rows: readonly NodeRow[], facts: MembershipFacts, rounds: Memor
 const isWanted = (row: NodeRow): boolean => !row.left && hasJoined(row) && row.duty !== "shutting-down";
 
 /**
- * A leader that is on its way off duty hands over to the on-duty voter that could lead soonest. One that must leave takes any
- * other voter if need be; without one it stays.
+ * A leader that is on its way off duty hands over to the on-duty voter that could lead soonest. One that must leave, because it
+ * shuts down or because its node has gone on under another number, takes any other voter if need be; without one it stays.
  */
 function handOver(wanted: ReadonlyMap<number, NodeRow>, rows: readonly NodeRow[], facts: MembershipFacts): Action | undefined {
   const own = rows.find((row) => row.member === facts.member);
-  if (own === undefined || own.duty === "on-duty" || own.duty === "joining") return undefined;
+  if (own?.duty === "on-duty" || own?.duty === "joining") return undefined;
   const others = facts.voters.filter((member) => member !== facts.member && wanted.has(member) && isActive(member, facts));
   const onDuty = others.filter((member) => wanted.get(member)?.duty === "on-duty");
-  const able = onDuty.length === 0 && own.duty === "shutting-down" ? others : onDuty;
+  const mustLeave = own === undefined || own.duty === "shutting-down";
+  const able = onDuty.length === 0 && mustLeave ? others : onDuty;
   const matchOf = (member: number): number => facts.progress.get(member)?.match ?? 0;
   const to = able.toSorted((a, b) => matchOf(b) - matchOf(a) || a - b)[0];
-  return to === undefined ? undefined : { do: "transfer", to, why: `${own.name} is ${own.duty}` };
+  return to === undefined
+    ? undefined
+    : { do: "transfer", to, why: own === undefined ? `no node is member ${facts.member}` : `${own.name} is ${own.duty}` };
 }
 
 function remove(wanted: ReadonlyMap<number, NodeRow>, facts: MembershipFacts): Action | undefined {
@@ -181,7 +184,7 @@ function add(wanted: ReadonlyMap<number, NodeRow>, facts: MembershipFacts): Acti
 function promote(wanted: ReadonlyMap<number, NodeRow>, facts: MembershipFacts, rounds: Memory["rounds"]): Action | undefined {
   for (const member of facts.learners.toSorted((a, b) => a - b)) {
     const row = wanted.get(member);
-    if (row === undefined || !isActive(member, facts) || !holdsQuorum([...facts.voters, member], facts)) continue;
+    if (row === undefined || !isActive(member, facts)) continue;
     const match = facts.progress.get(member)?.match ?? 0;
     const close = match >= facts.last * heldShareMin && facts.last - match <= behindMax;
     if (!close || (rounds.get(member)?.done ?? 0) < roundsNeeded) continue;
