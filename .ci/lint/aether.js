@@ -9,6 +9,7 @@ const floors = {
   store: ["raft", "core"],
   node: ["store", "raft", "cloud", "core"],
   cli: ["node", "store", "cloud", "core"],
+  sim: ["cli", "node", "store", "cloud", "raft", "core"],
 };
 
 const isTest = (file) => /\.test\.ts$|\/testing\//.test(file);
