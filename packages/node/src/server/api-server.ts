@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer";
 import { AetherApi } from "@aether/core/api/api";
+import { foldRest } from "@aether/core/api/paths";
 import { openApiDocument } from "@aether/core/api/document";
 import { reject } from "@aether/core/kernel/command";
 import * as Effect from "effect/Effect";
@@ -54,7 +55,7 @@ export async function makeApiServer(d: Aetherd): Promise<ApiServer> {
       const fault = bodyFault(req);
       if (fault !== null) return sendProblem(res, fault, undefined, { connection: "close" });
       calls.set(req, call);
-      req.url = routable(call);
+      req.url = foldRest(call.url.pathname) + call.url.search;
       handler(req, res);
     },
     close: () => Effect.runPromise(Scope.close(scope, Exit.void)),
@@ -77,12 +78,4 @@ function bodyFault(req: IncomingMessage) {
     `a body of ${bytes} bytes; at most ${bodyBytesMax} are taken`,
     "a setting's value is at most 64 KiB of JSON",
   );
-}
-
-/** Ids may have slashes; the router takes them as one segment, so whoever left them unescaped means the same. */
-function routable({ url, door }: Call): string {
-  const at = door.path.split("/").findIndex((segment) => segment.endsWith("...}"));
-  if (at < 0) return url.pathname + url.search;
-  const segments = url.pathname.split("/");
-  return [...segments.slice(0, at), segments.slice(at).join("%2F")].join("/") + url.search;
 }
