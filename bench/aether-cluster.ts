@@ -1,49 +1,35 @@
 /**
- * Our side: three real members bootstrapped by the shipped command into a home folder of the bench's own, and the load of
- * bench/stream-load.ts on them. Ends with stop().
+ * Our side: three real daemons from a build, formed by the same harness that the process tests use, on ports and in folders of
+ * their own, and the load of bench/stream-load.ts on them. Heartbeats every 100 ms and elections after 1 to 2 s, as etcd's.
  */
-import { execFileSync, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import type { LoadOptions, LoadResult } from "./etcd/etcd-cluster.ts";
+import { join } from "node:path";
+import { makeClusterHarness } from "@aether/node/testing/cluster-harness";
+import type { BenchCluster } from "./load.ts";
+import { runLoad } from "./load.ts";
 
-const root = resolve(import.meta.dirname, "..");
-const command = join(root, "packages/cli/dist/aether.js");
+const raft = { tickMs: 50, electionTicks: 20, heartbeatTicks: 2 };
 
-export interface AetherCluster {
-  readonly pids: readonly number[];
-  load(o: LoadOptions): Promise<LoadResult>;
-  stop(): void;
-}
-
-interface Status {
-  readonly clusterId: string;
-  readonly members: readonly { readonly address: string; readonly pid: number }[];
-}
-
-/** Bootstraps cluster "bench" under `home` on ports from `basePort`; needs a build (npm run build). */
-export function startAether(home: string, basePort: number): AetherCluster {
-  const file = join(home, "bench.toml");
-  writeFileSync(file, `[cluster]\nname = "bench"\nsize = 3\n\n[cloud]\nprovider = "local"\n\n[local]\nbase_port = ${basePort}\n`);
-  const env = { ...process.env, AETHER_HOME: home };
-  const aether = (...args: string[]): string =>
-    execFileSync(process.execPath, [command, ...args], { env, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
-  aether("cluster", "bootstrap", "--config", file, "--yes");
-  const status = JSON.parse(aether("cluster", "status", "-o", "json")) as Status;
-  const pki = join(home, "clusters/bench/pki");
-  const load = (o: LoadOptions): Promise<LoadResult> =>
-    new Promise((done, fail) => {
-      const options = ["--in-flight", String(o.inFlight), "--total", String(o.total), "--size", String(o.size)];
-      const secure = ["--ca", join(pki, "ca.pem"), "--cert", join(pki, "operator.pem"), "--key", join(pki, "operator.key")];
-      const endpoints = ["--endpoints", status.members.map((m) => m.address).join(","), "--cluster-id", status.clusterId];
-      const args = [join(import.meta.dirname, "stream-load.ts"), ...endpoints, ...secure, ...options, ...(o.read === true ? ["--read"] : [])];
-      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-      let out = "";
-      child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
-      child.on("close", (code) => {
-        if (code === 0) done(JSON.parse(out) as LoadResult);
-        else fail(new Error(`stream-load ended with ${code}`));
-      });
+/** Forms a cluster of `program`, a bundled aetherd. Nothing is left behind when it rejects. */
+export async function startAether(program: string): Promise<BenchCluster> {
+  const harness = await makeClusterHarness({ size: 3, raft, program });
+  try {
+    await harness.form();
+    const operator = await harness.material("operator", "bench");
+    const secure = (["ca", "certificate", "key"] as const).flatMap((name) => {
+      const file = join(harness.folder, `operator-${name}.pem`);
+      writeFileSync(file, operator[name], { mode: 0o600 });
+      return [name === "certificate" ? "--cert" : `--${name}`, file];
     });
-  return { pids: status.members.map((m) => m.pid), load, stop: () => void aether("cluster", "destroy", "--yes") };
+    const endpoints = ["--endpoints", harness.nodes.map((node) => node.address).join(","), "--cluster-id", harness.clusterId];
+    const script = join(import.meta.dirname, "stream-load.ts");
+    return {
+      pids: harness.nodes.map((node) => node.process?.pid ?? 0),
+      load: (o) => runLoad(process.execPath, [script, ...endpoints, ...secure], o),
+      stop: () => harness.dispose(),
+    };
+  } catch (cause) {
+    await harness.dispose();
+    throw cause;
+  }
 }

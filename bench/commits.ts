@@ -1,75 +1,57 @@
 /**
- * Committed writes per second and latency quantiles at several numbers in flight, Aether beside etcd 3.4 in the same run:
- * three members each on loopback, mutual TLS, fsync on, 256-byte values, alternating, medians over rounds.
+ * Committed writes (or linearizable reads) per second and latency quantiles at several numbers in flight, Aether beside etcd
+ * in the same run: three members each on loopback, mutual TLS, fsync on, 256-byte values over 10,000 keys, four connections
+ * to the leader, alternating, medians over rounds; and what each member spends for it.
  *
  *   npm run bench -- commits [--rounds 5] [--in-flight 1,16,64,256,1000] [--seconds 3] [--read] [--no-etcd]
+ *                            [--build NAME=FILE]… [--out FILE]
+ *
+ * `--build` names bundled daemons to compare instead of the one in packages/node/dist (npm run build makes it): two builds in
+ * one run is how a change is judged. `--out` writes the tables as a page.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir, totalmem } from "node:os";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { deriveCa } from "@aether/node/identity/cluster-ca";
-import { type AetherCluster, startAether } from "./aether-cluster.ts";
-import { etcdMissing, type EtcdCluster, type LoadResult, startEtcd } from "./etcd/etcd-cluster.ts";
+import { etcdMissing } from "./etcd/etcd-cluster.ts";
+import { costsOf } from "./process-costs.ts";
+import { costTable, machineLine, memoryLine, rateTable } from "./report.ts";
+import { aetherSide, etcdSide, type Side } from "./side.ts";
 
-interface Side {
-  readonly name: string;
-  readonly cluster: AetherCluster | EtcdCluster;
-  /** Per number in flight: how many requests a round, and one result a round. */
-  readonly totals: Map<number, number>;
-  readonly results: Map<number, LoadResult[]>;
-}
+const size = 256;
+const defaultProgram = join(import.meta.dirname, "../packages/node/dist/aetherd.js");
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 const settle = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function etcdSide(folder: string): Promise<Side | undefined> {
-  const missing = etcdMissing();
-  if (missing !== undefined) {
-    console.log(`skipped: the etcd side, because ${missing}`);
-    return undefined;
+/** Adds each side as it starts, so that those that did are stopped when a later one does not. */
+async function startSides(sides: Side[], builds: readonly string[], folder: string, withEtcd: boolean): Promise<void> {
+  for (const build of builds) {
+    const cut = build.indexOf("=");
+    const program = build.slice(cut + 1);
+    if (!existsSync(program)) throw new Error(`there is no ${program}: npm run build makes the default one`);
+    sides.push(await aetherSide(build.slice(0, cut), program));
   }
-  const ca = await deriveCa("bench", "bench");
-  const leaf = await ca.issue({ clusterId: "0".repeat(32), role: "member", name: "etcd", hosts: ["127.0.0.1", "localhost"], days: 2 });
-  const path = (name: string, pem: string): string => {
-    const file = join(folder, name);
-    writeFileSync(file, pem, { mode: 0o600 });
-    return file;
-  };
-  const tls = { ca: path("ca.pem", ca.certificate), certificate: path("cert.pem", leaf.certificate), key: path("key.pem", leaf.key) };
-  return { name: "etcd", cluster: await startEtcd(folder, 23_790, tls), totals: new Map(), results: new Map() };
+  if (!withEtcd) return;
+  const missing = etcdMissing();
+  if (missing === undefined) sides.push(await etcdSide(join(folder, "etcd")));
+  else console.log(`skipped: the etcd side, because ${missing}`);
 }
 
 /** Enough requests for the wanted seconds, judged by a short first run. */
 async function sized(side: Side, inFlight: number, seconds: number, read: boolean): Promise<number> {
-  const probe = await side.cluster.load({ inFlight, total: Math.max(200, inFlight * 4), size: 256, read });
+  const probe = await side.cluster.load({ inFlight, total: Math.max(200, inFlight * 4), size, read });
   return Math.max(200, inFlight * 4, Math.round(probe.perSecond * seconds));
 }
 
-function machineLine(): string {
-  const cpu = cpus();
-  const load = readFileSync("/proc/loadavg", "utf8").split(" ").slice(0, 1).join("");
-  return `${cpu.length} × ${cpu[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB, node ${process.version}, load before ${load}`;
-}
-
-function table(sides: readonly Side[], points: readonly number[]): string {
-  const [ours, peer] = sides;
-  const cell = (side: Side, inFlight: number, key: keyof LoadResult): number =>
-    median((side.results.get(inFlight) ?? []).map((result) => result[key]));
-  const heads = ["in flight", ...sides.flatMap((s) => [`${s.name} /s`, "p50 ms", "p99 ms", "p99.9 ms"])];
-  if (peer !== undefined) heads.push("rate ratio", "p50 ratio", "p99 ratio");
-  const rows = points.map((k) => {
-    const figures = sides.flatMap((s) => [
-      Math.round(cell(s, k, "perSecond")).toString(),
-      ...(["p50", "p99", "p999"] as const).map((key) => cell(s, k, key).toFixed(2)),
-    ]);
-    const ratios =
-      ours !== undefined && peer !== undefined
-        ? (["perSecond", "p50", "p99"] as const).map((key) => (cell(ours, k, key) / cell(peer, k, key)).toFixed(2))
-        : [];
-    return [k.toString(), ...figures, ...ratios];
-  });
-  return [heads, heads.map(() => "---:"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+async function measure(side: Side, inFlight: number, read: boolean): Promise<void> {
+  await settle(300);
+  const total = side.totals.get(inFlight) ?? 200;
+  const { result, costs } = await costsOf(side.cluster.pids, () => side.cluster.load({ inFlight, total, size, read }));
+  const rounds = side.rounds.get(inFlight) ?? [];
+  rounds.push({ ...result, costs });
+  side.rounds.set(inFlight, rounds);
+  const rate = Math.round(result.perSecond);
+  console.error(`${side.name} ${inFlight}: ${rate}/s p50 ${result.p50.toFixed(2)} p99 ${result.p99.toFixed(2)} ms`);
 }
 
 export async function benchCommits(args: readonly string[]): Promise<void> {
@@ -81,43 +63,44 @@ export async function benchCommits(args: readonly string[]): Promise<void> {
       seconds: { type: "string", default: "3" },
       read: { type: "boolean", default: false },
       "no-etcd": { type: "boolean", default: false },
+      build: { type: "string", multiple: true, default: [`aether=${defaultProgram}`] },
+      out: { type: "string" },
     },
   });
   const points = values["in-flight"].split(",").map(Number);
-  const rounds = Number(values.rounds);
   const machine = machineLine();
   const folder = mkdtempSync(join(tmpdir(), "aether-bench-"));
   const sides: Side[] = [];
   try {
-    mkdirSync(join(folder, "home"));
-    mkdirSync(join(folder, "etcd"));
-    sides.push({ name: "aether", cluster: startAether(join(folder, "home"), 23_710), totals: new Map(), results: new Map() });
-    const peer = values["no-etcd"] ? undefined : await etcdSide(join(folder, "etcd"));
-    if (peer !== undefined) sides.push(peer);
+    await startSides(sides, values.build, folder, !values["no-etcd"]);
     for (const inFlight of points) {
       for (const side of sides) {
-        const total = await sized(side, inFlight, Number(values.seconds), values.read);
-        side.results.set(inFlight, []);
-        console.error(`${side.name} at ${inFlight} in flight: ${total} requests a round`);
-        side.totals.set(inFlight, total);
+        // The first load also warms the compilers and fills the keys.
+        if (inFlight === points[0]) await sized(side, 64, 1, false);
+        side.totals.set(inFlight, await sized(side, inFlight, Number(values.seconds), values.read));
       }
     }
-    for (let round = 1; round <= rounds; round++) {
+    for (let round = 1; round <= Number(values.rounds); round++) {
+      console.error(`round ${round} of ${values.rounds}`);
       for (const inFlight of points) {
-        for (const side of round % 2 === 1 ? sides : sides.toReversed()) {
-          await settle(300);
-          const total = side.totals.get(inFlight) ?? 200;
-          const result = await side.cluster.load({ inFlight, total, size: 256, read: values.read });
-          side.results.get(inFlight)?.push(result);
-          console.error(`round ${round}/${rounds} ${side.name} ${inFlight}: ${Math.round(result.perSecond)}/s p99 ${result.p99.toFixed(2)} ms`);
-        }
+        for (const side of round % 2 === 1 ? sides : sides.toReversed()) await measure(side, inFlight, values.read);
       }
     }
+    const what = values.read ? "linearizable reads" : "committed writes";
+    const page = [
+      `# Bench: ${what}`,
+      `Medians of ${values.rounds} rounds of about ${values.seconds} s, ${size}-byte values, 3 members each, mutual TLS, fsync on.`,
+      `Machine: ${machine}`,
+      `Command: \`node bench/run.ts commits ${args.join(" ")}\``,
+      rateTable(sides, points),
+      `Spent per 1,000 ${values.read ? "reads" : "commits"}, busiest member first:`,
+      costTable(sides, points),
+      sides.map(memoryLine).join("; "),
+    ].join("\n\n");
+    console.log(page);
+    if (values.out !== undefined) writeFileSync(values.out, `${page}\n`);
   } finally {
-    for (const side of sides) side.cluster.stop();
+    await Promise.all(sides.map((side) => side.cluster.stop()));
     rmSync(folder, { recursive: true, force: true });
   }
-  const what = values.read ? "linearizable reads" : "committed writes";
-  console.log(`\n${what}, medians of ${rounds} rounds, 256-byte values, 3 members each, mutual TLS, fsync on\n${machine}\n`);
-  console.log(table(sides, points));
 }

@@ -6,33 +6,12 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { closeSync, copyFileSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { runLoad, type BenchCluster } from "../load.ts";
 
 export interface Certificates {
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;
-}
-
-export interface LoadOptions {
-  readonly inFlight: number;
-  readonly total: number;
-  readonly size: number;
-  readonly read?: boolean;
-}
-
-/** Rates per second, latencies in milliseconds. */
-export interface LoadResult {
-  readonly perSecond: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly p999: number;
-  readonly count: number;
-}
-
-export interface EtcdCluster {
-  readonly pids: readonly number[];
-  load(o: LoadOptions): Promise<LoadResult>;
-  stop(): void;
 }
 
 /** Says what is missing to run the peer, or nothing. */
@@ -58,7 +37,7 @@ function buildLoad(folder: string): string {
 }
 
 /** Starts three members on ports base..base+5 and waits until they answer. Heartbeat and election are etcd's defaults. */
-export async function startEtcd(folder: string, basePort: number, tls: Certificates): Promise<EtcdCluster> {
+export async function startEtcd(folder: string, basePort: number, tls: Certificates): Promise<BenchCluster> {
   mkdirSync(folder, { recursive: true });
   const binary = buildLoad(folder);
   const members = [0, 1, 2].map((i) => ({
@@ -76,7 +55,15 @@ export async function startEtcd(folder: string, basePort: number, tls: Certifica
         ...["--listen-client-urls", m.client, "--advertise-client-urls", m.client],
         ...["--listen-peer-urls", m.peer, "--initial-advertise-peer-urls", m.peer],
         ...["--client-cert-auth", "--trusted-ca-file", tls.ca, "--cert-file", tls.certificate, "--key-file", tls.key],
-        ...["--peer-client-cert-auth", "--peer-trusted-ca-file", tls.ca, "--peer-cert-file", tls.certificate, "--peer-key-file", tls.key],
+        ...[
+          "--peer-client-cert-auth",
+          "--peer-trusted-ca-file",
+          tls.ca,
+          "--peer-cert-file",
+          tls.certificate,
+          "--peer-key-file",
+          tls.key,
+        ],
         ...["--quota-backend-bytes", String(8 * 1024 ** 3), "--logger", "zap"],
       ],
       { stdio: ["ignore", log, log] },
@@ -85,36 +72,26 @@ export async function startEtcd(folder: string, basePort: number, tls: Certifica
     return child;
   });
   const endpoints = members.map((m) => m.client.replace("https://", "")).join(",");
-  const secure = ["-ca", tls.ca, "-cert", tls.certificate, "-key", tls.key];
-  const load = (o: LoadOptions): Promise<LoadResult> =>
-    new Promise((resolve, reject) => {
-      const sizes = ["-in-flight", String(o.inFlight), "-total", String(o.total), "-size", String(o.size)];
-      const child = spawn(binary, ["-endpoints", endpoints, ...secure, ...sizes, ...(o.read === true ? ["-read"] : [])], {
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      let out = "";
-      child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
-      child.on("close", (code) => {
-        if (code === 0) resolve(JSON.parse(out) as LoadResult);
-        else reject(new Error(`putbench ended with ${code}`));
-      });
-    });
-  const stop = (): void => {
-    for (const child of children) child.kill("SIGKILL");
+  const secure = ["--ca", tls.ca, "--cert", tls.certificate, "--key", tls.key];
+  const load: BenchCluster["load"] = (o) => runLoad(binary, ["--endpoints", endpoints, "--leader", ...secure], o);
+  const stop = async (): Promise<void> => {
+    const ended = children.map((child) => new Promise((resolve) => child.once("close", resolve)));
+    const alive = children.map((child) => child.exitCode === null && child.signalCode === null && child.kill("SIGKILL"));
+    await Promise.all(ended.filter((_, i) => alive[i]));
   };
   try {
     await untilReady(load);
   } catch (cause) {
-    stop();
+    await stop();
     throw cause;
   }
   return { pids: children.map((child) => child.pid ?? 0), load, stop };
 }
 
-async function untilReady(load: EtcdCluster["load"]): Promise<void> {
+async function untilReady(load: BenchCluster["load"]): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await load({ inFlight: 1, total: 10, size: 16 });
+      await load({ inFlight: 1, total: 10, size: 16, read: false });
       return;
     } catch (cause) {
       if (attempt === 10) throw cause;

