@@ -108,7 +108,7 @@ export async function readOne(
   if (typeof at !== "number") return at;
   const stored = d.store.world.get(noun, id);
   return stored === undefined
-    ? reject("not_found", `there is no ${noun} ${id}`, `look at GET /v1/${noun}s`)
+    ? reject("not_found", `there is no ${noun} ${id}`, `aether ${noun === "setting" ? "settings" : noun} list (GET /v1/${noun}s) shows what there is`)
     : showRow(idField, stored);
 }
 
