@@ -43,7 +43,10 @@ export async function lookForCluster(b: Bootstrap): Promise<Did<null>> {
     );
   }
   if (journal.state === "ready") {
-    return { result: null, detail: `ready since ${new Date(journal.step.at).toISOString().slice(0, 19)}Z; verifying only` };
+    const count = journal.identity.nodes.length;
+    const scaled = count === plan.size ? "" : `, with ${count} nodes by now (the file says ${plan.size})`;
+    const since = new Date(journal.step.at).toISOString().slice(0, 19);
+    return { result: null, detail: `ready since ${since}Z${scaled}; verifying only` };
   }
   refuseOtherPlan(b);
   return { result: null, detail: `an unfinished one, ${instances.length} of ${plan.size} instances; going on` };

@@ -1,7 +1,8 @@
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAlive, startOf } from "@aether/cloud/local/process-table";
+import { deriveCa } from "@aether/node/identity/cluster-ca";
 import type { EntryAnswer, NodesAnswer, SettingAnswer, SettingsAnswer } from "../context/api.ts";
 import { exit } from "../shell/failure.ts";
 import { Operator } from "../testing/operator.ts";
@@ -135,11 +136,30 @@ describe("a cluster in an operator's hands", () => {
     expect((await operator.run("settings", "get", "cpu_warning")).stdout).toBe("0.75\n");
     expect((await operator.run("node", "show", "n9")).code).toBe(exit.notFound);
     rmSync(viewer, { recursive: true });
+    const foreign = await (
+      await deriveCa("the secret of another cluster", "hands")
+    ).issue({
+      ...{ clusterId: operator.journal().identity?.clusterId ?? "", role: "operator", name: "mallory", hosts: [], days: 1 },
+    });
+    writeFileSync(join(operator.folder, "foreign.pem"), foreign.certificate);
+    writeFileSync(join(operator.folder, "foreign.key"), foreign.key);
+    const stranger = operator.copyContexts((config) =>
+      config.replaceAll(/"[^"]*operator\.(pem|key)"/g, `"${operator.folder}/foreign.$1"`),
+    );
+    const refused = await operator.begin(["settings", "set", "cpu_warning", "0.5"], { AETHER_HOME: stranger }).ended;
+    expect(refused).toMatchObject({ code: exit.failed, stderr: expect.stringContaining("certificate") });
+    rmSync(stranger, { recursive: true });
+    expect((await operator.run("settings", "get", "cpu_warning")).stdout).toBe("0.75\n");
     await expect
       .poll(async () => (await entries()).flatMap((entry) => entry.events).filter((event) => event.type === "AccessRefused"), {
         timeout: 10_000,
       })
-      .toContainEqual(expect.objectContaining({ identity: "viewer:viewer" }));
+      .toEqual(
+        expect.arrayContaining([
+          expect.objectContaining({ identity: "viewer:viewer" }),
+          expect.objectContaining({ what: expect.stringContaining("connect: "), identity: "" }),
+        ]),
+      );
   });
 
   it("completes names of nodes and settings, and stays silent when it cannot", async () => {
@@ -218,6 +238,25 @@ describe("a cluster in an operator's hands", () => {
     expect(
       (await operator.json<{ contexts: readonly { endpoints: readonly string[] }[] }>("context", "list")).contexts[0]?.endpoints,
     ).toHaveLength(3);
+  }, 180_000);
+
+  it("finishes a scale that was killed half-way, up and down, when it is run again", async () => {
+    const grow = operator.begin(["cluster", "scale", "--nodes", "5"]);
+    await grow.sees("adding n5");
+    grow.process.kill("SIGKILL");
+    await grow.ended;
+    await operator.json("cluster", "scale", "--nodes", "5");
+    expect(await duties()).toEqual({ n1: "on-duty", n2: "on-duty", n3: "on-duty", n4: "on-duty", n5: "on-duty" });
+    expect(operator.instances().map(({ name }) => name)).toEqual(["n1", "n2", "n3", "n4", "n5"]);
+    const shrink = operator.begin(["cluster", "scale", "--nodes", "3"]);
+    await shrink.sees("shutting down");
+    shrink.process.kill("SIGKILL");
+    await shrink.ended;
+    await operator.json("cluster", "scale", "--nodes", "3");
+    expect((await status()).members.map(({ name, duty }) => [name, duty])).toEqual(
+      ["n1", "n2", "n3"].map((name) => [name, "on-duty"]),
+    );
+    expect(operator.instances().map(({ name }) => name)).toEqual(["n1", "n2", "n3"]);
   }, 180_000);
 
   it("takes a drained node out for good and ends its process", async () => {

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { clusterLabels } from "@aether/cloud/labels";
-import { readJournal, writeJournal } from "../bootstrap/journal.ts";
+import { readJournal, writeJournal, type Journal } from "../bootstrap/journal.ts";
 import { contextOf } from "../context/connection.ts";
 import { forgetContext } from "../context/contexts.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
@@ -22,7 +22,7 @@ export const run: Run = async (call, shell) => {
     await forgetContext(shell.home, name);
     throw new Failure(exit.notFound, `there is no cluster ${name} in ${shell.home}`, "aether context list shows what there is");
   }
-  const journal = await readJournal(bare.journal);
+  const journal = await readable(bare.journal);
   const folder = clusterFolder(shell.home, name, journal?.settings.dataDir ?? null);
   const cloud = localProvider(name, folder);
   const there = await provider(cloud.compute.list(clusterLabels(name)));
@@ -40,6 +40,16 @@ export const run: Run = async (call, shell) => {
   printResult(call, shell, { name, deleted: there.map((instance) => instance.name) }, words);
   return exit.done;
 };
+
+/** A damaged journal must not keep anyone from cleaning up: the instances are found by their labels. */
+async function readable(path: string): Promise<Journal | null> {
+  try {
+    return await readJournal(path);
+  } catch (error) {
+    if (error instanceof Failure) return null;
+    throw error;
+  }
+}
 
 /** Until two looks in a row find nothing. */
 async function deleteInstances(name: string, folder: ClusterFolder, say: (line: string) => void): Promise<void> {

@@ -58,7 +58,9 @@ async function startMissing(journal: Journal, folder: ClusterFolder, say: (text:
     const instance = instances.find((candidate) => candidate.name === node.name);
     if (instance?.state === "running") continue;
     say(`starting ${node.name}`);
-    if (instance === undefined) await provider(cloud.compute.ensure(instanceSpec(journal, identity.clusterId, node, folder)));
+    // Missing, or never finished being made or deleted: ensure does what is left to do.
+    if (instance === undefined || instance.state === "pending" || instance.state === "deleting")
+      await provider(cloud.compute.ensure(instanceSpec(journal, identity.clusterId, node, folder)));
     else await provider(cloud.compute.power(instance.id, "start"));
     started.push(node.name);
   }

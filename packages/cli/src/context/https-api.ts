@@ -30,9 +30,16 @@ export function openHttpsApi(endpoints: readonly string[], credentials: Credenti
 /** When no server has said anything, the hint is what an operator can do about that. */
 function failureOf(rejection: Rejection, fromServer: boolean): Failure {
   if (fromServer) return refused(rejection);
-  const hint =
-    rejection.reason === "unauthenticated"
-      ? "is this context's certificate of this cluster, and still valid? aether context list"
-      : "aether cluster status shows who is there; aether cluster start brings local members back";
+  if (rejection.reason === "unauthenticated" || allHungUp(rejection.message)) {
+    const hint = "they listen and hang up: is this context's certificate of this cluster, and still valid? aether context list";
+    return refused({ reason: "unauthenticated", message: rejection.message, hint });
+  }
+  const hint = "aether cluster status shows who is there; aether cluster start brings local members back";
   return refused({ ...rejection, hint });
 }
+
+/** A member that does not believe a certificate ends the connection without a word; when all do, it is hardly the network. */
+const allHungUp = (message: string): boolean => {
+  const [, list] = message.split("no member answers: ");
+  return list !== undefined && list.split("; ").every((part) => part.endsWith(" ECONNRESET"));
+};

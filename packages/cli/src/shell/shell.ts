@@ -1,7 +1,7 @@
 /** What a command may touch of the process that runs it: its streams, its environment, its terminal. */
 import { createInterface } from "node:readline/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { isatty } from "node:tty";
 
 export interface Shell {
@@ -19,7 +19,7 @@ export interface Shell {
   readonly paint: Paint;
   /** For what goes to err. */
   readonly paintErr: Paint;
-  /** Where contexts and clusters are kept: AETHER_HOME, or ~/.aether. */
+  /** Where contexts and clusters are kept, as an absolute path: AETHER_HOME, or ~/.aether. */
   readonly home: string;
   /** One line from the terminal. */
   ask(question: string): Promise<string>;
@@ -53,7 +53,7 @@ export function processShell(noColor: boolean): Shell {
     env,
     out: (text) => void stdout.write(text),
     drained: async () => {
-      await Promise.all([stdout, stderr].map((stream) => new Promise<void>((resolve) => void stream.write("", () => resolve()))));
+      await Promise.all([stdout, stderr].map((stream) => new Promise<void>((done) => void stream.write("", () => done()))));
     },
     err: (text) => void stderr.write(text),
     outIsTerminal,
@@ -62,7 +62,7 @@ export function processShell(noColor: boolean): Shell {
     columns: stdout.columns ?? 120,
     paint: painter(wantsColor && outIsTerminal),
     paintErr: painter(wantsColor && errIsTerminal),
-    home: env["AETHER_HOME"] === undefined || env["AETHER_HOME"] === "" ? join(homedir(), ".aether") : env["AETHER_HOME"],
+    home: resolve((env["AETHER_HOME"] ?? "") === "" ? join(homedir(), ".aether") : (env["AETHER_HOME"] ?? "")),
     ask: async (question) => {
       const lines = createInterface({ input: stdin, output: stderr });
       try {
