@@ -43,7 +43,7 @@ describe("handing over leadership", () => {
       status: () => status([[2, progress(90)]], { role: { state: "follower", term: 3, leader: 2 } }),
       transfer: (to: number) => Promise.resolve(void asked.push(to)),
     } as unknown as RaftNode;
-    expect(await handOver(raft, 100)).toBe("notLeader");
+    expect(await handOver(raft, 100)).toBe("nothingToDo");
     expect(asked).toEqual([]);
   });
 

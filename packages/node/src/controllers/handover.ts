@@ -16,9 +16,10 @@ export function pickSuccessor(status: CoreStatus): NodeId | undefined {
 export async function handOver(
   raft: RaftNode,
   deadlineMs: number,
-): Promise<"notLeader" | { readonly to: NodeId } | { readonly failed: string }> {
+): Promise<"nothingToDo" | { readonly to: NodeId } | { readonly failed: string }> {
   const status = raft.status();
-  if (status.role.state !== "leader") return "notLeader";
+  const alone = status.membership.voters.every((id) => id === status.id);
+  if (status.role.state !== "leader" || alone) return "nothingToDo";
   const to = pickSuccessor(status);
   if (to === undefined) return { failed: "no other voter is in contact" };
   try {

@@ -25,6 +25,7 @@ import { judgeBootstrap, judgeWitnesses, type BootstrapRequest } from "./bootstr
 import { exitCodes, type ExitCode } from "./exit-codes.ts";
 import { formatAsFirst, formatAsJoiner, openFolder, retiredFolders, type FolderFound } from "./folder.ts";
 import type { Log } from "./log.ts";
+import { makePeerLog } from "./peer-log.ts";
 import type { Phase } from "./phase.ts";
 import { standingOf } from "./rows.ts";
 import { startServices } from "./services.ts";
@@ -248,13 +249,7 @@ export class Aetherd {
       tls: this.tls,
       snapshots,
       standing: (id, name) => standingOf(store.world, id, name),
-      onEvent: (event) => {
-        const { e, peer, ...rest } = event;
-        // The three channels of a peer come and go together: one of them is enough to tell.
-        if ((e === "up" || e === "down") && event.channel !== "control") return;
-        const level = e === "refused" || e === "snapshotFailed" ? "warn" : "info";
-        this.log[level](`peer-${e}`, { peer, ...rest });
-      },
+      onEvent: makePeerLog(this.log, () => performance.now()),
     });
   }
 

@@ -74,8 +74,8 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
   const leader = () => leaderOf(d, store);
   let stopped: Promise<void> | null = null;
   const stop = async (handingOver: boolean): Promise<void> => {
-    const handed = handingOver ? await handOver(driver, handOverMs) : "notLeader";
-    if (handed !== "notLeader") d.log.info("handed-over", "to" in handed ? { to: handed.to } : { failed: handed.failed });
+    const handed = handingOver ? await handOver(driver, handOverMs) : "nothingToDo";
+    if (handed !== "nothingToDo") d.log.info("handed-over", "to" in handed ? { to: handed.to } : { failed: handed.failed });
     stopDuties();
     stopRecorder();
     stopRounds();
