@@ -82,7 +82,10 @@ export async function awaitCaughtUp(
     goal ??= view.index;
     const reached = goal;
     const behind = view.members.filter((member) => (member.applied ?? -1) < reached);
-    if (behind.length === 0) return { ready: reached };
+    // A member that came back with an empty disk is a learner first; until it votes again it protects nobody.
+    const joining = view.members.filter((member) => member.duty === "joining").map((member) => `${member.name} is joining`);
+    if (behind.length + joining.length === 0) return { ready: reached };
+    if (behind.length === 0) return { waiting: joining.join(", ") };
     return { waiting: behind.map(({ name, applied }) => `${name} at ${applied ?? "nothing"} of ${reached}`).join(", ") };
   });
 }

@@ -20,9 +20,8 @@ export function renderEntry(entry: EntryAnswer, paint: Paint, thing?: string): s
 
 function renderEvent(event: EntryAnswer["events"][number], paint: Paint): string {
   const { type, v: _version, id, ...fields } = event;
-  const shown = Object.entries(fields).map(
-    ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
-  );
+  const said = Object.entries(fields).filter(([, value]) => value !== "");
+  const shown = said.map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
   const text = shown.join(" ");
   const cut = text.length > fieldsMax ? `${text.slice(0, fieldsMax)}…` : text;
   return `${paint("bold", type)} ${id}${cut === "" ? "" : `  ${paint("dim", cut)}`}`;
