@@ -14,6 +14,14 @@ export interface ConsensusPort {
   compact(upTo: Index): Promise<void>;
 }
 
+/** How the store waits: the event loop's timers, or a simulator's. Fits raft's Clock. */
+export interface StoreTiming {
+  /** Runs f once after `ms`; returns the canceller. */
+  after(ms: number, f: () => void): () => void;
+  /** Runs f after the current burst of callbacks (setImmediate). */
+  immediate(f: () => void): void;
+}
+
 /** A command that has been parsed at the edge, with who asks and, for exactly-once, under which request id. */
 export interface Submission {
   readonly command: Command;
@@ -107,6 +115,8 @@ export interface EventStoreOptions {
   readonly isCheckpoint?: (e: DomainEvent) => boolean;
   /** The level up to which event types may be written. Default: `featureLevel` of the cluster's row, 1 while there is none. */
   readonly featureLevel?: (world: World) => number;
+  /** Default: the event loop's own timers. */
+  readonly timing?: StoreTiming;
   /** Told when the state folder was found damaged at open and is being rebuilt from snapshot and log. */
   readonly onRecovered?: (why: string) => void;
 }

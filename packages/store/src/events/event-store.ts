@@ -14,6 +14,7 @@ import type {
   EventStore,
   EventStoreOptions,
   StateDigest,
+  StoreTiming,
   Submission,
   Watch,
   WatchOptions,
@@ -38,6 +39,16 @@ export interface StoreParts {
 
 /** After losing leadership the fate of own entries usually shows within an election; longer a caller need not wait. */
 const orphanMs = 2_000;
+
+const eventLoop: StoreTiming = {
+  after: (ms, f) => {
+    const timer = setTimeout(f, ms).unref();
+    return () => clearTimeout(timer);
+  },
+  immediate: (f) => {
+    setImmediate(f);
+  },
+};
 
 /** The current rows, whichever state object holds them: a restore replaces it. */
 class CurrentWorld implements World {
@@ -70,8 +81,9 @@ export class MemberEventStore implements EventStore {
   private port: ConsensusPort | null = null;
   private applying = false;
   private closed = false;
-  private flushTimer: NodeJS.Timeout | null = null;
-  private orphanTimer: NodeJS.Timeout | null = null;
+  private cancelFlush: (() => void) | null = null;
+  private cancelOrphans: (() => void) | null = null;
+  private readonly timing: StoreTiming;
 
   constructor(parts: StoreParts) {
     const { options, registry, log, disk } = parts;
@@ -79,11 +91,13 @@ export class MemberEventStore implements EventStore {
     this.parts = parts;
     this.state = parts.state;
     this.disk = disk;
+    this.timing = options.timing ?? eventLoop;
+    const { timing } = this;
     this.world = new CurrentWorld(() => this.state.rows);
     this.decider = new Decider({ registry, options, world: this.world, state });
-    this.reader = new LogReader({ registry, log, state, disk });
+    this.reader = new LogReader({ registry, log, state, disk, timing });
     const applied = (): Index => this.state.applied.index;
-    this.watches = new Watches({ registry, reader: this.reader, applied, first: () => log.first() });
+    this.watches = new Watches({ registry, reader: this.reader, applied, first: () => log.first(), timing });
     this.horizon = new Horizon({ options, log, disk, snapshots: parts.snapshots, applied });
     this.stateMachine = this.makeStateMachine();
   }
@@ -171,10 +185,10 @@ export class MemberEventStore implements EventStore {
     this.decider.abandon();
     this.watches.stop();
     this.listeners.clear();
-    if (this.orphanTimer !== null) clearTimeout(this.orphanTimer);
+    this.cancelOrphans?.();
     await this.horizon.idle();
     await this.flush();
-    if (this.flushTimer !== null) clearTimeout(this.flushTimer);
+    this.cancelFlush?.();
     await this.disk.exclusive(() => this.disk.db.close());
   }
 
@@ -221,19 +235,19 @@ export class MemberEventStore implements EventStore {
       void this.flush();
       return;
     }
-    this.flushTimer ??= setTimeout(() => {
-      this.flushTimer = null;
+    this.cancelFlush ??= this.timing.after(this.parts.options.flushMs, () => {
+      this.cancelFlush = null;
       if (!this.closed) void this.flush();
-    }, this.parts.options.flushMs).unref();
+    });
   }
 
   private onRole(role: Role): void {
     this.decider.onRole(role);
     if (role.state === "leader" || this.decider.inFlight === 0) return;
-    this.orphanTimer ??= setTimeout(() => {
-      this.orphanTimer = null;
+    this.cancelOrphans ??= this.timing.after(orphanMs, () => {
+      this.cancelOrphans = null;
       this.decider.giveUp();
-    }, orphanMs).unref();
+    });
   }
 
   private async restore(m: SnapMeta, src: SnapshotStore): Promise<void> {

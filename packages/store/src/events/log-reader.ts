@@ -3,7 +3,7 @@ import type { EntryPayload, Identity, RecordedEntry } from "@aether/core/kernel/
 import type { Registry } from "@aether/core/kernel/registry";
 import { Kind } from "@aether/raft/types";
 import type { Entry, Index, LogView } from "@aether/raft/types";
-import type { AuditRange, Compacted, EntriesPage } from "../types.ts";
+import type { AuditRange, Compacted, EntriesPage, StoreTiming } from "../types.ts";
 import type { AppliedState } from "./applied-state.ts";
 import { chainGenesis } from "./audit-chain.ts";
 import { decodeCurrent } from "./entry-codec.ts";
@@ -36,6 +36,7 @@ export interface ReaderParts {
   readonly log: LogView;
   readonly state: () => AppliedState;
   readonly disk: StateDisk;
+  readonly timing: StoreTiming;
 }
 
 export class LogReader {
@@ -63,7 +64,7 @@ export class LogReader {
     const wanted = Math.max(1, Math.min(limit, pageEntriesMax));
     const start = Math.max(1, from);
     for (let steps = 0; entries.length < wanted && steps * readBytes < pageBytesMax; steps++) {
-      if (steps > 0) await othersTurn();
+      if (steps > 0) await this.othersTurn();
       const step = this.step(start + entries.length, wanted - entries.length);
       if (step === null && entries.length === 0) return this.compacted();
       if (step === null || step.length === 0) break;
@@ -77,7 +78,7 @@ export class LogReader {
     const wanted = Math.max(1, Math.min(limit, pageEntriesMax));
     const entries: Entry[] = [];
     for (let steps = 0; entries.length < wanted && steps * readBytes < pageBytesMax; steps++) {
-      if (steps > 0) await othersTurn();
+      if (steps > 0) await this.othersTurn();
       const step = this.raw(start + entries.length, wanted - entries.length);
       if (step === null && entries.length === 0) return this.compacted();
       if (step === null || step.length === 0) break;
@@ -118,10 +119,12 @@ export class LogReader {
     return 0;
   }
 
+  /** Lets waiting input and timers run. */
+  private othersTurn(): Promise<void> {
+    return new Promise((resolve) => this.parts.timing.immediate(resolve));
+  }
+
   private compacted(): Compacted {
     return { compacted: true, first: this.parts.log.first() };
   }
 }
-
-/** Lets waiting input and timers run. */
-export const othersTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

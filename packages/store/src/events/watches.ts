@@ -5,7 +5,7 @@
 import type { RecordedEntry } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
 import type { Index } from "@aether/raft/types";
-import type { Watch, WatchOptions } from "../types.ts";
+import type { StoreTiming, Watch, WatchOptions } from "../types.ts";
 import { nounOf } from "./applied-state.ts";
 import type { LogReader } from "./log-reader.ts";
 
@@ -25,6 +25,7 @@ export interface WatchParts {
   readonly reader: LogReader;
   readonly applied: () => Index;
   readonly first: () => Index;
+  readonly timing: StoreTiming;
 }
 
 export class Watches {
@@ -45,7 +46,7 @@ export class Watches {
   watch(options: WatchOptions): Watch {
     const watcher: Watcher = { options, next: Math.max(1, options.from), state: "behind" };
     if (this.watchers.size >= watchesMax) {
-      setImmediate(() => this.end(watcher, "tooSlow"));
+      this.parts.timing.immediate(() => this.end(watcher, "tooSlow"));
     } else {
       this.watchers.add(watcher);
       this.schedule();
@@ -86,7 +87,7 @@ export class Watches {
   private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
-    setImmediate(() => {
+    this.parts.timing.immediate(() => {
       this.scheduled = false;
       let more = false;
       for (const watcher of this.watchers) if (watcher.state === "behind") more = this.catchUp(watcher) || more;
