@@ -23,11 +23,22 @@ describe("contact", () => {
       [2, 19_500],
       [3, 6_000],
     ]);
-    expect([...(clock.ages([2, 3, 4], (m) => heard.get(m)) ?? [])]).toEqual([
+    expect([...(clock.ages([2, 3], (m) => heard.get(m)) ?? [])]).toEqual([
       [2, 500],
       [3, 14_000],
-      [4, 19_000],
     ]);
+  });
+
+  it("does not hold it against a new member that it was not there before", () => {
+    let now = 0;
+    const clock = makeContactClock(() => now);
+    clock.onRole(leader);
+    now = 100_000;
+    expect(clock.ages([4], () => undefined)?.get(4)).toBe(0);
+    now = 104_000;
+    expect(clock.ages([4], () => undefined)?.get(4)).toBe(4_000);
+    expect(clock.ages([], () => undefined)?.size).toBe(0);
+    expect(clock.ages([4], () => undefined)?.get(4)).toBe(0);
   });
 
   it("grants the length of the outage before it judges, and no more than the limit", () => {
@@ -47,6 +58,7 @@ describe("contact", () => {
     const long = makeContactClock(() => later);
     later = 3_600_000;
     long.onRole(leader);
+    expect(long.ages([2], () => undefined)?.get(2)).toBe(0);
     later += graceMaxMs + 1_000;
     expect(long.ages([2], () => undefined)?.get(2)).toBe(1_000);
   });

@@ -12,7 +12,8 @@ export interface ContactClock {
   onRole(role: Role): void;
   /**
    * Milliseconds of silence that count against each member, 0 for a recent word. `heardAt` gives the monotonic time of a
-   * member's last word, undefined for never. Null while this member does not lead.
+   * member's last word, undefined for never: then it counts from when the member was first asked about. Null while this
+   * member does not lead.
    */
   ages(members: readonly NodeId[], heardAt: (member: NodeId) => number | undefined): ReadonlyMap<NodeId, number> | null;
 }
@@ -21,10 +22,13 @@ export interface ContactClock {
 export function makeContactClock(now: () => number): ContactClock {
   let leaderlessSince: number | null = now();
   let countsFrom: number | null = null;
+  /** When each member was first asked about, in this leadership. */
+  let known = new Map<NodeId, number>();
   return {
     onRole: (role) => {
       if (role.state !== "leader") {
         countsFrom = null;
+        known = new Map();
         leaderlessSince = role.leader === 0 ? (leaderlessSince ?? now()) : null;
         return;
       }
@@ -34,7 +38,10 @@ export function makeContactClock(now: () => number): ContactClock {
     ages: (members, heardAt) => {
       if (countsFrom === null) return null;
       const from = countsFrom;
-      return new Map(members.map((member) => [member, Math.max(0, now() - Math.max(from, heardAt(member) ?? from))]));
+      known = new Map(members.map((member) => [member, known.get(member) ?? now()]));
+      return new Map(
+        [...known].map(([member, since]) => [member, Math.max(0, now() - Math.max(from, heardAt(member) ?? since))]),
+      );
     },
   };
 }

@@ -90,6 +90,14 @@ describe("nodes that come and go", () => {
       await becomes(name, "on-duty");
     }
     expect(await voters()).toHaveLength(5);
+    for (const name of ["n4", "n5"]) {
+      const history = (await operator.any("GET", `/v1/history/node/${name}`)).body as {
+        entries: { events: { type: string }[] }[];
+      };
+      const types = history.entries.flatMap((entry) => entry.events.map((event) => event.type));
+      expect(types).toContain("NodeAdmitted");
+      expect(types).not.toContain("NodeLost");
+    }
 
     for (const name of ["n5", "n4"]) {
       const node = h.node(name);

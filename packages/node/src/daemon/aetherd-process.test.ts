@@ -1,0 +1,100 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { parseNodeFile } from "@aether/core/config/node-file";
+import { deriveCa } from "../identity/cluster-ca.ts";
+import { freePort } from "../testing/cluster-harness.ts";
+import { prepareAetherd, type Aetherd } from "./aetherd-process.ts";
+import { exitCodes, type ExitCode } from "./exit-codes.ts";
+import { makeLog } from "./log.ts";
+import { memberAnswer, ownNotes } from "./own-notes.ts";
+
+const cluster = { id: "00112233445566778899aabbccddeeff", name: "test" };
+
+class Exited extends Error {
+  readonly code: ExitCode;
+  constructor(code: ExitCode) {
+    super(`exit ${code}`);
+    this.code = code;
+  }
+}
+
+describe("a daemon's life, without its face", () => {
+  let folder = "";
+  let lines: string[] = [];
+  const make = async (): Promise<Aetherd> => {
+    const ca = await deriveCa("secret", cluster.name);
+    const issued = await ca.issue({ clusterId: cluster.id, role: "member", name: "n1", hosts: ["127.0.0.1"], days: 1 });
+    const tls = { ca: ca.certificate, ...issued };
+    const port = await freePort();
+    const advertise = `127.0.0.1:${port}`;
+    const text = {
+      cluster,
+      node: { name: "n1", member: 1 },
+      listen: { host: "127.0.0.1", port },
+      advertise,
+      dataDir: folder,
+      seeds: [],
+      tls,
+    };
+    const parsed = parseNodeFile(JSON.stringify(text));
+    if ("errors" in parsed) throw new Error(parsed.errors.join());
+    const log = makeLog(
+      (line) => lines.push(line),
+      () => new Date(0),
+    );
+    const exit = (code: ExitCode): never => {
+      throw new Exited(code);
+    };
+    return prepareAetherd({ configuration: parsed.ok, tls, log, exit });
+  };
+  const bootstrap = { cluster, members: [{ name: "n1", member: 1, address: "127.0.0.1:1" }] };
+  const until = async (d: Aetherd, phase: string): Promise<void> => {
+    for (let n = 0; n < 500 && d.phase.p !== phase; n++) await new Promise((resume) => setTimeout(resume, 10));
+    expect(d.phase.p).toBe(phase);
+  };
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "aether-life-"));
+    lines = [];
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("waits for a folder, is formatted once however often it is asked at once, runs, and ends in order", async () => {
+    const d = await make();
+    const life = d.live();
+    await until(d, "waiting");
+    expect(ownNotes(d)).toMatchObject({ member: 0, initialised: false });
+    const made = await Promise.all([d.bootstrap(bootstrap), d.bootstrap(bootstrap), d.bootstrap(bootstrap)]);
+    expect(made.map((m) => ("created" in m ? m.created : m.reason)).filter((created) => created === true)).toEqual([true]);
+    await life;
+    await until(d, "running");
+    expect(memberAnswer(d)).toMatchObject({ node: "n1", member: 1, voters: [] });
+    await d.end(exitCodes.done, "the test is over");
+    await d.end(exitCodes.removed, "too late");
+    expect(await d.ended).toEqual({ code: 0, why: "the test is over" });
+    expect(d.phase.p).toBe("ended");
+
+    const again = await make();
+    await again.live();
+    await until(again, "running");
+    await again.end(exitCodes.done, "again");
+  });
+
+  it("answers a bootstrap for another cluster with a conflict while it waits", async () => {
+    const d = await make();
+    const life = d.live();
+    await until(d, "waiting");
+    expect(await d.bootstrap({ ...bootstrap, cluster: { ...cluster, name: "other" } })).toMatchObject({ reason: "conflict" });
+    await d.end(exitCodes.done, "the test is over");
+    await life;
+  });
+
+  it("ends the process with 70 and a last line that says why, when nothing can be trusted any more", async () => {
+    const d = await make();
+    expect(() => d.fatal(new Error("fsync: EIO"))).toThrow("exit 70");
+    expect(lines.at(-1)).toMatch(/ error fatal error=Error message="fsync: EIO" next=".+"$/);
+    await d.end(exitCodes.done, "the test is over");
+  });
+});
