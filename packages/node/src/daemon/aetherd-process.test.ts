@@ -70,7 +70,7 @@ describe("a daemon's life, without its face", () => {
     expect(made.map((m) => ("created" in m ? m.created : m.reason)).filter((created) => created === true)).toEqual([true]);
     await life;
     await until(d, "running");
-    expect(memberAnswer(d)).toMatchObject({ node: "n1", member: 1, voters: [] });
+    expect(memberAnswer(d)).toMatchObject({ node: "n1", member: 1, cluster });
     await d.end(exitCodes.done, "the test is over");
     await d.end(exitCodes.removed, "too late");
     expect(await d.ended).toEqual({ code: 0, why: "the test is over" });

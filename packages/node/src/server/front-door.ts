@@ -130,8 +130,8 @@ function upgradeRefuserOf(socket: Duplex): Refuser {
   return (r) => {
     const body = JSON.stringify(problemOf(r));
     const status = r.reason === "forbidden" ? "403 Forbidden" : r.reason === "not_found" ? "404 Not Found" : "400 Bad Request";
-    const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: ${problemContentType}\r\ncontent-length: ${Buffer.byteLength(body)}`;
-    socket.end(`${head}\r\n\r\n${body}`);
+    const headers = ["connection: close", `content-type: ${problemContentType}`, `content-length: ${Buffer.byteLength(body)}`];
+    socket.end([`HTTP/1.1 ${status}`, ...headers, "", body].join("\r\n"));
   };
 }
 

@@ -108,7 +108,7 @@ export async function readOne(
   if (typeof at !== "number") return at;
   const stored = d.store.world.get(noun, id);
   return stored === undefined
-    ? reject("not_found", `there is no ${noun} ${id}`, `aether ${noun === "setting" ? "settings" : noun} list (GET /v1/${noun}s) shows what there is`)
+    ? reject("not_found", `there is no ${noun} ${id}`, `GET /v1/${noun}s shows what there is (aether ${listOf(noun)} list)`)
     : showRow(idField, stored);
 }
 
@@ -156,3 +156,6 @@ export async function readAudit(d: OperationDeps, from: number, limit: number | 
   const entries = range.entries.map((e) => ({ ...e, data: Buffer.from(e.data).toString("base64") }));
   return { index: d.store.applied, ...range, entries };
 }
+
+/** The command of `aether` that lists a noun. */
+const listOf = (noun: string): string => (noun === "setting" ? "settings" : noun);
