@@ -20,8 +20,12 @@ describe("a member whose disk cannot answer for its number", () => {
 
   const row = async (name: string): Promise<NodeAnswer> => (await operator.any("GET", `/v1/nodes/${name}`)).body as NodeAnswer;
   const write = async (key: string, value: unknown): Promise<void> => {
-    const done = await operator.any("PUT", `/v1/settings/${encodeURIComponent(key)}`, { value });
-    expect(done.status).toBe(200);
+    await eventually(`${key} is written`, 10_000, async () => {
+      const done = await operator.any("PUT", `/v1/settings/${encodeURIComponent(key)}`, { value });
+      // A node that has just been started says 503 until others have vouched for it.
+      if (done.status !== 200 && done.status !== 503) throw new Error(JSON.stringify(done.body));
+      return done.status === 200 ? true : undefined;
+    });
   };
   /** Waits until the node is a voter again under a number other than `old`, the old one gone, and its world is everybody's. */
   const isBack = async (node: TestNode, old: number): Promise<NodeAnswer> => {
