@@ -16,7 +16,7 @@ export const run: Run = async (call, shell) => {
     const cloud = localProvider(cluster.name, folder);
     const instances = await provider(cloud.compute.list(clusterLabels(cluster.name)));
     const running = instances.filter((instance) => instance.state !== "stopped");
-    progress.say(`stopping ${running.map((instance) => instance.name).join(", ")}`);
+    if (running.length > 0) progress.say(`stopping ${running.map((instance) => instance.name).join(", ")}`);
     await Promise.all(running.map((instance: Instance) => provider(cloud.compute.power(instance.id, "stop-graceful"))));
     return running.map((instance) => instance.name);
   });

@@ -19,7 +19,7 @@ export const run: Run = async (call, shell) => {
       { title: "NODE", cell: (node) => node.name },
       { title: "ID", cell: (node) => String(node.member), right: true },
       { title: "DUTY", cell: (node) => (node.left ? `${node.duty} (left)` : node.duty) },
-      { title: "CONTACT", cell: (node) => node.contact },
+      { title: "CONTACT", cell: (node) => (node.left ? "-" : node.contact) },
       { title: "ADDRESS", cell: (node) => node.address ?? "-" },
       { title: "REASON", cell: (node) => node.reason },
       { title: "VERSION", cell: (node) => String(node.version), right: true, wide: true },
