@@ -8,7 +8,16 @@ install();
 if (rest.length === 0) {
   run("the type check", [bin("typescript", "bin/tsc"), "-p", "."]);
   run("the linter", [bin("oxlint", "bin/oxlint"), "-c", ".ci/oxlintrc.json", "--type-aware", "packages", "bench", ".ci"]);
-  run("the format check", [bin("oxfmt", "bin/oxfmt"), "-c", ".ci/oxfmtrc.json", "--check", "packages", "bench", ".ci"]);
+  run("the format check", [
+    bin("oxfmt", "bin/oxfmt"),
+    "-c",
+    ".ci/oxfmtrc.json",
+    "--check",
+    "packages",
+    "bench",
+    ".ci",
+    "!**/*.md",
+  ]);
 }
 run("the build", [".ci/build.ts"]);
 run("the tests", [bin("vitest", "vitest.mjs"), "run", "--config", ".ci/vitest.config.ts", "--root", ".", ...rest]);

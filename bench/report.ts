@@ -50,7 +50,9 @@ export function costTable(sides: readonly Side[], points: readonly number[]): st
     sides.map((s) => {
       const rounds = s.rounds.get(k) ?? [];
       const each = (of: (c: Costs) => readonly (number | null)[], digits: number): string => {
-        const ranked = rounds.map((round) => ranking(round).map((i) => ((of(round.costs)[i] ?? Number.NaN) * 1_000) / round.count));
+        const ranked = rounds.map((round) =>
+          ranking(round).map((i) => ((of(round.costs)[i] ?? Number.NaN) * 1_000) / round.count),
+        );
         const medians = s.cluster.pids.map((_, rank) => median(ranked.map((values) => values[rank] ?? Number.NaN)));
         return medians.map((value) => (Number.isNaN(value) ? "?" : value.toFixed(digits))).join(" / ");
       };

@@ -79,5 +79,7 @@ await drive(warm, "warm");
 const { latencies, elapsedMs } = await drive(total, "run");
 latencies.sort();
 const at = (q: number): number => latencies[Math.floor(q * (total - 1))] ?? 0;
-console.log(JSON.stringify({ perSecond: (total / elapsedMs) * 1e3, p50: at(0.5), p99: at(0.99), p999: at(0.999), count: total + warm }));
+console.log(
+  JSON.stringify({ perSecond: (total / elapsedMs) * 1e3, p50: at(0.5), p99: at(0.99), p999: at(0.999), count: total + warm }),
+);
 for (const client of clients) client.close();

@@ -153,6 +153,12 @@ export interface EventStore {
 
   /** Rows and applied index on disk. */
   flush(): Promise<Index>;
-  stats(): { readonly rows: number; readonly inFlight: number; readonly sessions: number; readonly first: Index; readonly flushed: Index };
+  stats(): {
+    readonly rows: number;
+    readonly inFlight: number;
+    readonly sessions: number;
+    readonly first: Index;
+    readonly flushed: Index;
+  };
   close(): Promise<void>;
 }

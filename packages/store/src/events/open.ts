@@ -115,7 +115,10 @@ function isDamage(error: unknown): boolean {
   return codeOf(error).startsWith("LEVEL_") && codeOf(cause) !== "LEVEL_LOCKED" && codeOf(error) !== "LEVEL_LOCKED";
 }
 
-const codeOf = (error: unknown): string => String((error as { code?: unknown } | undefined)?.code ?? "");
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === "string" ? code : "";
+}
 
 /** Keeps the damaged folder for forensics: the newest one, so that a failing disk does not fill up with them. */
 async function setAside(dir: string): Promise<void> {

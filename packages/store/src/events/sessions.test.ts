@@ -102,7 +102,7 @@ describe("the memory of answers", () => {
         const s = new Sessions(limits);
         for (const [index, [client, id]] of asked.entries()) {
           if (s.find(client, `${id}`) === undefined) s.remember(answer(client, `${id}`, index));
-          const names = [..."abcdef"].flatMap((c) => Array.from({ length: 10 }, (_, i) => [c, `${i}`] as const));
+          const names = ["a", "b", "c", "d", "e", "f"].flatMap((c) => Array.from({ length: 10 }, (_, i) => [c, `${i}`] as const));
           const held = live(s, names);
           expect(held.length).toBe(s.size);
           expect(new Set(held.map(([c]) => c)).size).toBeLessThanOrEqual(limits.clients);
