@@ -107,6 +107,10 @@ function nodeFile(journal: Journal, clusterId: string, node: JournalNode, folder
 
 /** One command at a time changes a cluster's instances. */
 export async function withClusterLock<A>(folder: ClusterFolder, purpose: string, run: () => Promise<A>): Promise<A> {
+  if (process.platform !== "linux") {
+    const message = `local clusters need Linux: instances are known by /proc, which ${process.platform} does not have`;
+    throw new Failure(exit.failed, message, "run this on a Linux machine, in a VM or in a container");
+  }
   const taken = await takeLock(folder.lock, purpose, lockWaitMs);
   if (!isLock(taken)) {
     const message = `another aether command works on this cluster: process ${taken.pid} (${taken.purpose})`;

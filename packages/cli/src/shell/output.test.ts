@@ -83,8 +83,9 @@ describe("following one thing", () => {
     const out = sink(true);
     const progress = follow(out);
     progress.say("draining");
+    progress.say("x".repeat(100));
     progress.end();
-    expect(out.written).toEqual(["\r\u001B[2Kdraining", "\r\u001B[2K"]);
+    expect(out.written).toEqual(["\r\u001B[2Kdraining", `\r\u001B[2K${"x".repeat(59)}`, "\r\u001B[2K"]);
   });
 });
 

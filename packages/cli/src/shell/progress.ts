@@ -109,13 +109,14 @@ export interface Follow {
   end(): void;
 }
 
-export function follow(shell: Pick<Shell, "err" | "errIsTerminal">): Follow {
+/** On a terminal in one line, cut to its width: a line that wraps could not be taken back. */
+export function follow(shell: Pick<Shell, "err" | "errIsTerminal" | "columns">): Follow {
   let last = "";
   return {
     say: (text) => {
       if (text === last) return;
       last = text;
-      shell.err(shell.errIsTerminal ? `\r\u001B[2K${text}` : `${text}\n`);
+      shell.err(shell.errIsTerminal ? `\r\u001B[2K${text.slice(0, shell.columns - 1)}` : `${text}\n`);
     },
     end: () => {
       if (shell.errIsTerminal && last !== "") shell.err("\r\u001B[2K");
