@@ -57,7 +57,7 @@ export async function openEventStoreOn(
   let { state } = opened;
   try {
     const latest = snapshots.latest();
-    if (latest !== null && latest.id.index > state.applied.index) {
+    if (latest !== null && latest.id.index > state.applied.index && isOfLog(latest.id, log)) {
       state = await restoreSnapshot(disk, latest, readRows(snapshots, latest), registry, isCheckpoint);
     }
     if (log.first() > state.applied.index + 1) {
@@ -107,6 +107,12 @@ function checkHistory({ index, term }: EntryId, log: LogView): void {
     throw new Damaged(`the state is of entry ${index} in term ${term}, the log has that entry in term ${known}`);
   }
 }
+
+/**
+ * A snapshot that was received when the process died may not have been taken into the log. Rows of it would be ahead of the
+ * log, or stand on entries that were never committed; its sender offers it again.
+ */
+const isOfLog = ({ index, term }: EntryId, log: LogView): boolean => log.term(index) === term;
 
 /** A folder another process holds is not damaged; nor is one that a newer build wrote. */
 function isDamage(error: unknown): boolean {

@@ -98,6 +98,29 @@ describe("a snapshot", () => {
     expect(picture(other)).toEqual(picture(leader));
   });
 
+  it("received, but not yet taken into the log when the process died, is left alone at open", async () => {
+    const leader = await leading();
+    await someLife(leader);
+    const meta = await leader.snapshot();
+    const behind = await OneMember.start();
+    const astray = await OneMember.start();
+    members.push(behind, astray);
+    behind.fill(5, 3);
+    behind.commit();
+    // Its log reaches beyond the snapshot, with entries of a leader that never committed them.
+    astray.fill(5, 3);
+    astray.commit();
+    astray.term = 7;
+    astray.fill(200);
+    for (const other of [behind, astray]) {
+      const before = picture(other);
+      await carry(meta, leader.snapshots, other.snapshots);
+      await other.restart();
+      expect(picture(other)).toEqual(before);
+      expect(other.store.stateMachine.applied).toBe(5);
+    }
+  });
+
   it("cut off at any write leaves the old state or the new one", async () => {
     const leader = await leading();
     await someLife(leader);
