@@ -3,6 +3,7 @@
  * order: messages that may leave at once, the durable write (which runs on while the loop does), entries to apply,
  * answers. What must not be said before it is durable (`thenSend`) leaves only when {@link GroupCommit} says so.
  */
+import { applyConfigChange } from "../config-change.ts";
 import { ChangeRefused, TransferFailed } from "../errors.ts";
 import {
   type AppendBatch,
@@ -330,10 +331,15 @@ export class MemberLoop implements Driver {
     this.#schedule();
   }
 
+  /**
+   * The state machine's membership follows its own entries: the core's is ahead of them when a received snapshot has overtaken
+   * what still waits to be applied, and rows flushed with that one would have the changes in between applied once more after a crash.
+   */
   #configReached(entry: Entry, change: ConfigChange): Membership {
-    const before = this.#core.status().membership;
+    const before = this.#apply.membership;
+    const next = applyConfigChange(before, change);
+    const after = "reason" in next ? before : next;
     this.#core.step({ k: "configApplied", index: entry.index, change });
-    const after = this.#core.status().membership;
     this.#operations.configApplied(entry, change, before, after);
     this.#membershipMoved = true;
     return after;

@@ -341,6 +341,50 @@ describe("snapshots", () => {
     expect(slow.machine.content.total).toBe(60);
   });
 
+  it("a newer one that overtakes changes still to be applied lends them no membership of its own", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    const change = async (op: "addLearner" | "remove", id: number): Promise<void> => {
+      const done = leader.node.change([{ op, id }], new Uint8Array(0), 5000);
+      await clock.advance(200);
+      await done;
+    };
+    await cluster.kill(late);
+    await add(leader, 30);
+    const first = await cut(leader);
+    const crashing = cluster.start(late);
+    const crash = Promise.withResolvers<void>();
+    crashing.machine.restoreGate = crash.promise;
+    await cluster.until("it restores", () => crashing.machine.works.length > 0);
+    crash.reject(new Error("the process is gone"));
+    await clock.advance(1);
+    await cluster.kill(late);
+    const slow = cluster.start(late);
+    const restoring = Promise.withResolvers<void>();
+    slow.machine.restoreGate = restoring.promise;
+    await change("addLearner", 8);
+    const seen = leader.node.status().last.index;
+    await cluster.until("the change waits to be applied", () => slow.node.status().hard.commit >= seen);
+    cluster.network.partition([1, 2, 3].filter((id) => id !== late));
+    await change("remove", 8);
+    await change("addLearner", 9);
+    await clock.advance(31_000);
+    await add(leader, 30);
+    const second = await cut(leader);
+    expect(second.membership.learners).toEqual([9]);
+    cluster.network.heal();
+    await cluster.until("its log is replaced again", () => slow.log.view.first() === second.id.index + 1);
+    expect(slow.machine.works).toEqual(["restore"]);
+    expect(first.id.index).toBeLessThan(seen);
+    restoring.resolve();
+    await cluster.until("both are restored", () => slow.machine.restored === 2);
+    expect(slow.machine.memberships.map(({ learners }) => learners)).toEqual([[8]]);
+    await clock.advance(500);
+    expect(slow.machine.content.membership.learners).toEqual([9]);
+  });
+
   it("are believed only from the transport that stored them, never from a message", async () => {
     const clock = start([1, 2, 3]);
     const leader = await cluster.elected();
