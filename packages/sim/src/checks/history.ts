@@ -1,0 +1,164 @@
+/**
+ * The one true history of a life, gathered from all members as it happens. What contradicts it is a violation, thrown at
+ * the step that did it. Nobody in the cluster sees any of this.
+ */
+import { hashOf } from "../world/stream.ts";
+import { decodeEntry } from "@aether/store/events/entry-codec";
+import { type AppendBatch, type Entry, type Index, Kind, type Membership, type NodeId, type Role } from "@aether/raft/types";
+
+/** A rule of section "what is checked" in docs/internals/simulator.md did not hold. */
+export class Violation extends Error {
+  override readonly name = "Violation";
+  readonly rule: string;
+  constructor(rule: string, detail: string) {
+    super(`${rule}: ${detail}`);
+    this.rule = rule;
+  }
+}
+
+export function hold(condition: boolean, rule: string, detail: () => string): asserts condition {
+  if (!condition) throw new Violation(rule, detail());
+}
+
+interface Committed {
+  readonly term: number;
+  readonly content: number;
+  readonly events: number;
+  /** World time of the first member to apply it. */
+  readonly appliedAt: number;
+}
+
+export class History {
+  /** By index. */
+  readonly committed = new Map<Index, Committed>();
+  /** Where each request took effect, "client/id". */
+  readonly effects = new Map<string, Index>();
+  /** Highest index that any member has applied. */
+  top: Index = 0;
+  readonly counts = { elections: 0, applied: 0, digests: 0, compared: 0, restores: 0, durable: 0 };
+  readonly #leaders = new Map<number, NodeId>();
+  /** By "index/term": content and the term before. */
+  readonly #entries = new Map<string, { readonly content: number; readonly prevTerm: number }>();
+  /** Members that were ever seen to hold an entry durably, until it is applied somewhere. */
+  readonly #holders = new Map<string, Set<NodeId>>();
+  readonly #digests = new Map<Index, { readonly digest: string; readonly by: NodeId }>();
+  /** Memberships in the order they took effect, with the index of their entry. */
+  readonly #memberships: { readonly index: Index; readonly membership: Membership }[] = [];
+
+  leads(id: NodeId, { term, state }: Role): boolean {
+    if (state !== "leader") return false;
+    const known = this.#leaders.get(term);
+    hold(known === undefined || known === id, "one leader per term", () => `members ${known} and ${id} both lead term ${term}`);
+    if (known === id) return false;
+    this.#leaders.set(term, id);
+    this.counts.elections += 1;
+    return true;
+  }
+
+  /** Member `id` holds these durably. */
+  durable(id: NodeId, batches: readonly AppendBatch[]): void {
+    for (const { slice } of batches) {
+      if (slice === null) continue;
+      let { term } = slice.prev;
+      for (const entry of slice.entries) {
+        this.holds(id, entry, term);
+        ({ term } = entry);
+      }
+    }
+  }
+
+  holds(id: NodeId, entry: Entry, prevTerm: number): void {
+    const name = `${entry.index}/${entry.term}`;
+    const content = contentOf(entry);
+    const known = this.#entries.get(name);
+    if (known === undefined) this.#entries.set(name, { content, prevTerm });
+    else {
+      const same = known.content === content && known.prevTerm === prevTerm;
+      hold(same, "log matching", () => `member ${id} holds another entry ${entry.index} of term ${entry.term} than others`);
+    }
+    this.counts.durable += 1;
+    if (entry.index <= this.top) return;
+    const holders = this.#holders.get(name);
+    if (holders === undefined) this.#holders.set(name, new Set([id]));
+    else holders.add(id);
+  }
+
+  /** Member `id` applies these, the last of them with this membership in force. */
+  applies(id: NodeId, entries: readonly Entry[], membership: Membership, now: number): void {
+    for (const entry of entries) {
+      this.counts.applied += 1;
+      const known = this.committed.get(entry.index);
+      const content = contentOf(entry);
+      if (known !== undefined) {
+        const same = known.term === entry.term && known.content === content;
+        hold(
+          same,
+          "committed entries never change",
+          () => `member ${id} applies another entry ${entry.index} (term ${entry.term})`,
+        );
+        continue;
+      }
+      hold(
+        entry.index === this.top + 1,
+        "no entry is skipped",
+        () => `member ${id} applies ${entry.index} first, after ${this.top}`,
+      );
+      this.#checkQuorum(id, entry, membership);
+      this.top = entry.index;
+      if (entry.kind === Kind.config) this.#memberships.push({ index: entry.index, membership });
+      this.committed.set(entry.index, { term: entry.term, content, events: this.#takeEffect(entry), appliedAt: now });
+    }
+  }
+
+  /** `digest` is the state's after `index`, at member `id`. */
+  digest(id: NodeId, index: Index, digest: string): void {
+    this.counts.digests += 1;
+    const known = this.#digests.get(index);
+    if (known === undefined) this.#digests.set(index, { digest, by: id });
+    else {
+      if (known.by !== id) this.counts.compared += 1;
+      const { by } = known;
+      hold(known.digest === digest, "equal state digests", () => `members ${by} and ${id} differ at entry ${index}`);
+    }
+  }
+
+  /** The commit rule lags one membership at most: a change is proposed only when the last is applied. */
+  #checkQuorum(id: NodeId, entry: Entry, membership: Membership): void {
+    const holders = this.#holders.get(`${entry.index}/${entry.term}`) ?? new Set<NodeId>();
+    this.#holders.delete(`${entry.index}/${entry.term}`);
+    // The leader counted before it applied: by the newest membership, or the one before.
+    const before = this.#memberships.slice(-2).map((one) => one.membership);
+    const counted = before.length === 0 ? [membership] : before;
+    const ok = counted.some((one) => isQuorum(one, (member) => holders.has(member)));
+    const names = (): string => `${id} applies ${entry.index}/${entry.term}, durable on ${[...holders].join() || "nobody"} only`;
+    hold(ok, "committed entries are on a quorum's disks", names);
+  }
+
+  #takeEffect(entry: Entry): number {
+    if (entry.kind !== Kind.normal) return 0;
+    const { request, events } = decodeEntry(entry.data);
+    if (request !== null) {
+      const name = `${request.client}/${request.id}`;
+      const earlier = this.effects.get(name);
+      hold(
+        earlier === undefined,
+        "one effect per request",
+        () => `request ${name} took effect at ${earlier} and at ${entry.index}`,
+      );
+      this.effects.set(name, entry.index);
+    }
+    return events.length;
+  }
+}
+
+/** Do those for whom `has` holds form a quorum of this membership, in both halves if it is joint? */
+export function isQuorum({ voters, outgoing }: Membership, has: (id: NodeId) => boolean): boolean {
+  const most = (ids: readonly NodeId[]): boolean => ids.length === 0 || ids.filter(has).length > ids.length / 2;
+  return most(voters) && most(outgoing);
+}
+
+function contentOf({ kind, data }: Entry): number {
+  let sum = hashOf(String(kind));
+  for (const byte of data) sum = Math.imul(sum ^ byte, 0x01000193);
+  return sum >>> 0;
+}

@@ -1,0 +1,159 @@
+/** The nodes of one life, the network between them, and what everybody in the simulator needs to know of the whole. */
+import type { Registry } from "@aether/core/kernel/registry";
+import { applyConfigChange, decodeConfigChange } from "@aether/raft/config-change";
+import { Kind, type Membership, type OpenVerdict } from "@aether/raft/types";
+import type { Answer, Submission } from "@aether/store/types";
+import { History, isQuorum, Violation } from "../checks/history.ts";
+import type { DeviceFaults } from "../disk/device.ts";
+import { calm, Network } from "../net/network.ts";
+import type { Plan } from "../plan.ts";
+import { makeStream, type Stream } from "../world/stream.ts";
+import { type Process, World } from "../world/world.ts";
+import { rulesOf } from "./rules.ts";
+import { type Running, SimNode } from "./node.ts";
+
+export const clusterName = "simulated";
+
+/** What can end a process without anything being wrong with it: its disk. */
+const diskEnds = /EIO|LogDamaged|damaged|altered/;
+
+export class Cluster {
+  readonly world = new World();
+  readonly plan: Plan;
+  readonly history = new History();
+  readonly network: Network;
+  readonly nodes: SimNode[] = [];
+  readonly rules: Registry;
+  deviceFaults: DeviceFaults;
+  readonly calmDevice: DeviceFaults = { meanMs: 0.2, stallChance: 0, stallMs: 0, errorChance: 0, lies: false };
+  readonly counts = { starts: 0, diskEnds: 0, lostLogs: 0, operations: 0, stalls: 0, errors: 0 };
+  /** The first thing that went wrong; the life ends with it. */
+  violation: Error | null = null;
+  readonly #streams = new Map<string, Stream>();
+
+  constructor(plan: Plan) {
+    this.plan = plan;
+    this.network = new Network(this.world, { ...calm }, this.stream("network"));
+    this.deviceFaults = this.calmDevice;
+    this.rules = rulesOf(plan.defect === "diceInRules" ? this.stream("dice") : null);
+  }
+
+  /** One stream per concern, the same one whenever it is asked for. */
+  stream(concern: string): Stream {
+    let stream = this.#streams.get(concern);
+    if (stream === undefined) {
+      stream = makeStream(this.plan.seed, concern);
+      this.#streams.set(concern, stream);
+    }
+    return stream;
+  }
+
+  /** One more node, with an empty disk. */
+  add(): SimNode {
+    const name = `n${this.nodes.length + 1}`;
+    const draw = this.stream("clocks");
+    const rate = 1 + draw.between(-this.plan.skew, this.plan.skew);
+    const node = new SimNode(this, name, { rate, wallOffsetMs: draw.between(-1, 1) * this.plan.wallStepMs });
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** Runs a check outside of what it checks, so that no member can catch what it throws. */
+  observe(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  failed(error: unknown): void {
+    this.violation ??= error instanceof Error ? error : new Error(String(error));
+  }
+
+  /** A process ends itself. Only its disk may make it. */
+  ended(node: SimNode, process: Process, error: Error): void {
+    if (!process.alive) return;
+    const text = `${error.name} ${error.message} ${(error.cause as Error | undefined)?.message ?? ""}`;
+    if (diskEnds.test(text)) this.counts.diskEnds += 1;
+    else this.failed(new Violation("no member ends itself", `${node.name}: ${error.stack ?? text}`));
+    node.crash(`ends: ${error.message.split("\n", 1)[0]}`);
+  }
+
+  /** Only a disk that was made to rot may lose what it promised. */
+  foundLost(node: SimNode, verdict: OpenVerdict): void {
+    this.counts.lostLogs += 1;
+    if (node.rotten === node.member || this.plan.defect === "lyingDisk") return;
+    this.failed(new Violation("a whole log opens", `${node.name} finds its log ${JSON.stringify(verdict)}`));
+  }
+
+  addDisk(counts: { readonly operations: number; readonly stalls: number; readonly errors: number }): void {
+    this.counts.operations += counts.operations;
+    this.counts.stalls += counts.stalls;
+    this.counts.errors += counts.errors;
+  }
+
+  leader(): (Running & { readonly node: SimNode }) | undefined {
+    const leading = this.nodes.flatMap((node) => {
+      const { running } = node;
+      return running?.driver.status().role.state === "leader" ? [{ ...running, node }] : [];
+    });
+    return leading.toSorted((a, b) => b.driver.status().role.term - a.driver.status().role.term)[0];
+  }
+
+  /** Every membership that is in force at some running member, or that a config entry in its log may bring. */
+  memberships(): Membership[] {
+    const all: Membership[] = [];
+    for (const { running } of this.nodes) {
+      if (running === null) continue;
+      const { membership, applied } = running.driver.status();
+      const { view } = running.storage;
+      let current = membership;
+      all.push(current);
+      for (let i = Math.max(applied + 1, view.first()); i <= view.last().index; i++) {
+        const [entry] = view.read(i, i + 1, 1);
+        if (typeof entry === "string" || entry?.kind !== Kind.config) continue;
+        const next = applyConfigChange(current, decodeConfigChange(entry.data));
+        if ("reason" in next) continue;
+        current = next;
+        all.push(current);
+      }
+    }
+    return all;
+  }
+
+  /** Would every such membership still have a quorum on sound disks, were it not for these nodes? */
+  sparesQuorum(lost: ReadonlySet<SimNode>): boolean {
+    const sound = new Set(this.nodes.flatMap((node) => (lost.has(node) || node.rotten === node.member ? [] : [node.member])));
+    return this.memberships().every((membership) => isQuorum(membership, (id) => sound.has(id)));
+  }
+
+  /** Over the network, there and back, to whatever process then runs. Null or nothing: no answer came. */
+  call(target: SimNode, submission: Submission, done: (a: Answer) => void): void {
+    this.reach(target, ({ store }, back) => {
+      let answers = 0;
+      store.submit(submission, (answer) => {
+        answers += 1;
+        if (answers > 1) this.failed(new Violation("one answer per submission", `${submission.command.type} got ${answers}`));
+        back(() => done(answer));
+      });
+    });
+  }
+
+  /** Runs `ask` in the target's process; what it hands to `back` runs at the caller's, if nothing is lost on the way. */
+  reach(target: SimNode, ask: (running: Running, back: (then: () => void) => void) => void): void {
+    const { world, network } = this;
+    const chance = this.stream("callers");
+    if (chance.chance(network.faults.loss)) return;
+    world.after(network.tripMs(), null, "call", () => {
+      const { process } = target;
+      if (process === null) return;
+      world.after(0, process, "asked", () => {
+        if (target.running === null) return;
+        ask(target.running, (then) => {
+          if (!chance.chance(network.faults.loss)) world.after(network.tripMs(), null, "answer", then);
+        });
+      });
+    });
+  }
+}

@@ -1,0 +1,59 @@
+import type { Stream } from "../world/stream.ts";
+import type { Process, World } from "../world/world.ts";
+
+/** How a member's disk behaves. Times in milliseconds, chances per operation. */
+export interface DeviceFaults {
+  readonly meanMs: number;
+  readonly stallChance: number;
+  readonly stallMs: number;
+  readonly errorChance: number;
+  /** A disk that says "synced" and has not: no member may be asked to survive it. For showing that the checks notice. */
+  readonly lies: boolean;
+}
+
+/** One process's way to its disk, whose faults may end while it runs. Operations of a lane end in the order they were begun; a dead process hears of no end. */
+export class Device {
+  readonly #world: World;
+  readonly #process: Process;
+  readonly #faults: () => DeviceFaults;
+  readonly #stream: Stream;
+  readonly #freeAt = new Map<string, number>();
+  readonly counts = { operations: 0, stalls: 0, errors: 0 };
+
+  constructor(world: World, process: Process, faults: () => DeviceFaults, stream: Stream) {
+    this.#world = world;
+    this.#process = process;
+    this.#faults = faults;
+    this.#stream = stream;
+  }
+
+  get lies(): boolean {
+    return this.#faults().lies;
+  }
+
+  /** A write: takes the disk's time, then `effect` has happened; or it fails, and whether it has happened nobody knows. */
+  write(lane: string, effect: () => void): Promise<void> {
+    const { meanMs, stallChance, stallMs, errorChance } = this.#faults();
+    this.counts.operations += 1;
+    let ms = this.#stream.around(meanMs);
+    if (this.#stream.chance(stallChance)) {
+      ms += this.#stream.around(stallMs);
+      this.counts.stalls += 1;
+    }
+    const fails = this.#stream.chance(errorChance);
+    const end = Math.max(this.#world.now + ms, this.#freeAt.get(lane) ?? 0);
+    this.#freeAt.set(lane, end);
+    return new Promise((resolve, reject) => {
+      this.#world.after(end - this.#world.now, this.#process, lane, () => {
+        if (!fails) {
+          effect();
+          resolve();
+          return;
+        }
+        this.counts.errors += 1;
+        this.#world.tell(this.#process.name, `disk error on ${lane}`);
+        reject(new Error(`EIO: the disk failed a write of the ${lane}`));
+      });
+    });
+  }
+}

@@ -1,0 +1,59 @@
+import { type GuardFile, guardSlotBytes, type KeyValue } from "@aether/store/log/ports";
+import type { LogPorts } from "@aether/store/log/start";
+import type { Stream } from "../world/stream.ts";
+import { Database } from "./database.ts";
+import type { Device } from "./device.ts";
+
+/** Pairs of one page when the log is read as a whole. */
+const pagePairs = 64;
+
+/** What stands on a member's disk of its log: the database and the guard beside it. */
+export class LogDisk {
+  readonly database = new Database();
+  readonly #slots: [Uint8Array, Uint8Array] = [new Uint8Array(guardSlotBytes), new Uint8Array(guardSlotBytes)];
+  #flying: { readonly slot: 0 | 1; readonly bytes: Uint8Array }[] = [];
+
+  ports(device: Device): LogPorts {
+    return { keyValue: this.#keyValue(device), guard: this.#guard(device) };
+  }
+
+  /** A guard slot whose write was under way is old, new, or torn between two sectors' worth of bytes. */
+  crash(stream: Stream): void {
+    this.database.crash(stream);
+    for (const { slot, bytes } of this.#flying) {
+      const written = stream.pick([0, bytes.length, stream.below(bytes.length)]);
+      const torn = new Uint8Array(this.#slots[slot]);
+      torn.set(bytes.subarray(0, written));
+      this.#slots[slot] = torn;
+    }
+    this.#flying = [];
+  }
+
+  #keyValue(device: Device): KeyValue {
+    const { database } = this;
+    return {
+      batch: (ops, { sync }) => device.write("log", database.begin(ops, sync && !device.lies)),
+      getSync: (key) => database.get(key),
+      pages: async function* () {
+        const pairs = database.pairs();
+        for (let at = 0; at < pairs.length; at += pagePairs) yield pairs.slice(at, at + pagePairs);
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #guard(device: Device): GuardFile {
+    return {
+      read: (slot) => Promise.resolve(new Uint8Array(this.#slots[slot])),
+      write: (slot, bytes) => {
+        const write = { slot, bytes: new Uint8Array(bytes) };
+        this.#flying.push(write);
+        return device.write("guard", () => {
+          this.#flying = this.#flying.filter((other) => other !== write);
+          this.#slots[slot] = write.bytes;
+        });
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+}

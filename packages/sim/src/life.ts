@@ -1,0 +1,305 @@
+/**
+ * One life of a cluster, drawn from a seed. First everything that may go wrong goes wrong while clients work (safety).
+ * Then the faults end for a part of the nodes that holds a quorum, the others freeze, and that part must work again within
+ * a bounded time (liveness). Then all come back, must agree, and the clients' histories are judged.
+ */
+import type { NodeId } from "@aether/raft/types";
+import { firstEntry } from "@aether/store/log/start";
+import { Violation } from "./checks/history.ts";
+import { checkLinearizable, type Judgement } from "./checks/linearizability.ts";
+import { Watcher } from "./checks/watching.ts";
+import { Cluster } from "./cluster/cluster.ts";
+import { initialise, insist, takeIn } from "./cluster/newcomers.ts";
+import { clusterId, type SimNode } from "./cluster/node.ts";
+import { Client, type RequestedOperation } from "./load/client.ts";
+import { Mischief } from "./mischief.ts";
+import { calm } from "./net/network.ts";
+import { drawPlan, type LifeOptions, type Plan } from "./plan.ts";
+
+/** Virtual time that the parts of a life may take, in milliseconds. */
+const limits = { form: 60_000, reopen: 30_000, elect: 60_000, converge: 180_000, drain: 30_000 };
+const watchers = 2;
+
+export interface LifeReport {
+  readonly seed: number;
+  readonly plan: Plan;
+  /** Null: nothing was wrong. */
+  readonly violation: { readonly rule: string; readonly message: string } | null;
+  readonly virtualMs: number;
+  readonly steps: number;
+  /** Equal for equal runs. */
+  readonly trace: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly timeline: readonly string[];
+}
+
+export async function live(options: LifeOptions): Promise<LifeReport> {
+  const life = new Life(drawPlan(options));
+  let violation: LifeReport["violation"] = null;
+  try {
+    await life.run();
+  } catch (error) {
+    const { message, stack } = error as Error;
+    const known = error instanceof Violation;
+    violation = { rule: known ? error.rule : "the simulator itself", message: known ? message : (stack ?? message) };
+    life.cluster.world.tell("VIOLATION", message.split("\n", 1)[0] ?? "");
+  } finally {
+    life.end();
+  }
+  const { world } = life.cluster;
+  const { now: virtualMs, steps, trace, lines: timeline } = world;
+  return { seed: options.seed, plan: life.cluster.plan, violation, virtualMs, steps, trace, counts: life.counts(), timeline };
+}
+
+class Life {
+  readonly cluster: Cluster;
+  readonly #mischief: Mischief;
+  readonly #clients: Client[] = [];
+  readonly #watchers: Watcher[] = [];
+  #readmitting = new Set<SimNode>();
+
+  constructor(plan: Plan) {
+    this.cluster = new Cluster(plan);
+    this.#mischief = new Mischief(this.cluster);
+  }
+
+  async run(): Promise<void> {
+    const { plan, world } = this.cluster;
+    await this.#form();
+    for (let i = 1; i <= plan.clients; i++) this.#clients.push(new Client(this.cluster, i));
+    for (const client of this.#clients) client.start();
+    this.#follow();
+    this.#mischief.start();
+    const until = world.now + plan.forMs;
+    await this.#pass(until, () => world.now >= until);
+    this.#mischief.stop();
+    await this.#recoverCore();
+    await this.#agree();
+    this.#judge();
+  }
+
+  /** Every process ends, so that nothing of this life runs into the next. */
+  end(): void {
+    for (const { process } of this.cluster.nodes) process?.die();
+  }
+
+  counts(): Record<string, number> {
+    const { history, network, counts } = this.cluster;
+    const sum = (of: Iterable<Readonly<Record<string, number>>>): Record<string, number> => {
+      const total: Record<string, number> = {};
+      for (const one of of) for (const [name, value] of Object.entries(one)) total[name] = (total[name] ?? 0) + value;
+      return total;
+    };
+    const clients = sum(this.#clients.map((client) => client.counts));
+    const watched = sum(this.#watchers.map((watcher) => watcher.counts));
+    const named = (prefix: string, of: Readonly<Record<string, number>>): [string, number][] =>
+      Object.entries(of).map(([name, value]) => [`${prefix}.${name}`, value]);
+    return Object.fromEntries([
+      ...named("history", { ...history.counts, top: history.top }),
+      ...named("faults", this.#mischief.counts),
+      ...named("network", network.counts),
+      ...named("disk", counts),
+      ...named("clients", clients),
+      ...named("watch", watched),
+    ]);
+  }
+
+  /** Virtual time passes until `met`; a violation ends it. False when the deadline came first. */
+  async #pass(deadline: number, met: () => boolean): Promise<boolean> {
+    const { cluster } = this;
+    return cluster.world.run(deadline, met, () => {
+      if (cluster.violation !== null) throw cluster.violation;
+    });
+  }
+
+  async #must(rule: string, limitMs: number, met: () => boolean, state: () => string): Promise<void> {
+    if (await this.#pass(this.cluster.world.now + limitMs, met)) return;
+    throw new Violation(rule, `not within ${limitMs} ms: ${state()}`);
+  }
+
+  async #form(): Promise<void> {
+    const { cluster } = this;
+    const { plan } = cluster;
+    const ids = Array.from({ length: plan.members }, (_, i): NodeId => i + 1);
+    let formatted = 0;
+    for (const id of ids) {
+      cluster
+        .add()
+        .format(id, ids)
+        .then(
+          () => {
+            cluster.history.holds(id, firstEntry(ids), 0);
+            formatted += 1;
+          },
+          (error: unknown) => cluster.failed(error),
+        );
+    }
+    await this.#must(
+      "formatting ends",
+      limits.form,
+      () => formatted === ids.length,
+      () => `${formatted} of ${ids.length}`,
+    );
+    for (const node of cluster.nodes) node.start();
+    let formed = false;
+    initialise(cluster, clusterId, () => (formed = true));
+    await this.#must(
+      "a cluster forms",
+      limits.form,
+      () => formed,
+      () => this.#state(),
+    );
+  }
+
+  /** Watchers read on wherever a member runs. */
+  #follow(): void {
+    const { cluster } = this;
+    const chance = cluster.stream("watchers");
+    for (let i = 0; i < watchers; i++)
+      this.#watchers.push(new Watcher(cluster.world, cluster.history, cluster.stream(`watch/${i}`)));
+    const look = (): void => {
+      for (const watcher of this.#watchers) {
+        const { process, running } = chance.pick(cluster.nodes);
+        const moves = !watcher.attached || chance.chance(0.05);
+        if (moves && running !== null && process?.paused === false) watcher.attach(running.store, process);
+      }
+      cluster.world.after(100, null, "watchers", look);
+    };
+    look();
+  }
+
+  /** A part of the nodes that holds a quorum is healed, all others stop; that part has to commit. */
+  async #recoverCore(): Promise<void> {
+    const { cluster } = this;
+    const { nodes, world, network, plan } = cluster;
+    // First every node that has a number opens its disk, still cut off, so that it is known who votes.
+    for (const one of nodes) for (const other of nodes) network.cut(one.name, other.name);
+    cluster.deviceFaults = cluster.calmDevice;
+    for (const node of nodes) {
+      if (node.process?.paused === true) world.resume(node.process);
+      if (node.process === null && node.member !== null) node.start();
+    }
+    const opened = (): boolean => nodes.every(({ member, running }) => member === null || running !== null);
+    await this.#must("every sound disk opens", limits.reopen, opened, () => this.#state());
+    const chance = cluster.stream("core");
+    const frozen = new Set<SimNode>();
+    const shuffled = nodes.map((node) => ({ node, place: chance.next() })).toSorted((a, b) => a.place - b.place);
+    for (const { node } of shuffled) {
+      if (chance.chance(0.8) && cluster.sparesQuorum(new Set([...frozen, node]))) frozen.add(node);
+    }
+    const core = nodes.filter((node) => !frozen.has(node));
+    world.tell("world", `heals ${core.map(({ name }) => name).join()}; the others are still`);
+    network.heal();
+    network.faults = { ...calm };
+    for (const one of core) {
+      for (const other of frozen) {
+        network.cut(one.name, other.name);
+        network.cut(other.name, one.name);
+      }
+    }
+    for (const { process } of frozen) if (process !== null) process.paused = true;
+    let committed = false;
+    const probe = { type: "SetSetting", id: "probe", value: plan.seed };
+    insist(cluster, probe, () => (committed = true));
+    await this.#must(
+      "a healed quorum works again",
+      limits.elect,
+      () => committed,
+      () => this.#state(),
+    );
+    world.tell("world", "the healed part has committed");
+    for (const { process } of frozen) if (process !== null) world.resume(process);
+    network.heal();
+  }
+
+  /** All come back, are taken in where they lost their number, and show the same world. */
+  async #agree(): Promise<void> {
+    const { cluster } = this;
+    const { nodes } = cluster;
+    const met = (): boolean => {
+      for (const node of nodes) this.#readmit(node);
+      return this.#settled();
+    };
+    await this.#must("all members converge", limits.converge, met, () => this.#state());
+    for (const client of this.#clients) client.resting = true;
+    await this.#must(
+      "clients come to an end",
+      limits.drain,
+      () => this.#clients.every(({ busy }) => !busy),
+      () => this.#state(),
+    );
+    await this.#must(
+      "all members agree",
+      limits.drain,
+      () => this.#equal(),
+      () => this.#state(),
+    );
+    const { top } = cluster.history;
+    const behind = (): string => this.#watchers.map(({ next }) => next).join();
+    await this.#must("watchers come to the end", limits.drain, () => this.#watchers.every(({ next }) => next > top), behind);
+  }
+
+  #readmit(node: SimNode): void {
+    if (node.process !== null || this.#readmitting.has(node)) return;
+    if (node.member !== null) return node.start();
+    this.#readmitting.add(node);
+    takeIn(this.cluster, node, () => this.#readmitting.delete(node));
+  }
+
+  /** Everybody runs, votes, and nobody else does. */
+  #settled(): boolean {
+    const leader = this.cluster.leader();
+    if (leader === undefined) return false;
+    const { voters, outgoing, learners } = leader.driver.status().membership;
+    const ids = this.cluster.nodes.map(({ member, running }) => (running === null ? 0 : (member ?? 0)));
+    if (outgoing.length > 0 || learners.length > 0 || voters.length !== ids.length) return false;
+    return ids.every((id) => voters.includes(id));
+  }
+
+  #equal(): boolean {
+    const tops = this.cluster.nodes.map(({ running }) => running?.store.applied ?? 0);
+    if (tops.some((top) => top !== this.cluster.history.top)) return false;
+    for (const { member, running } of this.cluster.nodes) {
+      if (running !== null && member !== null) {
+        this.cluster.history.digest(member, running.store.applied, running.store.stateDigest().digest);
+      }
+    }
+    return true;
+  }
+
+  #judge(): void {
+    const operations = this.#clients.flatMap((client) => client.operations.map((operation) => this.#closed(operation)));
+    const judgement = checkLinearizable(operations.filter((operation) => operation !== null));
+    if (judgement.v !== "linearizable") throw new Violation("linearizability", describe(judgement));
+  }
+
+  /**
+   * The log knows what became of an operation whose client never heard: it never was, or it took effect before the first
+   * member applied it.
+   */
+  #closed(operation: RequestedOperation): RequestedOperation | null {
+    if (operation.result.told !== "unknown") return operation;
+    const { effects, committed } = this.cluster.history;
+    const index = effects.get(operation.request);
+    if (index === undefined) return null;
+    return { ...operation, answeredAt: committed.get(index)?.appliedAt ?? Infinity };
+  }
+
+  #state(): string {
+    const { nodes } = this.cluster;
+    const lines = nodes.map(({ name, member, process, running }) => {
+      if (running === null) return `${name} (${member ?? "no number"}) ${process === null ? "is down" : "is opening"}`;
+      const { role, hard, last, applied, membership } = running.driver.status();
+      const { voters, outgoing, learners } = membership;
+      const log = `term ${hard.term} commit ${hard.commit} last ${last.index} applied ${applied}`;
+      return `${name} (${member}) ${role.state} ${log} voters ${voters.join()} out ${outgoing.join()} learners ${learners.join()}`;
+    });
+    return lines.join("; ");
+  }
+}
+
+function describe(judgement: Exclude<Judgement, { v: "linearizable" }>): string {
+  if (judgement.v === "unknown") return `${judgement.key}: given up after ${judgement.tried} configurations`;
+  const stuck = judgement.stuck.map(({ call, result }) => `${JSON.stringify(call)} → ${JSON.stringify(result)}`);
+  return `${judgement.key}: after ${judgement.placed} operations none of these can follow: ${stuck.join(" | ")}`;
+}

@@ -1,0 +1,162 @@
+/** What happens to a cluster while it works: each kind of fault has its own stream, and comes and goes as the plan says. */
+import { clusterName, type Cluster } from "./cluster/cluster.ts";
+import { insist, takeIn } from "./cluster/newcomers.ts";
+import type { SimNode } from "./cluster/node.ts";
+
+const stepMs = 50;
+/** Nodes that a growing cluster may come to have. */
+const nodesMax = 7;
+
+export class Mischief {
+  readonly counts = { crashes: 0, wipes: 0, pauses: 0, partitions: 0, rot: 0, transfers: 0, growths: 0, steps: 0 };
+  readonly #cluster: Cluster;
+  #stopped = false;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  start(): void {
+    this.#cluster.network.faults = { ...this.#cluster.plan.network };
+    this.#cluster.deviceFaults = this.#cluster.plan.device;
+    this.#step();
+  }
+
+  /** No new fault from now on; those in force stay. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #step(): void {
+    if (this.#stopped) return;
+    const { plan, nodes, world } = this.#cluster;
+    this.counts.steps += 1;
+    for (const node of nodes) {
+      if (this.#odds("crash", plan.crashesPerS)) this.#crash(node);
+      if (this.#odds("restart", plan.restartsPerS)) this.#restart(node);
+      if (this.#odds("pause", plan.pausesPerS)) this.#pause(node);
+      if (this.#odds("rot", plan.rotPerS)) this.#rot(node);
+      if (this.#odds("wall clock", plan.wallStepMs / 50_000)) {
+        node.stepClock(this.#cluster.stream("wall clock").between(-1, 1) * plan.wallStepMs);
+      }
+    }
+    if (this.#odds("partition", plan.partitionsPerS)) this.#partition();
+    if (this.#odds("heal", plan.healsPerS)) this.#cluster.network.heal();
+    if (this.#odds("transfer", plan.transfersPerS)) this.#transfer();
+    if (this.#odds("growth", plan.growthsPerS)) this.#grow();
+    world.after(stepMs, null, "mischief", () => this.#step());
+  }
+
+  #odds(kind: string, perS: number): boolean {
+    return this.#cluster.stream(`faults/${kind}`).chance((perS * stepMs) / 1000);
+  }
+
+  #crash(node: SimNode): void {
+    if (node.process === null) return;
+    const chance = this.#cluster.stream("faults/wipe");
+    if (chance.chance(this.#cluster.plan.wipes) && this.#sparesAll(node)) {
+      this.counts.wipes += 1;
+      const { member } = node;
+      node.wipe("is wiped");
+      if (member !== null && this.#cluster.plan.defect === "wipedKeepsNumber") {
+        node.format(member, null).catch((error: unknown) => this.#cluster.failed(error));
+      }
+      return;
+    }
+    this.counts.crashes += 1;
+    node.crash("is killed");
+  }
+
+  #restart(node: SimNode): void {
+    const { member, process } = node;
+    if (process !== null) return;
+    if (member === null) return this.#comeBack(node);
+    node.start();
+  }
+
+  readonly #asking = new Set<SimNode>();
+
+  #comeBack(node: SimNode): void {
+    if (this.#asking.has(node)) return;
+    this.#asking.add(node);
+    takeIn(this.#cluster, node, () => this.#asking.delete(node));
+  }
+
+  /** A wipe must leave a quorum of sound disks in every membership, and to know them all, all must be running. */
+  #sparesAll(node: SimNode): boolean {
+    const blind = this.#cluster.nodes.some(({ member, running }) => member !== null && running === null);
+    return !blind && this.#cluster.sparesQuorum(new Set([node]));
+  }
+
+  #pause(node: SimNode): void {
+    const { process } = node;
+    if (process === null || process.paused) return;
+    const { plan, world } = this.#cluster;
+    const electionMs = plan.tickMs * plan.electionTicks;
+    const ms = electionMs * 0.1 * 200 ** this.#cluster.stream("faults/pause").next();
+    this.counts.pauses += 1;
+    world.tell(node.name, `is stopped for ${ms.toFixed(0)} ms`);
+    process.paused = true;
+    world.after(ms, null, "goes on", () => {
+      if (process.alive && process.paused) world.resume(process);
+    });
+  }
+
+  #rot(node: SimNode): void {
+    if (node.member === null || !this.#sparesAll(node)) return;
+    const chance = this.#cluster.stream("faults/rot");
+    const { database } = node.disk.log;
+    const blocks = [...database.values.keys()].filter((key) => key.startsWith("\u0001"));
+    if (blocks.length === 0) return;
+    const key = chance.pick(blocks.toSorted());
+    const value = database.values.get(key) as Uint8Array;
+    database.rot(key, chance.below(value.length * 8));
+    node.rotten = node.member;
+    this.counts.rot += 1;
+    this.#cluster.world.tell(node.name, `a bit of its log rots`);
+  }
+
+  #partition(): void {
+    const { network, nodes, world } = this.#cluster;
+    const chance = this.#cluster.stream("faults/partition");
+    network.heal();
+    const names = nodes.map(({ name }) => name);
+    const leader = this.#cluster.leader()?.node.name;
+    const kind = chance.next();
+    let side = names.filter(() => chance.chance(0.5));
+    if (kind < 0.3) side = [chance.pick(names)];
+    else if (kind < 0.6 && leader !== undefined) side = [leader];
+    const bridge = chance.chance(0.15) ? chance.pick(names) : "";
+    const oneWay = chance.chance(0.5);
+    for (const from of side) {
+      for (const to of names) {
+        if (side.includes(to) || from === bridge || to === bridge) continue;
+        network.cut(from, to);
+        if (!oneWay) network.cut(to, from);
+      }
+    }
+    this.counts.partitions += 1;
+    const joined = bridge === "" ? "" : `, ${bridge} sees both`;
+    world.tell("network", `${side.join() || "nobody"} ${oneWay ? "is not heard by" : "is cut off from"} the others${joined}`);
+  }
+
+  #transfer(): void {
+    const chance = this.#cluster.stream("faults/transfer");
+    const to = chance.pick(this.#cluster.nodes).member;
+    const leader = this.#cluster.leader();
+    if (leader === undefined || to === null) return;
+    this.counts.transfers += 1;
+    leader.driver.transfer(to, 1_000).catch(() => undefined);
+  }
+
+  /** One more node is wanted; it comes with an empty disk. */
+  #grow(): void {
+    const { nodes } = this.#cluster;
+    if (nodes.length >= nodesMax || nodes.some(({ member }) => member === null)) return;
+    this.counts.growths += 1;
+    const node = this.#cluster.add();
+    this.#cluster.world.tell(node.name, "is wanted");
+    insist(this.#cluster, { type: "ScaleCluster", id: clusterName, size: nodes.length });
+    this.#comeBack(node);
+  }
+}

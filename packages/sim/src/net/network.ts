@@ -1,0 +1,145 @@
+/**
+ * The network between members, at the level of messages: each is encoded and decoded by the product's codec, and may be
+ * lost, repeated, held up or overtaken; links have a limit, can clog, and can be cut in one direction.
+ */
+import type { Envelope, NodeId, SnapshotStore } from "@aether/raft/types";
+import { ByteReader, ByteWriter } from "@aether/node/transport/byte-cursor";
+import { messageBytes, readMessage, writeMessage } from "@aether/node/transport/message-codec";
+import type { Stream } from "../world/stream.ts";
+import type { Process, World } from "../world/world.ts";
+import { Endpoint } from "./endpoint.ts";
+
+export interface NetworkFaults {
+  meanMs: number;
+  loss: number;
+  repeat: number;
+  /** Chance of a message to close its link for a while. */
+  clogChance: number;
+  clogMs: number;
+  /** Messages under way on one link. */
+  capacity: number;
+}
+
+export const calm: NetworkFaults = { meanMs: 1, loss: 0, repeat: 0, clogChance: 0, clogMs: 0, capacity: 4096 };
+
+interface Link {
+  underWay: number;
+  cloggedUntil: number;
+}
+
+export class Network {
+  faults: NetworkFaults;
+  readonly counts = { sent: 0, lost: 0, repeated: 0, clogged: 0, refused: 0 };
+  readonly world: World;
+  readonly #stream: Stream;
+  readonly #endpoints = new Map<NodeId, Endpoint>();
+  readonly #links = new Map<string, Link>();
+  /** "from>to" by node name. */
+  readonly #cuts = new Set<string>();
+
+  constructor(world: World, faults: NetworkFaults, stream: Stream) {
+    this.world = world;
+    this.faults = faults;
+    this.#stream = stream;
+  }
+
+  /** The transport of a running process that is member `id`. It leaves the network when the process dies. */
+  join(id: NodeId, node: string, process: Process, snapshots: SnapshotStore): Endpoint {
+    const endpoint = new Endpoint(this, { id, node, process, snapshots });
+    this.#endpoints.set(id, endpoint);
+    process.onDeath(() => {
+      if (this.#endpoints.get(id) === endpoint) this.#endpoints.delete(id);
+    });
+    return endpoint;
+  }
+
+  cut(from: string, to: string): void {
+    this.#cuts.add(`${from}>${to}`);
+  }
+
+  heal(): void {
+    this.#cuts.clear();
+    for (const link of this.#links.values()) link.cloggedUntil = 0;
+  }
+
+  find(id: NodeId): Endpoint | undefined {
+    return this.#endpoints.get(id);
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.has(`${from}>${to}`);
+  }
+
+  /** One way, for something that is not lost but may take long. */
+  tripMs(): number {
+    return this.#stream.around(this.faults.meanMs);
+  }
+
+  /** False when the link is full or nobody is there. */
+  carry(from: Endpoint, envelope: Envelope): boolean {
+    const { faults, counts } = this;
+    const target = this.find(envelope.to);
+    const link = this.#link(`${envelope.from}>${envelope.to}`);
+    counts.sent += 1;
+    if (target === undefined || link.underWay >= faults.capacity) {
+      counts.refused += 1;
+      return false;
+    }
+    if (this.#stream.chance(faults.loss)) {
+      counts.lost += 1;
+      return true;
+    }
+    if (this.#stream.chance(faults.clogChance)) {
+      counts.clogged += 1;
+      link.cloggedUntil = this.world.now + this.#stream.around(faults.clogMs);
+    }
+    const bytes = encode(envelope);
+    this.world.mix(envelope.m.t, String(crcOf(bytes)));
+    this.#depart(from, envelope, bytes, link);
+    if (this.#stream.chance(faults.repeat)) {
+      counts.repeated += 1;
+      this.#depart(from, envelope, bytes, link);
+    }
+    return true;
+  }
+
+  #link(key: string): Link {
+    let link = this.#links.get(key);
+    if (link === undefined) {
+      link = { underWay: 0, cloggedUntil: 0 };
+      this.#links.set(key, link);
+    }
+    return link;
+  }
+
+  #depart(from: Endpoint, { to, m }: Envelope, bytes: Buffer, link: Link): void {
+    link.underWay += 1;
+    const wait = Math.max(0, link.cloggedUntil - this.world.now) + this.tripMs();
+    this.world.after(wait, null, m.t, () => {
+      link.underWay -= 1;
+      const target = this.find(to);
+      if (target === undefined || this.isCut(from.node, target.node)) {
+        this.counts.lost += 1;
+        return;
+      }
+      const arrived = readMessage(new ByteReader(bytes), from.id, to);
+      if (arrived === null) throw new Error(`a ${m.t} did not survive its own codec`);
+      this.world.after(0, target.process, "arrives", () => {
+        target.heardAt.set(from.id, this.world.now);
+        target.onRecv([arrived]);
+      });
+    });
+  }
+}
+
+function encode({ term, m }: Envelope): Buffer {
+  const bytes = Buffer.alloc(messageBytes(m));
+  writeMessage(new ByteWriter(bytes), term, m);
+  return bytes;
+}
+
+function crcOf(bytes: Buffer): number {
+  let sum = 0;
+  for (const byte of bytes) sum = (Math.imul(sum, 31) + byte) >>> 0;
+  return sum;
+}

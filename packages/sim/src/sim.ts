@@ -1,0 +1,71 @@
+/** `npm run sim -- --seed N [--timeline] [--for MS] [--without kind,kind]`: one life, told. */
+import { parseArgs } from "node:util";
+import { type Defect, defects, type FaultKind, faultKinds } from "./plan.ts";
+import { live, type LifeReport } from "./life.ts";
+
+const usage = `usage: npm run sim -- --seed N [--timeline] [--for MS] [--without KIND,KIND] [--defect NAME]
+  --seed N          which life to live: a whole number
+  --timeline        print what happened, in virtual seconds
+  --for MS          length of the part with faults, in virtual milliseconds
+  --without KINDS   leave out kinds of faults: ${faultKinds.join(" ")}
+  --defect NAME     put a defect in, to see it found: ${defects.join(" ")}
+exit code: 0 nothing was wrong, 1 a rule was broken, 2 usage
+`;
+
+function parse(): Parameters<typeof live>[0] & { readonly timeline: boolean } {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: "string" },
+      timeline: { type: "boolean", default: false },
+      for: { type: "string" },
+      without: { type: "string", default: "" },
+      defect: { type: "string" },
+    },
+  });
+  const seed = Number(values.seed);
+  const without = values.without.split(",").filter((kind) => kind !== "");
+  const forMs = values.for === undefined ? undefined : Number(values.for);
+  if (values.seed === undefined || !Number.isSafeInteger(seed) || seed < 0) throw new Error("--seed takes a whole number");
+  if (forMs !== undefined && !(forMs >= 0)) throw new Error("--for takes milliseconds");
+  for (const kind of without) if (!faultKinds.includes(kind as FaultKind)) throw new Error(`no fault is called ${kind}`);
+  if (values.defect !== undefined && !defects.includes(values.defect as Defect))
+    throw new Error(`no defect is called ${values.defect}`);
+  return {
+    seed,
+    without: without as FaultKind[],
+    timeline: values.timeline,
+    ...(forMs === undefined ? {} : { forMs }),
+    ...(values.defect === undefined ? {} : { defect: values.defect as Defect }),
+  };
+}
+
+function tell({ seed, plan, violation, virtualMs, steps, trace, counts }: LifeReport, tookMs: number): void {
+  const { network, device, ...rest } = plan;
+  const out = [`seed ${seed}: ${(virtualMs / 1000).toFixed(1)} s lived in ${(tookMs / 1000).toFixed(1)} s, ${steps} steps`];
+  out.push(`trace ${trace.toString(16)}`, `plan ${JSON.stringify(rest)}`, `network ${JSON.stringify(network)}`);
+  out.push(`disk ${JSON.stringify(device)}`);
+  out.push(
+    Object.entries(counts)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(", "),
+  );
+  out.push(violation === null ? "nothing was wrong" : `BROKEN ${violation.message}`);
+  process.stdout.write(`${out.join("\n")}\n`);
+}
+
+async function main(): Promise<number> {
+  let options: ReturnType<typeof parse>;
+  try {
+    options = parse();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${usage}`);
+    return 2;
+  }
+  const began = performance.now();
+  const report = await live(options);
+  if (options.timeline) process.stdout.write(`${report.timeline.join("\n")}\n`);
+  tell(report, performance.now() - began);
+  return report.violation === null ? 0 : 1;
+}
+
+process.exitCode = await main();

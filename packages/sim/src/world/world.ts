@@ -1,0 +1,141 @@
+/**
+ * Time that passes only when everything has come to rest. What is to happen stands in one queue, ordered by virtual time
+ * and then by who asked first; after each event all promises settle before the next one. So two runs of a seed are alike.
+ */
+import { hashOf } from "./stream.ts";
+
+/** Something that happens in a process, or (owner null) to the world. */
+interface Happening {
+  readonly at: number;
+  readonly order: number;
+  readonly owner: Process | null;
+  readonly label: string;
+  /** Undefined once cancelled. */
+  run: (() => void) | undefined;
+}
+
+/** A life whose queue grows past this spins. */
+const waitingMax = 200_000;
+/** Lines kept of the timeline; the oldest go. */
+const linesMax = 100_000;
+
+/** One running process of the cluster. When it is dead nothing of it runs again: not a timer, not the end of a write. */
+export class Process {
+  readonly name: string;
+  alive = true;
+  paused = false;
+  /** What would have happened during a pause. */
+  readonly held: Happening[] = [];
+  readonly #onDeath: (() => void)[] = [];
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  onDeath(f: () => void): void {
+    this.#onDeath.push(f);
+  }
+
+  die(): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.held.length = 0;
+    for (const f of this.#onDeath) f();
+  }
+}
+
+export class World {
+  /** Virtual milliseconds since the life began. */
+  now = 0;
+  /** Events that have happened. */
+  steps = 0;
+  /** Names all that has happened so far, in its order: equal for equal runs. */
+  trace = 0x811c9dc5;
+  readonly lines: string[] = [];
+  readonly #queue: Happening[] = [];
+  #order = 0;
+
+  /** Lets `run` happen in `ms`; returns the canceller. */
+  after(ms: number, owner: Process | null, label: string, run: () => void): () => void {
+    if (this.#queue.length >= waitingMax) throw new Error(`${waitingMax} events wait: the life spins (${label})`);
+    const happening: Happening = { at: this.now + Math.max(0, ms), order: (this.#order += 1), owner, label, run };
+    push(this.#queue, happening);
+    return () => {
+      happening.run = undefined;
+    };
+  }
+
+  /** A line of the timeline. */
+  tell(who: string, what: string): void {
+    this.mix(who, what);
+    if (this.lines.length >= linesMax) this.lines.shift();
+    this.lines.push(`${(this.now / 1000).toFixed(3).padStart(9)}  ${who.padEnd(8)} ${what}`);
+  }
+
+  mix(...parts: readonly string[]): void {
+    for (const part of parts) this.trace = hashOf(part, this.trace);
+  }
+
+  resume(process: Process): void {
+    process.paused = false;
+    for (const happening of process.held.splice(0)) {
+      if (happening.run !== undefined) push(this.#queue, { ...happening, at: this.now, order: (this.#order += 1) });
+    }
+  }
+
+  /** Runs event after event until `until` says so or virtual time passes `deadline`. True when `until` was met. */
+  async run(deadline: number, until: () => boolean, afterStep: () => void): Promise<boolean> {
+    for (;;) {
+      if (until()) return true;
+      const next = this.#queue[0];
+      if (next === undefined || next.at > deadline) break;
+      pop(this.#queue);
+      if (next.run === undefined || next.owner?.alive === false) continue;
+      this.now = next.at;
+      if (next.owner?.paused === true) {
+        next.owner.held.push(next);
+        continue;
+      }
+      this.steps += 1;
+      this.mix(next.label, next.owner?.name ?? "", next.at.toFixed(4));
+      next.run();
+      await settled();
+      afterStep();
+    }
+    this.now = Math.max(this.now, deadline);
+    return until();
+  }
+}
+
+/** All promises that can settle have settled: they come before the next turn of the real event loop. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const before = (a: Happening, b: Happening): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
+
+function push(heap: Happening[], item: Happening): void {
+  let at = heap.length;
+  heap.push(item);
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    const above = heap[parent] as Happening;
+    if (!before(item, above)) break;
+    heap[at] = above;
+    at = parent;
+  }
+  heap[at] = item;
+}
+
+function pop(heap: Happening[]): void {
+  const last = heap.pop() as Happening;
+  if (heap.length === 0) return;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && before(heap[child + 1] as Happening, heap[child] as Happening)) child += 1;
+    if (!before(heap[child] as Happening, last)) break;
+    heap[at] = heap[child] as Happening;
+    at = child;
+  }
+  heap[at] = last;
+}
