@@ -24,10 +24,21 @@ const count = 100_000;
 const batch = 256;
 const keys = 10_000;
 const actor: Identity = { name: "bench", role: "operator" };
-const alone: Membership = { voters: [1], outgoing: [], learners: [], learnersNext: [], autoLeave: false };
+const alone: Membership = {
+  voters: [1],
+  outgoing: [],
+  learners: [],
+  learnersNext: [],
+  autoLeave: false,
+};
 const value = "x".repeat(256);
 
-const noLog: LogView = { first: () => 1, last: () => ({ index: 0, term: 0 }), term: () => "beyond", read: () => [] };
+const noLog: LogView = {
+  first: () => 1,
+  last: () => ({ index: 0, term: 0 }),
+  term: () => "beyond",
+  read: () => [],
+};
 
 /** CPU time of this thread, in seconds. */
 function cpuSeconds(): number {
@@ -42,8 +53,20 @@ function onFatal(e: Error): never {
 async function withStore<T>(flushMs: number, f: (store: EventStore) => Promise<T>): Promise<T> {
   const dir = await mkdtemp(join(tmpdir(), "aether-bench-"));
   const snapshots = await openSnapshots(join(dir, "snap"));
-  const limits = { flushMs, flushRows: 10 * keys, keepEntries: 10_000, snapshotEveryEntries: 1e9, maxInFlight: 4_096 };
-  const options = { dir: join(dir, "state"), now: Date.now, drawBits: () => "0".repeat(32), onFatal, ...limits };
+  const limits = {
+    flushMs,
+    flushRows: 10 * keys,
+    keepEntries: 10_000,
+    snapshotEveryEntries: 1e9,
+    maxInFlight: 4_096,
+  };
+  const options = {
+    dir: join(dir, "state"),
+    now: Date.now,
+    drawBits: () => "0".repeat(32),
+    onFatal,
+    ...limits,
+  };
   const store = await openEventStore(options, registry, noLog, snapshots);
   try {
     return await f(store);
@@ -55,9 +78,23 @@ async function withStore<T>(flushMs: number, f: (store: EventStore) => Promise<T
 
 function entries(requests: boolean): Entry[] {
   return Array.from({ length: count }, (_, i) => {
-    const request = requests ? { client: `c${i % 64}`, id: `${i}`, fingerprint: "0123456789abcdef", version: 1 } : null;
-    const event = { type: "SettingChanged", v: 1, id: `bench/key-${i % keys}`, value, description: "" };
-    const data = encodeEntry({ at: 1_700_000_000_000 + i, actor, cause: "SetSetting", request, events: [event] });
+    const request = requests
+      ? { client: `c${i % 64}`, id: `${i}`, fingerprint: "0123456789abcdef", version: 1 }
+      : null;
+    const event = {
+      type: "SettingChanged",
+      v: 1,
+      id: `bench/key-${i % keys}`,
+      value,
+      description: "",
+    };
+    const data = encodeEntry({
+      at: 1_700_000_000_000 + i,
+      actor,
+      cause: "SetSetting",
+      request,
+      events: [event],
+    });
     return { index: i + 1, term: 1, kind: Kind.normal, data };
   });
 }
@@ -81,7 +118,8 @@ async function submitRate(): Promise<number> {
     let last = 1;
     const port: ConsensusPort = {
       propose: (data): Outcome => {
-        for (const bytes of data) pending.push({ index: ++last, term: 1, kind: Kind.normal, data: bytes });
+        for (const bytes of data)
+          pending.push({ index: ++last, term: 1, kind: Kind.normal, data: bytes });
         return { ok: true, first: last, last, term: 1 };
       },
       readBarrier: () => Promise.resolve(last),
@@ -97,11 +135,18 @@ async function submitRate(): Promise<number> {
       pending = [];
       store.stateMachine.apply(committed, alone);
       for (let n = 0; n < batch && i < count; n++, i++) {
-        const command: Command = { type: "SetSetting", id: `bench/key-${i % keys}`, value: `${value}${i}` };
-        store.submit({ command, actor, request: { client: `c${i % 64}`, id: `${i}` } }, (answer) => {
-          if (answer.ok) answered.push(answer.index);
-          else throw new Error(answer.rejection.message);
-        });
+        const command: Command = {
+          type: "SetSetting",
+          id: `bench/key-${i % keys}`,
+          value: `${value}${i}`,
+        };
+        store.submit(
+          { command, actor, request: { client: `c${i % 64}`, id: `${i}` } },
+          (answer) => {
+            if (answer.ok) answered.push(answer.index);
+            else throw new Error(answer.rejection.message);
+          },
+        );
       }
       await new Promise(setImmediate);
     }

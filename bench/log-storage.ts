@@ -21,10 +21,24 @@ const ms = (value: number): string => value.toFixed(3);
 
 function nextBatch(log: LogStorage, size: number, token: number): AppendBatch {
   const prev = log.view.last();
-  const entries: Entry[] = Array.from({ length: size }, (_, at) => ({ term: 1, index: prev.index + 1 + at, kind: 0, data }));
+  const entries: Entry[] = Array.from({ length: size }, (_, at) => ({
+    term: 1,
+    index: prev.index + 1 + at,
+    kind: 0,
+    data,
+  }));
   const last = { term: 1, index: prev.index + size };
   const slice = { leaderTerm: 1, prev, entries };
-  return { token, term: 1, hard: { term: 1, vote: 1, commit: prev.index }, slice, snap: null, last, sync: true, thenSend: [] };
+  return {
+    token,
+    term: 1,
+    hard: { term: 1, vote: 1, commit: prev.index },
+    slice,
+    snap: null,
+    last,
+    sync: true,
+    thenSend: [],
+  };
 }
 
 async function row(log: LogStorage, size: number): Promise<void> {

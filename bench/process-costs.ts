@@ -28,10 +28,14 @@ const fieldOf = (pid: number, file: string, pattern: RegExp): number =>
 const writtenBytesOf = (pid: number): number => fieldOf(pid, "io", /^write_bytes: (\d+)/m);
 
 /** Resident memory, MiB. */
-export const residentMiB = (pid: number): number => fieldOf(pid, "status", /^VmRSS:\s+(\d+)/m) / 1024;
+export const residentMiB = (pid: number): number =>
+  fieldOf(pid, "status", /^VmRSS:\s+(\d+)/m) / 1024;
 
 /** Runs `f` and says what each process spent meanwhile. */
-export async function costsOf<T>(pids: readonly number[], f: () => Promise<T>): Promise<{ result: T; costs: Costs }> {
+export async function costsOf<T>(
+  pids: readonly number[],
+  f: () => Promise<T>,
+): Promise<{ result: T; costs: Costs }> {
   const counters = pids.map(countSyncs);
   const cpu = pids.map(cpuSecondsOf);
   const written = pids.map(writtenBytesOf);
@@ -44,13 +48,18 @@ export async function costsOf<T>(pids: readonly number[], f: () => Promise<T>): 
   }
   const cpuSeconds = pids.map((pid, i) => cpuSecondsOf(pid) - (cpu[i] ?? 0));
   const writtenBytes = pids.map((pid, i) => writtenBytesOf(pid) - (written[i] ?? 0));
-  return { result, costs: { cpuSeconds, writtenBytes, syncs: await Promise.all(counters.map((stop) => stop())) } };
+  return {
+    result,
+    costs: { cpuSeconds, writtenBytes, syncs: await Promise.all(counters.map((stop) => stop())) },
+  };
 }
 
 /** Counts until the function it gives is called, which answers null when perf could not count. */
 function countSyncs(pid: number): () => Promise<number | null> {
   const events = syncCalls.map((call) => `syscalls:sys_enter_${call}`).join(",");
-  const perf = spawn("perf", ["stat", "-x", ",", "-e", events, "-p", String(pid)], { stdio: ["ignore", "ignore", "pipe"] });
+  const perf = spawn("perf", ["stat", "-x", ",", "-e", events, "-p", String(pid)], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let out = "";
   perf.stderr.on("data", (chunk: Buffer) => (out += chunk.toString()));
   const ended = new Promise<void>((resolve) => {
@@ -60,7 +69,11 @@ function countSyncs(pid: number): () => Promise<number | null> {
   return async () => {
     perf.kill("SIGINT");
     await ended;
-    const counts = syncCalls.map((call) => new RegExp(`^(\\d+),[^\\n]*sys_enter_${call}`, "m").exec(out)?.[1]);
-    return counts.includes(undefined) ? null : counts.reduce((sum, count) => sum + Number(count), 0);
+    const counts = syncCalls.map(
+      (call) => new RegExp(`^(\\d+),[^\\n]*sys_enter_${call}`, "m").exec(out)?.[1],
+    );
+    return counts.includes(undefined)
+      ? null
+      : counts.reduce((sum, count) => sum + Number(count), 0);
   };
 }

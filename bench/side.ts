@@ -19,17 +19,29 @@ export interface Side {
   readonly rounds: Map<number, Round[]>;
 }
 
-const side = (name: string, cluster: BenchCluster): Side => ({ name, cluster, totals: new Map(), rounds: new Map() });
+const side = (name: string, cluster: BenchCluster): Side => ({
+  name,
+  cluster,
+  totals: new Map(),
+  rounds: new Map(),
+});
 
 /** `program` is a bundled aetherd. */
-export const aetherSide = async (name: string, program: string): Promise<Side> => side(name, await startAether(program));
+export const aetherSide = async (name: string, program: string): Promise<Side> =>
+  side(name, await startAether(program));
 
 /** Its certificates come from a CA made like ours: the same curves on both sides. */
 export async function etcdSide(folder: string): Promise<Side> {
   mkdirSync(folder);
   const ca = await deriveCa("bench", "bench");
   const hosts = ["127.0.0.1", "localhost"];
-  const leaf = await ca.issue({ clusterId: "0".repeat(32), role: "member", name: "etcd", hosts, days: 2 });
+  const leaf = await ca.issue({
+    clusterId: "0".repeat(32),
+    role: "member",
+    name: "etcd",
+    hosts,
+    days: 2,
+  });
   const path = (name: string, pem: string): string => {
     const file = join(folder, name);
     writeFileSync(file, pem, { mode: 0o600 });

@@ -6,7 +6,11 @@
 import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { parseArgs } from "node:util";
-import { openStreamClient, type StreamAnswer, type StreamRead } from "@aether/node/client/stream-client";
+import {
+  openStreamClient,
+  type StreamAnswer,
+  type StreamRead,
+} from "@aether/node/client/stream-client";
 import { clientTls } from "@aether/node/identity/tls";
 
 const { values } = parseArgs({
@@ -36,7 +40,8 @@ const keys = Number(values.keys);
 const run = `${process.pid}-${Date.now()}`;
 const padding = "x".repeat(Number(values.size));
 /** A value of its own for each write: one that is there already would be answered without a commit. */
-const valueOf = (tag: string, n: number): string => `${run}-${tag}-${n} ${padding}`.slice(0, padding.length);
+const valueOf = (tag: string, n: number): string =>
+  `${run}-${tag}-${n} ${padding}`.slice(0, padding.length);
 const tls = clientTls(
   {
     ca: readFileSync(text("ca"), "utf8"),
@@ -49,7 +54,10 @@ const clients = Array.from({ length: Math.min(Number(values.connections), inFlig
   openStreamClient({ endpoints: text("endpoints").split(","), tls, deadlineMs: 30_000 }),
 );
 
-function drive(count: number, tag: string): Promise<{ latencies: Float64Array; elapsedMs: number }> {
+function drive(
+  count: number,
+  tag: string,
+): Promise<{ latencies: Float64Array; elapsedMs: number }> {
   const latencies = new Float64Array(count);
   const started = performance.now();
   let next = 0;
@@ -61,14 +69,21 @@ function drive(count: number, tag: string): Promise<{ latencies: Float64Array; e
       const key = `bench/k${n % keys}`;
       const began = performance.now();
       const done = (answer: StreamAnswer | StreamRead): void => {
-        if (!answer.ok) return reject(new Error(`request ${n} was refused: ${JSON.stringify(answer)}`));
-        if ("changed" in answer && !answer.changed) return reject(new Error(`request ${n} committed nothing`));
+        if (!answer.ok)
+          return reject(new Error(`request ${n} was refused: ${JSON.stringify(answer)}`));
+        if ("changed" in answer && !answer.changed)
+          return reject(new Error(`request ${n} committed nothing`));
         latencies[n] = performance.now() - began;
         if (++finished === count) resolve({ latencies, elapsedMs: performance.now() - started });
         else issue(client);
       };
       if (values.read) client.get("setting", key, done);
-      else client.submit({ type: "SetSetting", id: key, value: valueOf(tag, n) }, `${run}-${tag}-${n}`, done);
+      else
+        client.submit(
+          { type: "SetSetting", id: key, value: valueOf(tag, n) },
+          `${run}-${tag}-${n}`,
+          done,
+        );
     };
     for (let i = 0; i < inFlight; i++) issue(clients[i % clients.length]!);
   });
@@ -80,6 +95,12 @@ const { latencies, elapsedMs } = await drive(total, "run");
 latencies.sort();
 const at = (q: number): number => latencies[Math.floor(q * (total - 1))] ?? 0;
 console.log(
-  JSON.stringify({ perSecond: (total / elapsedMs) * 1e3, p50: at(0.5), p99: at(0.99), p999: at(0.999), count: total + warm }),
+  JSON.stringify({
+    perSecond: (total / elapsedMs) * 1e3,
+    p50: at(0.5),
+    p99: at(0.99),
+    p999: at(0.999),
+    count: total + warm,
+  }),
 );
 for (const client of clients) client.close();

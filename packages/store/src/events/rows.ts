@@ -89,7 +89,8 @@ export class Rows implements World {
 
   /** Every thing there is, as "noun/id". */
   *things(): Iterable<string> {
-    for (const table of this.tables.values()) for (const slot of table.slots.values()) yield slot.thing;
+    for (const table of this.tables.values())
+      for (const slot of table.slots.values()) yield slot.thing;
   }
 
   /** Applies one event and returns the slot it changed. */
@@ -191,7 +192,13 @@ export function nextStored(
 ): Stored | undefined {
   const row = noun.evolve(before?.row, event, context);
   if (row === undefined) return undefined;
-  return { id: event.id, version: (before?.version ?? 0) + 1, index: context.index, at: context.at, row };
+  return {
+    id: event.id,
+    version: (before?.version ?? 0) + 1,
+    index: context.index,
+    at: context.at,
+    row,
+  };
 }
 
 export const encodeRow = (s: Stored): Buffer => packValue([s.version, s.index, s.at, s.row]);
@@ -201,8 +208,31 @@ function decodeRow(id: string, bytes: Uint8Array): Stored {
   return { id, version, index, at, row };
 }
 
+const scratch = Buffer.allocUnsafe(16 * 1024);
+
 /** 96 bits of SHA-256 over the thing's name and its encoded record. */
 function rowHash(slot: Slot, bytes: Buffer): readonly [number, number] {
-  const digest = hash("sha256", Buffer.concat([Buffer.from(`${slot.noun}\0${slot.id}\0`), bytes]), "hex");
-  return [Number.parseInt(digest.slice(0, 12), 16), Number.parseInt(digest.slice(12, 24), 16)];
+  const name = `${slot.noun}\0${slot.id}\0`;
+  // in UTF-8 a name has at most three bytes for each UTF-16 unit
+  const fits = name.length * 3 + bytes.length <= scratch.length;
+  const digest = hash(
+    "sha256",
+    fits ? joined(name, bytes) : Buffer.concat([Buffer.from(name), bytes]),
+    "binary",
+  );
+  return [wordAt(digest, 0), wordAt(digest, 6)];
 }
+
+/** In the scratch buffer, without a buffer of its own: valid until the next call. */
+function joined(name: string, bytes: Buffer): Buffer {
+  const length = scratch.write(name, 0);
+  scratch.set(bytes, length);
+  return scratch.subarray(0, length + bytes.length);
+}
+
+/** Six characters of one byte each as a big-endian number. */
+const wordAt = (text: string, at: number): number => {
+  let word = 0;
+  for (let i = at; i < at + 6; i++) word = word * 256 + text.charCodeAt(i);
+  return word;
+};

@@ -29,10 +29,18 @@ export interface Remembered {
   readonly answer: unknown;
 }
 
+/** A remembered answer with its share in the digest, worked out once. */
+interface Held extends Remembered {
+  readonly hashA: number;
+  readonly hashB: number;
+}
+
 export class Sessions {
   /** Clients in the order of their latest answer; each one's answers in the order they were given. */
-  private readonly clients = new Map<string, Map<string, Remembered>>();
-  private readonly ring: (Remembered | undefined)[] = [];
+  private readonly clients = new Map<string, Map<string, Held>>();
+  /** The client that answered last; it stands last in {@link clients} already. */
+  private latest = "";
+  private readonly ring: (Held | undefined)[] = [];
   private readonly limits: SessionLimits;
   private fresh: Remembered[] = [];
   seq = 0;
@@ -93,19 +101,26 @@ export class Sessions {
     this.seq = remembered.seq;
     this.evict(remembered.seq);
     const held = this.clients.get(remembered.client);
-    invariant(held?.has(remembered.id) !== true, "a remembered request is answered from memory, not applied again");
+    invariant(
+      held?.has(remembered.id) !== true,
+      "a remembered request is answered from memory, not applied again",
+    );
     if (held !== undefined && held.size >= this.limits.perClient) this.forget(first(held.values()));
     const answers = held ?? this.admitClient();
-    answers.set(remembered.id, remembered);
-    // deleted and set again: a Map keeps the order of insertion, which thereby is the order of the latest answer
-    this.clients.delete(remembered.client);
-    this.clients.set(remembered.client, answers);
-    this.ring[remembered.seq % this.limits.window] = remembered;
+    const kept = hashed(remembered);
+    answers.set(kept.id, kept);
+    if (this.latest !== kept.client || held === undefined) {
+      // deleted and set again: a Map keeps the order of insertion, which thereby is the order of the latest answer
+      this.clients.delete(kept.client);
+      this.clients.set(kept.client, answers);
+      this.latest = kept.client;
+    }
+    this.ring[kept.seq % this.limits.window] = kept;
     this.size++;
-    this.count(remembered, 1);
+    this.count(kept, 1);
   }
 
-  private admitClient(): Map<string, Remembered> {
+  private admitClient(): Map<string, Held> {
     if (this.clients.size >= this.limits.clients) {
       for (const old of first(this.clients.values()).values()) this.forget(old);
     }
@@ -118,7 +133,7 @@ export class Sessions {
     if (old !== undefined) this.forget(old);
   }
 
-  private forget(old: Remembered): void {
+  private forget(old: Held): void {
     const answers = this.clients.get(old.client);
     answers?.delete(old.id);
     if (answers?.size === 0) this.clients.delete(old.client);
@@ -127,10 +142,9 @@ export class Sessions {
     this.count(old, -1);
   }
 
-  private count(r: Remembered, sign: 1 | -1): void {
-    const text = `${r.client}\n${r.id}\n${r.fingerprint}\n${r.seq}\n${r.index}\n${r.version}`;
-    this.sumA = (this.sumA + sign * textHash(text, 0x811c9dc5) + 2 ** 32) % 2 ** 32;
-    this.sumB = (this.sumB + sign * textHash(text, 0x01000193) + 2 ** 32) % 2 ** 32;
+  private count(held: Held, sign: 1 | -1): void {
+    this.sumA = (this.sumA + sign * held.hashA + 2 ** 32) % 2 ** 32;
+    this.sumB = (this.sumB + sign * held.hashB + 2 ** 32) % 2 ** 32;
   }
 }
 
@@ -140,9 +154,39 @@ function first<T>(values: Iterator<T>): T {
   return step.value;
 }
 
-/** FNV-1a over UTF-16 units, 32 bits: guards against members drifting apart, not against an adversary (the chain does). */
-function textHash(text: string, seed: number): number {
-  let h = seed;
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
-  return h >>> 0;
+const fnvPrime = 0x01000193;
+const offsetA = 0x811c9dc5;
+const offsetB = 0x2f0b4c47;
+
+/** Hashes every field but the answer, part by part: putting them into one text first would cost more than hashing it. */
+function hashed(r: Remembered): Held {
+  const { seq, client, id, fingerprint, index, version, answer } = r;
+  let hashA = textHash(fingerprint, textHash(id, textHash(client, offsetA)));
+  let hashB = textHash(fingerprint, textHash(id, textHash(client, offsetB)));
+  for (const number of [seq, index, version]) {
+    hashA = numberHash(number, hashA);
+    hashB = numberHash(number, hashB);
+  }
+  return {
+    seq,
+    client,
+    id,
+    fingerprint,
+    index,
+    version,
+    answer,
+    hashA: hashA >>> 0,
+    hashB: hashB >>> 0,
+  };
 }
+
+/** FNV-1a over UTF-16 units and the length, 32 bits: guards against members drifting apart, not against an adversary (the chain does). */
+function textHash(text: string, seed: number): number {
+  let h = Math.imul(seed ^ text.length, fnvPrime);
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), fnvPrime);
+  return h;
+}
+
+/** The same over the two 32-bit halves of a safe integer. */
+const numberHash = (value: number, seed: number): number =>
+  Math.imul(Math.imul(seed ^ (value % 2 ** 32), fnvPrime) ^ (value / 2 ** 32), fnvPrime);

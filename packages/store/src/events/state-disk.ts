@@ -8,7 +8,16 @@ import { digestBytes } from "./audit-chain.ts";
 import { decodeRun, encodeRun } from "./history-index.ts";
 import { encodeRow } from "./rows.ts";
 import type { Slot } from "./rows.ts";
-import { bareKey, historyKey, keyNumber, kindRange, metaKey, numberKey, rowKey, withGeneration } from "./state-db.ts";
+import {
+  bareKey,
+  historyKey,
+  keyNumber,
+  kindRange,
+  metaKey,
+  numberKey,
+  rowKey,
+  withGeneration,
+} from "./state-db.ts";
 import type { Range, StateDb, StateOp, StateView } from "./state-db.ts";
 import { encodeAnswers } from "./state-load.ts";
 import type { SessionPack } from "./state-load.ts";
@@ -75,17 +84,26 @@ export class StateDisk {
   }
 
   /** Indexes of the entries about `thing` at or after `from`, ascending, at most `limit`, memory and disk together. */
-  async history(state: AppliedState, thing: string, from: Index, limit: number): Promise<readonly Index[]> {
+  async history(
+    state: AppliedState,
+    thing: string,
+    from: Index,
+    limit: number,
+  ): Promise<readonly Index[]> {
     // memory and view are of the same moment, so nothing falls between them; what is in both is dropped below
     const recent = state.history.recent(thing);
     const view = this.db.view();
     const found: number[] = [];
     try {
-      const range = { gte: this.key(historyKey(thing, 0)), lt: this.key(historyKey(thing, Number.MAX_SAFE_INTEGER)) };
+      const range = {
+        gte: this.key(historyKey(thing, 0)),
+        lt: this.key(historyKey(thing, Number.MAX_SAFE_INTEGER)),
+      };
       for await (const page of view.scan(range)) {
         for (const [key, value] of page) {
           if (key.length !== range.gte.length) continue;
-          for (const index of decodeRun(keyNumber(key), unseal(bareKey(key), value))) if (index >= from) found.push(index);
+          for (const index of decodeRun(keyNumber(key), unseal(bareKey(key), value)))
+            if (index >= from) found.push(index);
         }
         if (found.length >= limit) break;
       }
@@ -100,34 +118,49 @@ export class StateDisk {
   async chainAt(state: AppliedState, index: Index): Promise<Uint8Array | undefined> {
     const recent = state.trail.recent(index);
     if (recent !== undefined) return Buffer.from(recent);
-    const pair = await this.db.last({ gte: kindRange(this.generation, "c").gte, lt: this.key(numberKey("c", index + 1)) });
+    const pair = await this.db.last({
+      gte: kindRange(this.generation, "c").gte,
+      lt: this.key(numberKey("c", index + 1)),
+    });
     if (pair === undefined) return undefined;
     const digests = unseal(bareKey(pair[0]), pair[1]);
     const at = (index - keyNumber(pair[0])) * digestBytes;
-    return at + digestBytes > digests.length ? undefined : Buffer.from(digests.subarray(at, at + digestBytes));
+    return at + digestBytes > digests.length
+      ? undefined
+      : Buffer.from(digests.subarray(at, at + digestBytes));
   }
 
   /** Forgets history and digests of entries below `first`. In slices, between which flushes take their turns. */
   async trim(first: Index): Promise<void> {
     const generation = this.generation;
     const chain = kindRange(generation, "c");
-    await this.trimRange(generation, chain, (key, payload) => keyNumber(key) + payload.length / digestBytes < first);
-    await this.trimRange(generation, kindRange(generation, "h"), (key, payload) => lastOfRun(key, payload) < first);
+    await this.trimRange(
+      generation,
+      chain,
+      (key, payload) => keyNumber(key) + payload().length / digestBytes < first,
+    );
+    // most runs begin at or above `first`, which their key tells
+    const before = (key: Uint8Array, payload: () => Uint8Array): boolean =>
+      keyNumber(key) < first && lastOfRun(key, payload()) < first;
+    await this.trimRange(generation, kindRange(generation, "h"), before);
   }
 
   private async trimRange(
     generation: number,
     range: Range,
-    old: (key: Uint8Array, payload: Uint8Array) => boolean,
+    old: (key: Uint8Array, payload: () => Uint8Array) => boolean,
   ): Promise<void> {
     for await (const page of this.db.scan(range)) {
-      const gone = page.filter(([key, value]) => old(key, unseal(bareKey(key), value)));
+      const gone = page.filter(([key, value]) => old(key, () => unseal(bareKey(key), value)));
       if (gone.length === 0) continue;
       const done = await this.exclusive(async () => {
         if (this.generation !== generation) return true;
         for (const [, value] of gone) this.sum.remove(sealOf(value));
         this.meta = { ...this.meta, disk: this.sum.value };
-        await this.db.write([...gone.map(([key]) => ({ type: "del", key }) as const), this.metaOp()]);
+        await this.db.write([
+          ...gone.map(([key]) => ({ type: "del", key }) as const),
+          this.metaOp(),
+        ]);
         return false;
       });
       if (done) return;

@@ -5,7 +5,12 @@
 import { crc32 } from "node:zlib";
 import { Packr } from "msgpackr";
 
-const packr = new Packr({ useRecords: false, mapsAsObjects: true, useToJSON: false, copyBuffers: true });
+const packr = new Packr({
+  useRecords: false,
+  mapsAsObjects: true,
+  useToJSON: false,
+  copyBuffers: true,
+});
 
 /** Bytes of a JSON-like value (also holding Uint8Array). Fields that are undefined are left out; -0 becomes 0. */
 export function packValue(value: unknown): Buffer {
@@ -23,8 +28,13 @@ export const unpackValue = (bytes: Uint8Array): unknown => packr.unpack(bytes);
 export function withoutUndefined(value: unknown): unknown {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
   if (Array.isArray(value)) {
-    const cleaned = value.map((item: unknown) => (item === undefined ? null : withoutUndefined(item)));
-    return cleaned.some((item, i) => item !== value[i]) ? cleaned : value;
+    let cleaned: unknown[] | null = null;
+    for (let i = 0; i < value.length; i++) {
+      const item = value[i] as unknown;
+      const kept = item === undefined ? null : withoutUndefined(item);
+      if (kept !== item) (cleaned ??= [...(value as unknown[])])[i] = kept;
+    }
+    return cleaned ?? value;
   }
   const object = value as Record<string, unknown>;
   let copy: Record<string, unknown> | null = null;
@@ -56,13 +66,17 @@ export function seal(key: Uint8Array, payload: Uint8Array): Buffer {
 
 /** The CRC a sealed value carries. */
 export const sealOf = (sealed: Uint8Array): number =>
-  Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength).readUInt32BE(sealed.length - crcBytes);
+  Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength).readUInt32BE(
+    sealed.length - crcBytes,
+  );
 
 /** The payload of a sealed value, as a view. Throws {@link Damaged} when it does not fit its CRC. */
 export function unseal(key: Uint8Array, sealed: Uint8Array): Uint8Array {
   const payload = sealed.subarray(0, Math.max(0, sealed.length - crcBytes));
   if (sealed.length < crcBytes || crc32(payload, crc32(key)) !== sealOf(sealed)) {
-    throw new Damaged(`value of ${payload.length} bytes under key ${Buffer.from(key).toString("hex")} fails its checksum`);
+    throw new Damaged(
+      `value of ${payload.length} bytes under key ${Buffer.from(key).toString("hex")} fails its checksum`,
+    );
   }
   return payload;
 }
