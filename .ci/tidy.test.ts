@@ -77,7 +77,7 @@ describe("source files", () => {
   /** Everything a file names in an import, resolved to a path in the tree. */
   const importsOf = (file: string): string[] => {
     const specifiers = [...text(file).matchAll(/(?:from|import)\s*\(?\s*["']([^"']+)["']/g)].map((match) => match[1] ?? "");
-    // Files that are run rather than imported: `join(import.meta.dirname, "testing/idle.ts")`, `new URL("./x.ts", …)`.
+    // Files that are run rather than imported: `join(import.meta.dirname, "testing/idle…")`.
     const run = [...text(file).matchAll(/(?:import\.meta\.dirname,|new URL\()\s*["'`]([^"'`]+\.ts)["'`]/g)];
     const paths = run.map((match) => `./${match[1] ?? ""}`);
     return [...specifiers, ...paths].flatMap((specifier) => {
