@@ -3,7 +3,7 @@ import { globalFlags, type CommandSpec, type Flag, type Group } from "./shell/co
 
 const intro = `# The command \`aether\`
 
-Made from the command table by \`AETHER_WRITE_DOCS=1 npx vitest run --project unit packages/cli/src/reference.test.ts\`; do not edit.
+Made from the command table by \`AETHER_WRITE_DOCS=1 npm test -- --project unit packages/cli/src/reference.test.ts\`; do not edit.
 
 Data goes to stdout, messages and progress to stderr. A verb that changes something follows it to the end.
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Happening, kindsOfHappening, RandomCluster } from "./random-cluster.ts";
 
-/** More by hand: RAFT_RUNS=5000 vitest run --project unit packages/raft/src/properties. */
+/** More by hand: RAFT_RUNS=5000 npm test -- --project unit packages/raft/src/properties. */
 const numRuns = Number(process.env["RAFT_RUNS"] ?? 60);
 
 const happening: fc.Arbitrary<Happening> = fc.record({
