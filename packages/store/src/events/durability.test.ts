@@ -45,6 +45,33 @@ describe("the flush behind the apply", () => {
     expect(m.store.stateMachine.applied).toBe(21);
   });
 
+  it("is one write: wherever it is cut off, rows and applied index are of one moment", async () => {
+    const told: string[] = [];
+    let left = Number.POSITIVE_INFINITY;
+    const wrapDb = (db: StateDb): StateDb => ({
+      ...db,
+      write: (ops) => (left-- > 0 ? db.write(ops) : Promise.reject(new Error("cut off"))),
+    });
+    for (const [allowed, opened] of [[0, 21] as const, [1, 41] as const]) {
+      left = Number.POSITIVE_INFINITY;
+      const m = await leading({ wrapDb, flushMs: 60_000, onRecovered: (why) => told.push(why) });
+      m.fill(20);
+      m.commit();
+      await m.store.flush();
+      m.fill(20);
+      m.commit();
+      const before = picture(m);
+      left = allowed;
+      await m.store.flush();
+      left = Number.POSITIVE_INFINITY;
+      m.fatal = null;
+      await m.crash();
+      expect(told).toEqual([]);
+      expect(m.openedAt).toBe(opened);
+      expect(picture(m)).toEqual(before);
+    }
+  });
+
   it("that fails ends the process", async () => {
     let failing = false;
     const wrapDb = (db: StateDb): StateDb => ({
