@@ -111,7 +111,7 @@ async function openStore(p: MemberParts<Transport>): Promise<EventStore | StateR
     onRecovered: p.onRecovered,
   };
   try {
-    return await openEventStore(options, p.registry, p.storage.view, p.snapshots);
+    return await openEventStore(options, p.registry, p.storage.view, p.snapshots, p.boot.snap);
   } catch (error) {
     if (error instanceof StateLost) return { refused: error.message };
     throw error;

@@ -5,7 +5,7 @@
 import { rename, rm } from "node:fs/promises";
 import type { DomainEvent } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
-import type { EntryId, LogView, SnapshotStore } from "@aether/raft/types";
+import type { EntryId, LogView, SnapMeta, SnapshotStore } from "@aether/raft/types";
 import { readRows } from "../snapshots.ts";
 import type { EventStore, EventStoreOptions } from "../types.ts";
 import { emptyState } from "./applied-state.ts";
@@ -26,15 +26,16 @@ export class StateLost extends Error {
 
 /**
  * Rejects with {@link StateLost}, or when another process holds the folder or a newer build wrote it. `log` must be open:
- * entries, watches and audit ranges are read from it.
+ * entries, watches and audit ranges are read from it. `installed` is the snapshot that the log says it was begun anew with, if any.
  */
 export function openEventStore(
   options: EventStoreOptions,
   registry: Registry,
   log: LogView,
   snapshots: SnapshotStore,
+  installed: SnapMeta | null = null,
 ): Promise<EventStore> {
-  return openEventStoreOn(openLevelState, options, registry, log, snapshots);
+  return openEventStoreOn(openLevelState, options, registry, log, snapshots, installed);
 }
 
 /** The same over another database than LevelDB: a simulator's, or one that fails on demand. */
@@ -44,6 +45,7 @@ export async function openEventStoreOn(
   registry: Registry,
   log: LogView,
   snapshots: SnapshotStore,
+  installed: SnapMeta | null = null,
 ): Promise<EventStore> {
   const isCheckpoint = options.isCheckpoint ?? ((e: DomainEvent) => e.type === "CheckpointRecorded");
   const folder = { openDb, dir: options.dir, registry, isCheckpoint, log };
@@ -57,8 +59,9 @@ export async function openEventStoreOn(
   let { state } = opened;
   try {
     const latest = snapshots.latest();
-    if (latest !== null && latest.id.index > state.applied.index && isOfLog(latest.id, log)) {
-      state = await restoreSnapshot(disk, latest, readRows(snapshots, latest), registry, isCheckpoint);
+    const ofLog = [latest, installed].find((m) => m !== null && isOfLog(m.id, log) && snapshots.has(m)) ?? null;
+    if (ofLog !== null && ofLog.id.index > state.applied.index) {
+      state = await restoreSnapshot(disk, ofLog, readRows(snapshots, ofLog), registry, isCheckpoint);
     }
     if (log.first() > state.applied.index + 1) {
       const have = latest === null ? "there is no snapshot" : `the newest snapshot is at ${latest.id.index}`;

@@ -98,6 +98,25 @@ describe("a snapshot", () => {
     expect(picture(other)).toEqual(picture(leader));
   });
 
+  it("installed but not yet restored is also found when a newer one was on its way in", async () => {
+    const leader = await leading();
+    await someLife(leader);
+    const meta = await leader.snapshot();
+    const then = picture(leader);
+    leader.fill(10);
+    leader.commit();
+    const newer = await leader.snapshot();
+    const other = await OneMember.start();
+    members.push(other);
+    await carry(meta, leader.snapshots, other.snapshots);
+    other.log.base = meta.id;
+    other.installed = meta;
+    other.committed = meta.id.index;
+    await carry(newer, leader.snapshots, other.snapshots);
+    await other.restart();
+    expect(picture(other)).toEqual(then);
+  });
+
   it("received, but not yet taken into the log when the process died, is left alone at open", async () => {
     const leader = await leading();
     await someLife(leader);

@@ -86,6 +86,8 @@ export class OneMember implements ConsensusPort {
   snapshots: SnapshotStore;
   readonly dir: string;
   store!: EventStore;
+  /** The snapshot that the log was begun anew with, as its storage would remember it. */
+  installed: SnapMeta | null = null;
   term = 0;
   committed = 0;
   /** Commits on its own, a turn after each proposal. */
@@ -136,7 +138,7 @@ export class OneMember implements ConsensusPort {
       ...given,
     };
     const openDb = async (dir: string): Promise<StateDb> => (wrapDb ?? ((db) => db))(await openLevelState(dir));
-    this.store = await openEventStoreOn(openDb, options, registry ?? boxRegistry, this.log, this.snapshots);
+    this.store = await openEventStoreOn(openDb, options, registry ?? boxRegistry, this.log, this.snapshots, this.installed);
     this.store.attach(this);
     const { applied } = this.store.stateMachine;
     this.openedAt = applied;
