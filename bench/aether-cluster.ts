@@ -21,12 +21,7 @@ export async function startAether(program: string): Promise<BenchCluster> {
       writeFileSync(file, operator[name], { mode: 0o600 });
       return [name === "certificate" ? "--cert" : `--${name}`, file];
     });
-    const endpoints = [
-      "--endpoints",
-      harness.nodes.map((node) => node.address).join(","),
-      "--cluster-id",
-      harness.clusterId,
-    ];
+    const endpoints = ["--endpoints", harness.nodes.map((node) => node.address).join(","), "--cluster-id", harness.clusterId];
     const script = join(import.meta.dirname, "stream-load.ts");
     return {
       pids: harness.nodes.map((node) => node.process?.pid ?? 0),

@@ -78,9 +78,7 @@ async function withStore<T>(flushMs: number, f: (store: EventStore) => Promise<T
 
 function entries(requests: boolean): Entry[] {
   return Array.from({ length: count }, (_, i) => {
-    const request = requests
-      ? { client: `c${i % 64}`, id: `${i}`, fingerprint: "0123456789abcdef", version: 1 }
-      : null;
+    const request = requests ? { client: `c${i % 64}`, id: `${i}`, fingerprint: "0123456789abcdef", version: 1 } : null;
     const event = {
       type: "SettingChanged",
       v: 1,
@@ -118,8 +116,7 @@ async function submitRate(): Promise<number> {
     let last = 1;
     const port: ConsensusPort = {
       propose: (data): Outcome => {
-        for (const bytes of data)
-          pending.push({ index: ++last, term: 1, kind: Kind.normal, data: bytes });
+        for (const bytes of data) pending.push({ index: ++last, term: 1, kind: Kind.normal, data: bytes });
         return { ok: true, first: last, last, term: 1 };
       },
       readBarrier: () => Promise.resolve(last),
@@ -140,13 +137,10 @@ async function submitRate(): Promise<number> {
           id: `bench/key-${i % keys}`,
           value: `${value}${i}`,
         };
-        store.submit(
-          { command, actor, request: { client: `c${i % 64}`, id: `${i}` } },
-          (answer) => {
-            if (answer.ok) answered.push(answer.index);
-            else throw new Error(answer.rejection.message);
-          },
-        );
+        store.submit({ command, actor, request: { client: `c${i % 64}`, id: `${i}` } }, (answer) => {
+          if (answer.ok) answered.push(answer.index);
+          else throw new Error(answer.rejection.message);
+        });
       }
       await new Promise(setImmediate);
     }

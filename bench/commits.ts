@@ -24,17 +24,11 @@ const defaultProgram = join(import.meta.dirname, "../packages/node/dist/aetherd.
 const settle = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Adds each side as it starts, so that those that did are stopped when a later one does not. */
-async function startSides(
-  sides: Side[],
-  builds: readonly string[],
-  folder: string,
-  withEtcd: boolean,
-): Promise<void> {
+async function startSides(sides: Side[], builds: readonly string[], folder: string, withEtcd: boolean): Promise<void> {
   for (const build of builds) {
     const cut = build.indexOf("=");
     const program = build.slice(cut + 1);
-    if (!existsSync(program))
-      throw new Error(`there is no ${program}: npm run build makes the default one`);
+    if (!existsSync(program)) throw new Error(`there is no ${program}: npm run build makes the default one`);
     sides.push(await aetherSide(build.slice(0, cut), program));
   }
   if (!withEtcd) return;
@@ -44,12 +38,7 @@ async function startSides(
 }
 
 /** Enough requests for the wanted seconds, judged by a short first run. */
-async function sized(
-  side: Side,
-  inFlight: number,
-  seconds: number,
-  read: boolean,
-): Promise<number> {
+async function sized(side: Side, inFlight: number, seconds: number, read: boolean): Promise<number> {
   const probe = await side.cluster.load({
     inFlight,
     total: Math.max(200, inFlight * 4),
@@ -62,16 +51,12 @@ async function sized(
 async function measure(side: Side, inFlight: number, read: boolean): Promise<void> {
   await settle(300);
   const total = side.totals.get(inFlight) ?? 200;
-  const { result, costs } = await costsOf(side.cluster.pids, () =>
-    side.cluster.load({ inFlight, total, size, read }),
-  );
+  const { result, costs } = await costsOf(side.cluster.pids, () => side.cluster.load({ inFlight, total, size, read }));
   const rounds = side.rounds.get(inFlight) ?? [];
   rounds.push({ ...result, costs });
   side.rounds.set(inFlight, rounds);
   const rate = Math.round(result.perSecond);
-  console.error(
-    `${side.name} ${inFlight}: ${rate}/s p50 ${result.p50.toFixed(2)} p99 ${result.p99.toFixed(2)} ms`,
-  );
+  console.error(`${side.name} ${inFlight}: ${rate}/s p50 ${result.p50.toFixed(2)} p99 ${result.p99.toFixed(2)} ms`);
 }
 
 export async function benchCommits(args: readonly string[]): Promise<void> {
@@ -103,8 +88,7 @@ export async function benchCommits(args: readonly string[]): Promise<void> {
     for (let round = 1; round <= Number(values.rounds); round++) {
       console.error(`round ${round} of ${values.rounds}`);
       for (const inFlight of points) {
-        for (const side of round % 2 === 1 ? sides : sides.toReversed())
-          await measure(side, inFlight, values.read);
+        for (const side of round % 2 === 1 ? sides : sides.toReversed()) await measure(side, inFlight, values.read);
       }
     }
     const what = values.read ? "linearizable reads" : "committed writes";

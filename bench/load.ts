@@ -32,19 +32,8 @@ export interface BenchCluster {
 const loadMaxMs = 120_000;
 
 /** Runs a load program that takes --in-flight, --total, --size and --read and prints one line of JSON. */
-export function runLoad(
-  program: string,
-  args: readonly string[],
-  o: LoadOptions,
-): Promise<LoadResult> {
-  const options = [
-    "--in-flight",
-    String(o.inFlight),
-    "--total",
-    String(o.total),
-    "--size",
-    String(o.size),
-  ];
+export function runLoad(program: string, args: readonly string[], o: LoadOptions): Promise<LoadResult> {
+  const options = ["--in-flight", String(o.inFlight), "--total", String(o.total), "--size", String(o.size)];
   return new Promise((resolve, reject) => {
     const child = spawn(program, [...args, ...options, ...(o.read ? ["--read"] : [])], {
       stdio: ["ignore", "pipe", "inherit"],

@@ -28,14 +28,10 @@ const fieldOf = (pid: number, file: string, pattern: RegExp): number =>
 const writtenBytesOf = (pid: number): number => fieldOf(pid, "io", /^write_bytes: (\d+)/m);
 
 /** Resident memory, MiB. */
-export const residentMiB = (pid: number): number =>
-  fieldOf(pid, "status", /^VmRSS:\s+(\d+)/m) / 1024;
+export const residentMiB = (pid: number): number => fieldOf(pid, "status", /^VmRSS:\s+(\d+)/m) / 1024;
 
 /** Runs `f` and says what each process spent meanwhile. */
-export async function costsOf<T>(
-  pids: readonly number[],
-  f: () => Promise<T>,
-): Promise<{ result: T; costs: Costs }> {
+export async function costsOf<T>(pids: readonly number[], f: () => Promise<T>): Promise<{ result: T; costs: Costs }> {
   const counters = pids.map(countSyncs);
   const cpu = pids.map(cpuSecondsOf);
   const written = pids.map(writtenBytesOf);
@@ -69,11 +65,7 @@ function countSyncs(pid: number): () => Promise<number | null> {
   return async () => {
     perf.kill("SIGINT");
     await ended;
-    const counts = syncCalls.map(
-      (call) => new RegExp(`^(\\d+),[^\\n]*sys_enter_${call}`, "m").exec(out)?.[1],
-    );
-    return counts.includes(undefined)
-      ? null
-      : counts.reduce((sum, count) => sum + Number(count), 0);
+    const counts = syncCalls.map((call) => new RegExp(`^(\\d+),[^\\n]*sys_enter_${call}`, "m").exec(out)?.[1]);
+    return counts.includes(undefined) ? null : counts.reduce((sum, count) => sum + Number(count), 0);
   };
 }

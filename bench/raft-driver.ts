@@ -29,15 +29,10 @@ interface Member {
 const quantile = (sorted: readonly number[], q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
 
-async function member(
-  id: number,
-  dir: string,
-  network: ReturnType<typeof makeInProcessNetwork>,
-): Promise<Member> {
+async function member(id: number, dir: string, network: ReturnType<typeof makeInProcessNetwork>): Promise<Member> {
   await formatLog(dir, { clusterId, nodeId: id }, ids);
   const { verdict, storage } = await openLog(dir, { clusterId, nodeId: id });
-  if (storage === undefined || verdict.v !== "clean")
-    throw new Error(`a log just formatted opens as ${verdict.v}`);
+  if (storage === undefined || verdict.v !== "clean") throw new Error(`a log just formatted opens as ${verdict.v}`);
   const snapshots = await openSnapshots(join(dir, "snap"));
   const machine = {
     role: { state: "follower", term: 0, leader: 0 } as Role,
@@ -99,9 +94,7 @@ async function row(members: readonly Member[], leader: Member, inFlight: number)
   const elapsed = (performance.now() - start) / 1000;
   const count = took.length;
   while (began.size > 0) await new Promise((done) => setTimeout(done, 10));
-  const syncs = members.map(
-    ({ log }, at) => ((log.stats().syncs - (before[at] ?? 0)) * 1000) / count,
-  );
+  const syncs = members.map(({ log }, at) => ((log.stats().syncs - (before[at] ?? 0)) * 1000) / count);
   const sorted = took.toSorted((a, b) => a - b);
   console.log(
     `K ${String(inFlight).padStart(4)}: ${Math.round(count / elapsed)
@@ -117,8 +110,7 @@ try {
   const network = makeInProcessNetwork({ clock: systemClock, rng: Math.random });
   const members: Member[] = [];
   for (const id of ids) members.push(await member(id, join(dir, String(id)), network));
-  while (!members.some(({ machine }) => machine.role.state === "leader"))
-    await new Promise((done) => setTimeout(done, 20));
+  while (!members.some(({ machine }) => machine.role.state === "leader")) await new Promise((done) => setTimeout(done, 20));
   await new Promise((done) => setTimeout(done, 200));
   for (const inFlight of [1, 16, 64, 256, 1000]) {
     const leader = members.find(({ machine }) => machine.role.state === "leader");

@@ -26,10 +26,7 @@ export function rateTable(sides: readonly Side[], points: readonly number[]): st
   const [ours, peer] = sides;
   const cell = (side: Side, inFlight: number, key: keyof LoadResult): number =>
     median((side.rounds.get(inFlight) ?? []).map((round) => round[key]));
-  const heads = [
-    "in flight",
-    ...sides.flatMap((s) => [`${s.name} /s`, "lowest to highest", "p50 ms", "p99 ms", "p99.9 ms"]),
-  ];
+  const heads = ["in flight", ...sides.flatMap((s) => [`${s.name} /s`, "lowest to highest", "p50 ms", "p99 ms", "p99.9 ms"])];
   if (peer !== undefined) heads.push("rate ratio", "p50 ratio", "p99 ratio");
   const rows = points.map((k) => {
     const figures = sides.flatMap((s) => {
@@ -41,9 +38,7 @@ export function rateTable(sides: readonly Side[], points: readonly number[]): st
     const ratios =
       ours === undefined || peer === undefined
         ? []
-        : (["perSecond", "p50", "p99"] as const).map((key) =>
-            (cell(ours, k, key) / cell(peer, k, key)).toFixed(2),
-          );
+        : (["perSecond", "p50", "p99"] as const).map((key) => (cell(ours, k, key) / cell(peer, k, key)).toFixed(2));
     return [k.toString(), ...figures, ...ratios];
   });
   return markdown([heads, ...rows]);
@@ -58,30 +53,18 @@ export function costTable(sides: readonly Side[], points: readonly number[]): st
         const ranked = rounds.map((round) =>
           ranking(round).map((i) => ((of(round.costs)[i] ?? Number.NaN) * 1_000) / round.count),
         );
-        const medians = s.cluster.pids.map((_, rank) =>
-          median(ranked.map((values) => values[rank] ?? Number.NaN)),
-        );
-        return medians
-          .map((value) => (Number.isNaN(value) ? "?" : value.toFixed(digits)))
-          .join(" / ");
+        const medians = s.cluster.pids.map((_, rank) => median(ranked.map((values) => values[rank] ?? Number.NaN)));
+        return medians.map((value) => (Number.isNaN(value) ? "?" : value.toFixed(digits))).join(" / ");
       };
       const cpu = each((c) => c.cpuSeconds.map((seconds) => seconds * 1_000), 0);
-      return [
-        k.toString(),
-        s.name,
-        cpu,
-        each((c) => c.syncs, 1),
-        each((c) => c.writtenBytes.map((bytes) => bytes / 1_024), 0),
-      ];
+      return [k.toString(), s.name, cpu, each((c) => c.syncs, 1), each((c) => c.writtenBytes.map((bytes) => bytes / 1_024), 0)];
     }),
   );
   return markdown([["in flight", "side", "CPU ms", "syncs", "KiB written"], ...rows]);
 }
 
 const ranking = ({ costs }: Round): number[] =>
-  costs.cpuSeconds
-    .map((_, i) => i)
-    .toSorted((a, b) => (costs.cpuSeconds[b] ?? 0) - (costs.cpuSeconds[a] ?? 0));
+  costs.cpuSeconds.map((_, i) => i).toSorted((a, b) => (costs.cpuSeconds[b] ?? 0) - (costs.cpuSeconds[a] ?? 0));
 
 /** Resident memory of each member now, largest first. */
 export const memoryLine = (s: Side): string =>

@@ -8,8 +8,6 @@ const module = separate[name];
 if (name === "commits") await benchCommits(rest);
 else if (module !== undefined) await import(module);
 else {
-  console.error(
-    `error: there is no bench called ${name}\nhint: commits (default), ${Object.keys(separate).join(", ")}`,
-  );
+  console.error(`error: there is no bench called ${name}\nhint: commits (default), ${Object.keys(separate).join(", ")}`);
   process.exitCode = 2;
 }

@@ -27,8 +27,7 @@ const side = (name: string, cluster: BenchCluster): Side => ({
 });
 
 /** `program` is a bundled aetherd. */
-export const aetherSide = async (name: string, program: string): Promise<Side> =>
-  side(name, await startAether(program));
+export const aetherSide = async (name: string, program: string): Promise<Side> => side(name, await startAether(program));
 
 /** Its certificates come from a CA made like ours: the same curves on both sides. */
 export async function etcdSide(folder: string): Promise<Side> {

@@ -6,11 +6,7 @@
 import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { parseArgs } from "node:util";
-import {
-  openStreamClient,
-  type StreamAnswer,
-  type StreamRead,
-} from "@aether/node/client/stream-client";
+import { openStreamClient, type StreamAnswer, type StreamRead } from "@aether/node/client/stream-client";
 import { clientTls } from "@aether/node/identity/tls";
 
 const { values } = parseArgs({
@@ -40,8 +36,7 @@ const keys = Number(values.keys);
 const run = `${process.pid}-${Date.now()}`;
 const padding = "x".repeat(Number(values.size));
 /** A value of its own for each write: one that is there already would be answered without a commit. */
-const valueOf = (tag: string, n: number): string =>
-  `${run}-${tag}-${n} ${padding}`.slice(0, padding.length);
+const valueOf = (tag: string, n: number): string => `${run}-${tag}-${n} ${padding}`.slice(0, padding.length);
 const tls = clientTls(
   {
     ca: readFileSync(text("ca"), "utf8"),
@@ -54,10 +49,7 @@ const clients = Array.from({ length: Math.min(Number(values.connections), inFlig
   openStreamClient({ endpoints: text("endpoints").split(","), tls, deadlineMs: 30_000 }),
 );
 
-function drive(
-  count: number,
-  tag: string,
-): Promise<{ latencies: Float64Array; elapsedMs: number }> {
+function drive(count: number, tag: string): Promise<{ latencies: Float64Array; elapsedMs: number }> {
   const latencies = new Float64Array(count);
   const started = performance.now();
   let next = 0;
@@ -69,21 +61,14 @@ function drive(
       const key = `bench/k${n % keys}`;
       const began = performance.now();
       const done = (answer: StreamAnswer | StreamRead): void => {
-        if (!answer.ok)
-          return reject(new Error(`request ${n} was refused: ${JSON.stringify(answer)}`));
-        if ("changed" in answer && !answer.changed)
-          return reject(new Error(`request ${n} committed nothing`));
+        if (!answer.ok) return reject(new Error(`request ${n} was refused: ${JSON.stringify(answer)}`));
+        if ("changed" in answer && !answer.changed) return reject(new Error(`request ${n} committed nothing`));
         latencies[n] = performance.now() - began;
         if (++finished === count) resolve({ latencies, elapsedMs: performance.now() - started });
         else issue(client);
       };
       if (values.read) client.get("setting", key, done);
-      else
-        client.submit(
-          { type: "SetSetting", id: key, value: valueOf(tag, n) },
-          `${run}-${tag}-${n}`,
-          done,
-        );
+      else client.submit({ type: "SetSetting", id: key, value: valueOf(tag, n) }, `${run}-${tag}-${n}`, done);
     };
     for (let i = 0; i < inFlight; i++) issue(clients[i % clients.length]!);
   });

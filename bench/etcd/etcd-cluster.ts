@@ -37,11 +37,7 @@ function buildLoad(folder: string): string {
 }
 
 /** Starts three members on ports base..base+5 and waits until they answer. Heartbeat and election are etcd's defaults. */
-export async function startEtcd(
-  folder: string,
-  basePort: number,
-  tls: Certificates,
-): Promise<BenchCluster> {
+export async function startEtcd(folder: string, basePort: number, tls: Certificates): Promise<BenchCluster> {
   mkdirSync(folder, { recursive: true });
   const binary = buildLoad(folder);
   const members = [0, 1, 2].map((i) => ({
@@ -55,27 +51,10 @@ export async function startEtcd(
     const child = spawn(
       "etcd",
       [
-        ...[
-          "--name",
-          m.name,
-          "--data-dir",
-          join(folder, m.name),
-          "--initial-cluster-state",
-          "new",
-          "--initial-cluster",
-          initial,
-        ],
+        ...["--name", m.name, "--data-dir", join(folder, m.name), "--initial-cluster-state", "new", "--initial-cluster", initial],
         ...["--listen-client-urls", m.client, "--advertise-client-urls", m.client],
         ...["--listen-peer-urls", m.peer, "--initial-advertise-peer-urls", m.peer],
-        ...[
-          "--client-cert-auth",
-          "--trusted-ca-file",
-          tls.ca,
-          "--cert-file",
-          tls.certificate,
-          "--key-file",
-          tls.key,
-        ],
+        ...["--client-cert-auth", "--trusted-ca-file", tls.ca, "--cert-file", tls.certificate, "--key-file", tls.key],
         ...[
           "--peer-client-cert-auth",
           "--peer-trusted-ca-file",
@@ -94,13 +73,10 @@ export async function startEtcd(
   });
   const endpoints = members.map((m) => m.client.replace("https://", "")).join(",");
   const secure = ["--ca", tls.ca, "--cert", tls.certificate, "--key", tls.key];
-  const load: BenchCluster["load"] = (o) =>
-    runLoad(binary, ["--endpoints", endpoints, "--leader", ...secure], o);
+  const load: BenchCluster["load"] = (o) => runLoad(binary, ["--endpoints", endpoints, "--leader", ...secure], o);
   const stop = async (): Promise<void> => {
     const ended = children.map((child) => new Promise((resolve) => child.once("close", resolve)));
-    const alive = children.map(
-      (child) => child.exitCode === null && child.signalCode === null && child.kill("SIGKILL"),
-    );
+    const alive = children.map((child) => child.exitCode === null && child.signalCode === null && child.kill("SIGKILL"));
     await Promise.all(ended.filter((_, i) => alive[i]));
   };
   try {

@@ -89,8 +89,7 @@ export class Rows implements World {
 
   /** Every thing there is, as "noun/id". */
   *things(): Iterable<string> {
-    for (const table of this.tables.values())
-      for (const slot of table.slots.values()) yield slot.thing;
+    for (const table of this.tables.values()) for (const slot of table.slots.values()) yield slot.thing;
   }
 
   /** Applies one event and returns the slot it changed. */
@@ -215,11 +214,7 @@ function rowHash(slot: Slot, bytes: Buffer): readonly [number, number] {
   const name = `${slot.noun}\0${slot.id}\0`;
   // in UTF-8 a name has at most three bytes for each UTF-16 unit
   const fits = name.length * 3 + bytes.length <= scratch.length;
-  const digest = hash(
-    "sha256",
-    fits ? joined(name, bytes) : Buffer.concat([Buffer.from(name), bytes]),
-    "binary",
-  );
+  const digest = hash("sha256", fits ? joined(name, bytes) : Buffer.concat([Buffer.from(name), bytes]), "binary");
   return [wordAt(digest, 0), wordAt(digest, 6)];
 }
 

@@ -101,10 +101,7 @@ export class Sessions {
     this.seq = remembered.seq;
     this.evict(remembered.seq);
     const held = this.clients.get(remembered.client);
-    invariant(
-      held?.has(remembered.id) !== true,
-      "a remembered request is answered from memory, not applied again",
-    );
+    invariant(held?.has(remembered.id) !== true, "a remembered request is answered from memory, not applied again");
     if (held !== undefined && held.size >= this.limits.perClient) this.forget(first(held.values()));
     const answers = held ?? this.admitClient();
     const kept = hashed(remembered);

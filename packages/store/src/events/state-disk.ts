@@ -8,16 +8,7 @@ import { digestBytes } from "./audit-chain.ts";
 import { decodeRun, encodeRun } from "./history-index.ts";
 import { encodeRow } from "./rows.ts";
 import type { Slot } from "./rows.ts";
-import {
-  bareKey,
-  historyKey,
-  keyNumber,
-  kindRange,
-  metaKey,
-  numberKey,
-  rowKey,
-  withGeneration,
-} from "./state-db.ts";
+import { bareKey, historyKey, keyNumber, kindRange, metaKey, numberKey, rowKey, withGeneration } from "./state-db.ts";
 import type { Range, StateDb, StateOp, StateView } from "./state-db.ts";
 import { encodeAnswers } from "./state-load.ts";
 import type { SessionPack } from "./state-load.ts";
@@ -84,12 +75,7 @@ export class StateDisk {
   }
 
   /** Indexes of the entries about `thing` at or after `from`, ascending, at most `limit`, memory and disk together. */
-  async history(
-    state: AppliedState,
-    thing: string,
-    from: Index,
-    limit: number,
-  ): Promise<readonly Index[]> {
+  async history(state: AppliedState, thing: string, from: Index, limit: number): Promise<readonly Index[]> {
     // memory and view are of the same moment, so nothing falls between them; what is in both is dropped below
     const recent = state.history.recent(thing);
     const view = this.db.view();
@@ -102,8 +88,7 @@ export class StateDisk {
       for await (const page of view.scan(range)) {
         for (const [key, value] of page) {
           if (key.length !== range.gte.length) continue;
-          for (const index of decodeRun(keyNumber(key), unseal(bareKey(key), value)))
-            if (index >= from) found.push(index);
+          for (const index of decodeRun(keyNumber(key), unseal(bareKey(key), value))) if (index >= from) found.push(index);
         }
         if (found.length >= limit) break;
       }
@@ -125,20 +110,14 @@ export class StateDisk {
     if (pair === undefined) return undefined;
     const digests = unseal(bareKey(pair[0]), pair[1]);
     const at = (index - keyNumber(pair[0])) * digestBytes;
-    return at + digestBytes > digests.length
-      ? undefined
-      : Buffer.from(digests.subarray(at, at + digestBytes));
+    return at + digestBytes > digests.length ? undefined : Buffer.from(digests.subarray(at, at + digestBytes));
   }
 
   /** Forgets history and digests of entries below `first`. In slices, between which flushes take their turns. */
   async trim(first: Index): Promise<void> {
     const generation = this.generation;
     const chain = kindRange(generation, "c");
-    await this.trimRange(
-      generation,
-      chain,
-      (key, payload) => keyNumber(key) + payload().length / digestBytes < first,
-    );
+    await this.trimRange(generation, chain, (key, payload) => keyNumber(key) + payload().length / digestBytes < first);
     // most runs begin at or above `first`, which their key tells
     const before = (key: Uint8Array, payload: () => Uint8Array): boolean =>
       keyNumber(key) < first && lastOfRun(key, payload()) < first;
@@ -157,10 +136,7 @@ export class StateDisk {
         if (this.generation !== generation) return true;
         for (const [, value] of gone) this.sum.remove(sealOf(value));
         this.meta = { ...this.meta, disk: this.sum.value };
-        await this.db.write([
-          ...gone.map(([key]) => ({ type: "del", key }) as const),
-          this.metaOp(),
-        ]);
+        await this.db.write([...gone.map(([key]) => ({ type: "del", key }) as const), this.metaOp()]);
         return false;
       });
       if (done) return;

@@ -66,17 +66,13 @@ export function seal(key: Uint8Array, payload: Uint8Array): Buffer {
 
 /** The CRC a sealed value carries. */
 export const sealOf = (sealed: Uint8Array): number =>
-  Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength).readUInt32BE(
-    sealed.length - crcBytes,
-  );
+  Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength).readUInt32BE(sealed.length - crcBytes);
 
 /** The payload of a sealed value, as a view. Throws {@link Damaged} when it does not fit its CRC. */
 export function unseal(key: Uint8Array, sealed: Uint8Array): Uint8Array {
   const payload = sealed.subarray(0, Math.max(0, sealed.length - crcBytes));
   if (sealed.length < crcBytes || crc32(payload, crc32(key)) !== sealOf(sealed)) {
-    throw new Damaged(
-      `value of ${payload.length} bytes under key ${Buffer.from(key).toString("hex")} fails its checksum`,
-    );
+    throw new Damaged(`value of ${payload.length} bytes under key ${Buffer.from(key).toString("hex")} fails its checksum`);
   }
   return payload;
 }
