@@ -76,6 +76,23 @@ describe("the snapshot store", () => {
     await expect(store.read(metas[0] as SnapMeta, 0, 10)).rejects.toThrow(/not held here/);
   });
 
+  it("keeps one whose rows are being read until they are read, however many come after it", async () => {
+    const store = await openSnapshots(dir);
+    const slow = await store.create(at(10), members, "d1g35t-10", rowsOf(10));
+    const parts: Buffer[] = [];
+    for await (const row of readRows(store, slow)) {
+      if (parts.length === 2) for (const index of [20, 30, 40]) await take(store, index);
+      parts.push(Buffer.from(`[${row.length}]`), Buffer.from(row));
+    }
+    expect(Buffer.concat(parts)).toEqual(await collect(rowsOf(10)));
+    expect(store.latest()?.id.index).toBe(40);
+    // A process that dies over it finds it again.
+    expect((await openSnapshots(dir)).has(slow)).toBe(true);
+    await take(store, 50);
+    expect(store.has(slow)).toBe(false);
+    expect(await readdir(dir)).toHaveLength(2);
+  });
+
   it("leaves nothing of a snapshot whose rows failed, and can make the next", async () => {
     const store = await openSnapshots(dir);
     await expect(store.create(at(1), members, "d", failing())).rejects.toThrow("the state went away");

@@ -34,9 +34,8 @@ export async function openSnapshots(dir: string): Promise<SnapshotStore> {
       await rename(path, `${path}.damaged`);
     }
   }
-  const store = new FileSnapshots(dir, found.toSorted(newestFirst));
-  await store.prune();
-  return store;
+  // More than are kept stay until the next one comes: the log may have been begun anew with an older one, still to be restored.
+  return new FileSnapshots(dir, found.toSorted(newestFirst));
 }
 
 /** The rows of a snapshot, in order, from any store that holds it; throws {@link SnapshotDamaged} when a check fails. */
@@ -97,6 +96,8 @@ class FileSnapshots implements SnapshotStore {
   #held: SnapMeta[];
   #making = false;
   #receiving: PartialReceive | null = null;
+  /** Begun to be read last and not read to its end: a restore takes its time, and newer ones may come in meanwhile. */
+  #reading: SnapMeta | null = null;
 
   constructor(dir: string, held: SnapMeta[]) {
     this.#dir = dir;
@@ -141,6 +142,9 @@ class FileSnapshots implements SnapshotStore {
   async read(m: SnapMeta, offset: number, max: number): Promise<SnapshotChunk> {
     if (!this.has(m)) throw new Error(`snapshot ${nameOf(m)} is not held here any more`);
     const size = Math.max(0, Math.min(max, readMax, m.bytes - offset));
+    const eof = offset + size >= m.bytes;
+    if (offset === 0) this.#reading = m;
+    if (eof && this.#reading !== null && keyOf(this.#reading) === keyOf(m)) this.#reading = null;
     const handle = await open(join(this.#dir, nameOf(m)), "r");
     try {
       const bytes = Buffer.allocUnsafe(size);
@@ -149,7 +153,7 @@ class FileSnapshots implements SnapshotStore {
         if (bytesRead === 0) throw new SnapshotDamaged(`${nameOf(m)} ends at byte ${offset + done} of ${m.bytes}`);
         done += bytesRead;
       }
-      return { bytes, crc: crc32(bytes), eof: offset + size >= m.bytes };
+      return { bytes, crc: crc32(bytes), eof };
     } finally {
       await handle.close();
     }
@@ -162,10 +166,11 @@ class FileSnapshots implements SnapshotStore {
     return receiving;
   }
 
-  /** Removes all but the newest few. */
-  async prune(): Promise<void> {
-    const old = this.#held.slice(keep);
-    this.#held = this.#held.slice(0, keep);
+  /** Removes all but the newest few, and the one that is being read. */
+  async #prune(): Promise<void> {
+    const reading = this.#reading === null ? "" : keyOf(this.#reading);
+    const old = this.#held.filter((meta, place) => place >= keep && keyOf(meta) !== reading);
+    this.#held = this.#held.filter((meta) => !old.includes(meta));
     for (const meta of old) await rm(join(this.#dir, nameOf(meta)), { force: true });
     if (old.length > 0) await syncFolder(this.#dir);
   }
@@ -175,7 +180,7 @@ class FileSnapshots implements SnapshotStore {
     await rename(path, join(this.#dir, nameOf(meta)));
     await syncFolder(this.#dir);
     this.#held = [...this.#held.filter((held) => nameOf(held) !== nameOf(meta)), meta].toSorted(newestFirst);
-    await this.prune();
+    await this.#prune();
   }
 }
 
