@@ -287,10 +287,12 @@ export class Decider {
   }
 
   private tooNew(events: readonly DomainEvent[]): Rejection | null {
-    const level = (this.parts.options.featureLevel ?? clusterFeatureLevel)(this.overlay);
     for (const event of events) {
       const type = this.parts.registry.event(event.type);
       invariant(type !== undefined && type.v === event.v, `${event.type} v${event.v} is decided in its registered version`);
+      // no cluster is below the first level, so most events need no look at the cluster's row
+      if (type.level <= firstLevel) continue;
+      const level = (this.parts.options.featureLevel ?? clusterFeatureLevel)(this.overlay);
       if (type.level > level) {
         const hint = "raise the cluster's feature level once every member runs a build that reads it";
         return reject("feature_level", `${event.type} needs feature level ${type.level}, the cluster is at ${level}`, hint);
@@ -357,10 +359,12 @@ function refusalOf(why: Refusal): Rejection {
   }
 }
 
-/** `featureLevel` of the cluster's row; 1 before there is one. */
+const firstLevel = 1;
+
+/** `featureLevel` of the cluster's row; the first before there is one. */
 function clusterFeatureLevel(world: World): number {
   for (const { row } of world.all<{ readonly featureLevel?: unknown }>("cluster")) {
     if (typeof row.featureLevel === "number") return row.featureLevel;
   }
-  return 1;
+  return firstLevel;
 }
