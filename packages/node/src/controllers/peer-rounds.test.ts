@@ -12,6 +12,7 @@ const clusterId = "00112233445566778899aabbccddeeff";
 const notesOf = (member: number, over: Partial<PeerNotes> = {}): PeerNotes => ({
   clusterId,
   node: `n${member}`,
+  build: "1.0.0",
   member,
   initialised: true,
   term: 3,
@@ -40,6 +41,7 @@ describe("a round of notes", () => {
     const options: PeerRoundsOptions = {
       node: "n3",
       member: 3,
+      build: "1.0.0",
       store: { applied: 90, membership, checkpoints } as unknown as EventStore,
       status: () => ({ role: { state: "follower", term: 3, leader: 1 } }) as CoreStatus,
       floors,
@@ -66,6 +68,8 @@ describe("a round of notes", () => {
     expect((await round([notesOf(1, theirs), notesOf(2, theirs)], own)).said).toEqual(["alone at 80"]);
     expect((await round([notesOf(1, theirs)], own)).said).toEqual([]);
     expect((await round([notesOf(1, theirs), notesOf(2, theirs)], theirs.checkpoints)).said).toEqual([]);
+    const newer = { ...theirs, build: "2.0.0" };
+    expect((await round([notesOf(1, newer), notesOf(2, newer)], own)).said).toEqual([]);
   });
 
   it("finds that it has left or was replaced, but not from somebody without a cluster", async () => {

@@ -12,6 +12,8 @@ import { judgeDigests, type DigestVerdict } from "./digests.ts";
 export interface PeerRoundsOptions {
   readonly node: string;
   readonly member: NodeId;
+  /** Version of this program. */
+  readonly build: string;
   readonly store: EventStore;
   readonly status: () => CoreStatus;
   readonly floors: Floors;
@@ -58,7 +60,8 @@ export async function runRound(o: PeerRoundsOptions, stopped: () => boolean): Pr
     notes.filter((n) => n.initialised).map((n) => standingOf(n, o.node)),
   );
   if (departure.v !== "belongs") return o.onDeparture(departure);
-  const verdict = judgeDigests({ member: o.member, checkpoints: o.store.checkpoints }, notes, voters);
+  const alike = notes.filter((n) => n.build === o.build);
+  const verdict = judgeDigests({ member: o.member, checkpoints: o.store.checkpoints }, alike, voters);
   if (verdict.v === "alone") o.onAlone(verdict);
 }
 

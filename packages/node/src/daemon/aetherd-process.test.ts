@@ -23,7 +23,7 @@ class Exited extends Error {
 describe("a daemon's life, without its face", () => {
   let folder = "";
   let lines: string[] = [];
-  const make = async (): Promise<Aetherd> => {
+  const make = async (endingMs?: number): Promise<Aetherd> => {
     const ca = await deriveCa("secret", cluster.name);
     const issued = await ca.issue({ clusterId: cluster.id, role: "member", name: "n1", hosts: ["127.0.0.1"], days: 1 });
     const tls = { ca: ca.certificate, ...issued };
@@ -47,7 +47,7 @@ describe("a daemon's life, without its face", () => {
     const exit = (code: ExitCode): never => {
       throw new Exited(code);
     };
-    return prepareAetherd({ configuration: parsed.ok, tls, log, exit });
+    return prepareAetherd({ configuration: parsed.ok, tls, log, exit, ...(endingMs === undefined ? {} : { endingMs }) });
   };
   const bootstrap = { cluster, members: [{ name: "n1", member: 1, address: "127.0.0.1:1" }] };
   const until = async (d: Aetherd, phase: string): Promise<void> => {
@@ -89,6 +89,25 @@ describe("a daemon's life, without its face", () => {
     expect(await d.bootstrap({ ...bootstrap, cluster: { ...cluster, name: "other" } })).toMatchObject({ reason: "conflict" });
     await d.end(exitCodes.done, "the test is over");
     await life;
+  });
+
+  it("ends in time though its disk hangs: others have been told that it is gone", async () => {
+    const d = await make(50);
+    const life = d.live();
+    await until(d, "waiting");
+    await d.bootstrap(bootstrap);
+    await life;
+    await until(d, "running");
+    if (d.phase.p !== "running") throw new Error("it does not run");
+    const { member } = d.phase.services;
+    const close = member.storage.close.bind(member.storage);
+    let hang: () => void = () => undefined;
+    member.storage.close = () => new Promise<void>((resolve) => (hang = resolve)).then(close);
+    await d.end(exitCodes.differs, "its world differs");
+    expect(await d.ended).toEqual({ code: 71, why: "its world differs" });
+    expect(lines.at(-1)).toContain("not in order within 50 ms");
+    hang();
+    await member.stop();
   });
 
   it("ends the process with 70 and a last line that says why, when nothing can be trusted any more", async () => {

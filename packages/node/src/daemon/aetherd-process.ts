@@ -40,6 +40,8 @@ export interface AetherdParts {
   readonly log: Log;
   /** Ends the process at once; must not return. */
   readonly exit: (code: ExitCode) => never;
+  /** An orderly end that takes longer is given up. Default: 10 s. */
+  readonly endingMs?: number;
 }
 
 export interface Ending {
@@ -51,6 +53,7 @@ const takeInMs = 1_000;
 const vouchMs = 200;
 const vouchAskMs = 700;
 const witnessMs = 1_000;
+const endingDefaultMs = 10_000;
 /** How long a bootstrap waits for the folder to be looked at first. */
 const openingMs = 5_000;
 const lookMs = 20;
@@ -75,6 +78,7 @@ export class Aetherd {
   /** Resolves when the daemon has ended, everything closed. */
   readonly ended: Promise<Ending>;
   readonly #exit: AetherdParts["exit"];
+  readonly #endingMs: number;
   #phase: Phase = { p: "opening", why: "the data folder is being opened" };
   /** Why there is no folder: the word that the cluster records when this node comes back. */
   #lossVerdict = "wiped";
@@ -88,6 +92,7 @@ export class Aetherd {
     this.tls = p.tls;
     this.log = p.log;
     this.#exit = p.exit;
+    this.#endingMs = p.endingMs ?? endingDefaultMs;
     this.floors = floors;
     this.book = book;
     this.http = makePeerHttp(clientTls(p.tls, { clusterId: p.configuration.cluster.id }));
@@ -115,12 +120,19 @@ export class Aetherd {
     this.#ending = { code, why };
     this.log.info("ending", { code, why });
     this.#wake();
-    const phase = this.#phase;
-    if (phase.p === "running") await phase.services.stop(code === 0);
+    const inOrder = await Promise.race([this.#close(code), sleep(this.#endingMs, false, { ref: false })]);
+    if (!inOrder) this.log.warn("ending", { why: `not in order within ${this.#endingMs} ms: what hangs is left as it is` });
     this.#phase = { p: "ended", why };
-    await this.floors.save();
     this.http.close();
     this.#finish(this.#ending);
+  }
+
+  /** Resolves true when all is closed. A disk that hangs keeps it waiting for ever. */
+  async #close(code: ExitCode): Promise<true> {
+    const phase = this.#phase;
+    if (phase.p === "running") await phase.services.stop(code === 0);
+    await this.floors.save();
+    return true;
   }
 
   /** Nothing can be trusted any more: the last line says why, and the process is gone. Never returns. */

@@ -10,6 +10,7 @@ const request: BootstrapRequest = { cluster: { id, name: "demo" }, members: [sea
 const notes = (over: Partial<PeerNotes>): PeerNotes => ({
   clusterId: id,
   node: "n1",
+  build: "1.0.0",
   member: 1,
   initialised: false,
   term: 1,

@@ -41,6 +41,7 @@ export function ownNotes(d: Aetherd): PeerNotes {
   return {
     clusterId: cluster.id,
     node: node.name,
+    build: version,
     member,
     initialised: store !== null && clusterRow(store.world) !== undefined,
     term,

@@ -37,8 +37,8 @@ describe("a member whose disk cannot answer for its number", () => {
     });
     expect(back.retired.at(-1)?.member).toBe(old);
     expect((await memberFacts(operator, node)).member).toBe(back.member);
-    const digests = await eventually("it has caught up", 20_000, () => sameDigests(operator, h.nodes, 1_000));
-    expect(new Set(digests).size).toBe(1);
+    const [first = "", ...others] = await eventually("it has caught up", 20_000, () => sameDigests(operator, h.nodes, 1_000));
+    expect(others).toEqual([first, first]);
     return back;
   };
   const follower = async (): Promise<TestNode> => {

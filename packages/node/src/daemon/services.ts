@@ -16,6 +16,7 @@ import type { Aetherd } from "./aetherd-process.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { clusterRow, nodeRows } from "./rows.ts";
 import { leaderOf } from "./own-notes.ts";
+import { version } from "./version.ts";
 
 export interface Services {
   readonly member: RunningMember<PeerTransport>;
@@ -40,6 +41,7 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
   const stopRounds = startPeerRounds({
     node: node.name,
     member: member.member,
+    build: version,
     store,
     status: () => driver.status(),
     floors: d.floors,

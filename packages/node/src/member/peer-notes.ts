@@ -12,6 +12,8 @@ const Ids = Schema.Array(Id);
 export const PeerNotes = Schema.Struct({
   clusterId: Schema.String,
   node: Schema.String,
+  /** Version of the program: digests are compared between equal ones only, for another may sum up the same world differently. */
+  build: Schema.String,
   /** 0 while it has no data folder. */
   member: Id,
   /** The world has a cluster row: the first start is over. */

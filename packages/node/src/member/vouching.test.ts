@@ -5,6 +5,7 @@ import { judgeVouchers } from "./vouching.ts";
 const notesOf = (member: number, floors: PeerNotes["floors"] = {}): PeerNotes => ({
   clusterId: "00112233445566778899aabbccddeeff",
   node: `n${member}`,
+  build: "1.0.0",
   member,
   initialised: true,
   term: 5,

@@ -41,6 +41,6 @@ export function sameDigests(client: TestClient, nodes: readonly TestNode[], with
     // A member that is still asking others about its disk shows a digest as well, but takes no part yet.
     const takesPart = facts.every((f) => f.role === "leader" || f.role === "follower");
     const alike = takesPart && facts.every((f) => f.digest.index === facts[0]?.digest.index);
-    return alike ? facts.map((f) => `${f.digest.digest}/${f.audit.chain}`) : undefined;
+    return alike ? facts.map((f) => `${f.digest.index}: ${f.digest.digest}/${f.audit.chain}`) : undefined;
   });
 }
