@@ -57,10 +57,11 @@ async function row(log: LogStorage, size: number): Promise<void> {
   const { user, system } = process.cpuUsage(cpu);
   const after = log.stats();
   const sorted = took.toSorted((a, b) => a - b);
+  const cpuMs = (user + system) / 1000 / took.length;
   const rate = (value: number): string => Math.round(value / elapsed).toLocaleString("en");
   console.log(
     `group ${String(size).padStart(4)}: ${rate(took.length * size).padStart(8)} entries/s, ${rate(after.syncs - before.syncs)} syncs/s, ` +
-      `group p50 ${ms(quantile(sorted, 0.5))} ms, p99 ${ms(quantile(sorted, 0.99))} ms, CPU ${ms((user + system) / 1000 / took.length)} ms a group`,
+      `group p50 ${ms(quantile(sorted, 0.5))} ms, p99 ${ms(quantile(sorted, 0.99))} ms, CPU ${ms(cpuMs)} ms a group`,
   );
 }
 
