@@ -1,7 +1,7 @@
 /** What happens to a cluster while it works: each kind of fault has its own stream, and comes and goes as the plan says. */
 import { clusterName, type Cluster } from "./cluster/cluster.ts";
 import { insist, takeIn } from "./cluster/newcomers.ts";
-import type { SimNode } from "./cluster/node.ts";
+import type { Running, SimNode } from "./cluster/node.ts";
 
 const stepMs = 50;
 /** Nodes that a growing cluster may come to have. */
@@ -82,10 +82,16 @@ export class Mischief {
     takeIn(this.#cluster, node, () => this.#asking.delete(node));
   }
 
-  /** A wipe must leave a quorum of sound disks in every membership, and to know them all, all must be running. */
+  /**
+   * A disk may be lost when every membership keeps a quorum of sound ones. To know them all, everybody must be running and
+   * no change under way; and a learner is spared, for it may be promoted before anybody knows.
+   */
   #sparesAll(node: SimNode): boolean {
-    const blind = this.#cluster.nodes.some(({ member, running }) => member !== null && running === null);
-    return !blind && this.#cluster.sparesQuorum(new Set([node]));
+    const { nodes, history } = this.#cluster;
+    const blind = nodes.some(({ member, running }) => member !== null && (running === null || hasUnwritten(running)));
+    if (blind || history.newestChange > history.top) return false;
+    const votes = this.#cluster.memberships().every(({ voters }) => node.member !== null && voters.includes(node.member));
+    return votes && this.#cluster.sparesQuorum(new Set([node]));
   }
 
   #pause(node: SimNode): void {
@@ -160,3 +166,5 @@ export class Mischief {
     this.#comeBack(node);
   }
 }
+
+const hasUnwritten = ({ driver, storage }: Running): boolean => driver.status().last.index > storage.view.last().index;

@@ -35,6 +35,8 @@ export class History {
   readonly effects = new Map<string, Index>();
   /** Highest index that any member has applied. */
   top: Index = 0;
+  /** Highest index at which any leader was seen to send a membership change; beyond `top` it may still come to be. */
+  newestChange: Index = 0;
   readonly counts = { elections: 0, applied: 0, digests: 0, compared: 0, restores: 0, durable: 0 };
   readonly #leaders = new Map<number, NodeId>();
   /** By "index/term": content and the term before. */
@@ -53,6 +55,10 @@ export class History {
     this.#leaders.set(term, id);
     this.counts.elections += 1;
     return true;
+  }
+
+  sendsChange(index: Index): void {
+    this.newestChange = Math.max(this.newestChange, index);
   }
 
   /** Member `id` holds these durably. */

@@ -34,6 +34,10 @@ export class Cluster {
   constructor(plan: Plan) {
     this.plan = plan;
     this.network = new Network(this.world, { ...calm }, this.stream("network"));
+    this.network.onCarry = ({ m }) => {
+      if (m.t !== "app") return;
+      for (const { kind, index } of m.entries) if (kind === Kind.config) this.history.sendsChange(index);
+    };
     this.deviceFaults = this.calmDevice;
     this.rules = rulesOf(plan.defect === "diceInRules" ? this.stream("dice") : null);
   }

@@ -31,6 +31,8 @@ export class Network {
   faults: NetworkFaults;
   readonly counts = { sent: 0, lost: 0, repeated: 0, clogged: 0, refused: 0 };
   readonly world: World;
+  /** Sees every message that is sent. */
+  onCarry: (envelope: Envelope) => void = () => undefined;
   readonly #stream: Stream;
   readonly #endpoints = new Map<NodeId, Endpoint>();
   readonly #links = new Map<string, Link>();
@@ -78,6 +80,7 @@ export class Network {
   /** False when the link is full or nobody is there. */
   carry(from: Endpoint, envelope: Envelope): boolean {
     const { faults, counts } = this;
+    this.onCarry(envelope);
     const target = this.find(envelope.to);
     const link = this.#link(`${envelope.from}>${envelope.to}`);
     counts.sent += 1;
