@@ -53,6 +53,13 @@ describe("the bytes of a membership change", () => {
 });
 
 describe("a membership change", () => {
+  it("that leaves a joint membership brings no change of its own", () => {
+    const joint = applyConfigChange(three, of([{ op: "remove", id: 1 }], "joint")) as Membership;
+    expect(joint.outgoing).toEqual([1, 2, 3]);
+    expect(applyConfigChange(joint, { ...leave, changes: [{ op: "remove", id: 2 }] })).toHaveProperty("reason");
+    expect(applyConfigChange(joint, leave)).toMatchObject({ voters: [2, 3], outgoing: [] });
+  });
+
   it("puts any number of first voters into nothing at once", () => {
     const first = of([1, 2, 3].map((id) => ({ op: "addVoter", id })));
     expect(applyConfigChange(emptyMembership, first)).toEqual(three);
