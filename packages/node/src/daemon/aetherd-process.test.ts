@@ -71,6 +71,9 @@ describe("a daemon's life, without its face", () => {
     await life;
     await until(d, "running");
     expect(memberAnswer(d)).toMatchObject({ node: "n1", member: 1, cluster });
+    expect(await d.bootstrap(bootstrap)).toEqual({ member: 1, created: false });
+    const others = [...bootstrap.members, { name: "n2", member: 2, address: "127.0.0.1:2" }];
+    expect(await d.bootstrap({ cluster, members: others })).toMatchObject({ reason: "conflict" });
     await d.end(exitCodes.done, "the test is over");
     await d.end(exitCodes.removed, "too late");
     expect(await d.ended).toEqual({ code: 0, why: "the test is over" });

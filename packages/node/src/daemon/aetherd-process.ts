@@ -27,7 +27,7 @@ import { formatAsFirst, formatAsJoiner, openFolder, retiredFolders, type FolderF
 import type { Log } from "./log.ts";
 import { makePeerLog } from "./peer-log.ts";
 import type { Phase } from "./phase.ts";
-import { standingOf } from "./rows.ts";
+import { clusterRow, standingOf } from "./rows.ts";
 import { startServices } from "./services.ts";
 import { askToBeTakenIn } from "./take-in.ts";
 import { version } from "./version.ts";
@@ -151,8 +151,10 @@ export class Aetherd {
       const hadMember = phase.p === "waiting" && (this.#lossVerdict !== "wiped" || (await retiredFolders(dataDir)).length > 0);
       const refusal = judgeBootstrap(request, { ...facts, hadMember });
       if (refusal !== null) return refusal;
-      if (phase.p === "running") return { member: phase.services.member.member, created: false };
-      if (phase.p === "vouching") return { member: phase.member, created: false };
+      if (phase.p === "running" || phase.p === "vouching") {
+        const { member, store } = phase.p === "running" ? phase.services.member : phase;
+        return (await this.#beganOtherwise(request, store)) ?? { member, created: false };
+      }
       if (phase.p !== "waiting") return reject("not_ready", `this node is ${phase.p}: ${phase.why}`, "try again in a moment");
       const others = request.members.map((m) => m.address).filter((address) => address !== advertise);
       const witness = judgeWitnesses(node.member, await gatherNotes(this.http, cluster.id, others, witnessMs));
@@ -163,6 +165,16 @@ export class Aetherd {
       this.#formatted(request.members);
       return { member: node.member, created: true };
     });
+  }
+
+  /** Two lists of first voters would be two beginnings of one cluster. Once it is initialised, nobody begins it any more. */
+  async #beganOtherwise(request: BootstrapRequest, store: EventStore): Promise<Rejection | null> {
+    const { dataDir, cluster } = this.configuration;
+    const began = (await readSeats(dataDir, cluster.id)).map((seat) => seat.member);
+    const same = began.length === request.members.length && request.members.every((m) => began.includes(m.member));
+    if (same || began.length === 0 || clusterRow(store.world) !== undefined) return null;
+    const message = `this node was formatted for members ${began.join(", ")}`;
+    return reject("conflict", message, "send the same list to every node; to start over, delete the data folders");
   }
 
   /** One formatting at a time: a bootstrap and being taken in exclude each other. */
