@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -83,6 +83,43 @@ describe("a daemon's life, without its face", () => {
     await again.live();
     await until(again, "running");
     await again.end(exitCodes.done, "again");
+  });
+
+  it("retires a folder whose rows reach beyond its log, and waits to be taken in", async () => {
+    const run = async (): Promise<Aetherd> => {
+      const d = await make();
+      const life = d.live();
+      if (lines.every((line) => !line.includes("formatted"))) {
+        await until(d, "waiting");
+        await d.bootstrap(bootstrap);
+      }
+      await life;
+      const settled = (): boolean => {
+        const { role, index, last } = memberAnswer(d);
+        return role === "leader" && index === last;
+      };
+      for (let n = 0; n < 400 && !settled(); n++) await new Promise((resume) => setTimeout(resume, 10));
+      expect(settled()).toBe(true);
+      await d.end(exitCodes.done, "the test goes on");
+      return d;
+    };
+    await run();
+    for (const part of ["log", "guard"]) cpSync(join(folder, part), join(folder, `older-${part}`), { recursive: true });
+    await run();
+    for (const part of ["log", "guard"]) {
+      rmSync(join(folder, part), { recursive: true });
+      cpSync(join(folder, `older-${part}`), join(folder, part), { recursive: true });
+    }
+    rmSync(join(folder, "floors.json"), { force: true });
+    lines = [];
+    const d = await make();
+    const life = d.live();
+    await until(d, "waiting");
+    expect(lines.find((line) => line.includes("verdict=lost-belowFloor"))).toMatch(
+      /its rows are of entry \d+, but its log ends at \d+/,
+    );
+    await d.end(exitCodes.done, "the test is over");
+    await life;
   });
 
   it("answers a bootstrap for another cluster with a conflict while it waits", async () => {
