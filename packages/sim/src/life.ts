@@ -3,6 +3,7 @@
  * Then the faults end for a part of the nodes that holds a quorum, the others freeze, and that part must work again within
  * a bounded time (liveness). Then all come back, must agree, and the clients' histories are judged.
  */
+import type { NodeRow } from "@aether/core/node/state";
 import type { NodeId } from "@aether/raft/types";
 import { firstEntry } from "@aether/store/log/start";
 import { Violation } from "./checks/history.ts";
@@ -216,6 +217,7 @@ class Life {
   async #agree(): Promise<void> {
     const { cluster } = this;
     const { nodes } = cluster;
+    this.#recall();
     const met = (): boolean => {
       for (const node of nodes) this.#readmit(node);
       return this.#settled();
@@ -237,6 +239,15 @@ class Life {
     const { top } = cluster.history;
     const behind = (): string => this.#watchers.map(({ next }) => next).join();
     await this.#must("watchers come to the end", limits.drain, () => this.#watchers.every(({ next }) => next > top), behind);
+  }
+
+  /** Nodes that were drained are put back on duty: from off duty nobody rejoins. */
+  #recall(): void {
+    const { cluster } = this;
+    for (const { id, row } of cluster.leader()?.store.world.all<NodeRow>("node") ?? []) {
+      if (row.duty === "draining" || row.duty === "decommissioned") cluster.order({ type: "UndrainNode", id });
+    }
+    cluster.world.after(500, null, "recall", () => this.#recall());
   }
 
   #readmit(node: SimNode): void {

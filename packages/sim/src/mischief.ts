@@ -8,7 +8,7 @@ const stepMs = 50;
 const nodesMax = 7;
 
 export class Mischief {
-  readonly counts = { crashes: 0, wipes: 0, pauses: 0, partitions: 0, rot: 0, transfers: 0, growths: 0, steps: 0 };
+  readonly counts = { crashes: 0, wipes: 0, pauses: 0, partitions: 0, rot: 0, transfers: 0, growths: 0, drains: 0, steps: 0 };
   readonly #cluster: Cluster;
   #stopped = false;
 
@@ -44,6 +44,7 @@ export class Mischief {
     if (this.#odds("heal", plan.healsPerS)) this.#cluster.network.heal();
     if (this.#odds("transfer", plan.transfersPerS)) this.#transfer();
     if (this.#odds("growth", plan.growthsPerS)) this.#grow();
+    if (this.#odds("drain", plan.drainsPerS)) this.#drain();
     world.after(stepMs, null, "mischief", () => this.#step());
   }
 
@@ -153,6 +154,14 @@ export class Mischief {
     if (leader === undefined || to === null) return;
     this.counts.transfers += 1;
     leader.driver.transfer(to, 1_000).catch(() => undefined);
+  }
+
+  /** Somebody wants a node off duty, or back on it; the rules may refuse. */
+  #drain(): void {
+    const chance = this.#cluster.stream("faults/drain");
+    const type = chance.chance(0.5) ? "DrainNode" : "UndrainNode";
+    this.counts.drains += 1;
+    this.#cluster.order({ type, id: chance.pick(this.#cluster.nodes).name });
   }
 
   /** One more node is wanted; it comes with an empty disk. */

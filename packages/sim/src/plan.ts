@@ -18,6 +18,7 @@ export const faultKinds = [
   "skew",
   "transfer",
   "growth",
+  "drain",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -53,6 +54,7 @@ export interface Plan {
   readonly wipes: number;
   readonly transfersPerS: number;
   readonly growthsPerS: number;
+  readonly drainsPerS: number;
   readonly skew: number;
   readonly wallStepMs: number;
   readonly clients: number;
@@ -108,6 +110,7 @@ export function drawPlan({ seed, forMs, without = [], defect }: LifeOptions): Pl
     wipes: off("wipe", defect === "wipedKeepsNumber" ? 0.6 : 0.2),
     transfersPerS: some("transfer", 0.5),
     growthsPerS: some("growth", 0.1),
+    drainsPerS: some("drain", 0.3),
     skew: some("skew", 0.3),
     wallStepMs: off("skew", 10_000),
     clients: 1 + draw.below(8),

@@ -1,4 +1,5 @@
 /** The nodes of one life, the network between them, and what everybody in the simulator needs to know of the whole. */
+import type { Command } from "@aether/core/kernel/command";
 import type { Registry } from "@aether/core/kernel/registry";
 import { applyConfigChange, decodeConfigChange } from "@aether/raft/config-change";
 import { Kind, type Membership, type OpenVerdict } from "@aether/raft/types";
@@ -132,7 +133,14 @@ export class Cluster {
     return this.memberships().every((membership) => isQuorum(membership, (id) => sound.has(id)));
   }
 
-  /** Over the network, there and back, to whatever process then runs. Null or nothing: no answer came. */
+  /** Asks the leader once, as an operator, and does not wait for what comes of it. */
+  order(command: Command): void {
+    const leader = this.leader();
+    const actor = { name: "operator", role: "operator" } as const;
+    if (leader !== undefined) this.call(leader.node, { command, actor, request: null }, () => undefined);
+  }
+
+  /** Over the network, there and back, to whatever process then runs. An answer may never come. */
   call(target: SimNode, submission: Submission, done: (a: Answer) => void): void {
     this.reach(target, ({ store }, back) => {
       let answers = 0;

@@ -78,9 +78,7 @@ export class SimNode {
     this.process = process;
     process.onDeath(() => this.#died());
     const open = (): void => {
-      this.#open(process).catch((error: unknown) => {
-        if (process.alive) this.#cluster.failed(error);
-      });
+      this.#open(process).catch((error: unknown) => this.#cluster.ended(this, process, error as Error));
     };
     world.after(0, process, "start", open);
   }
