@@ -19,6 +19,8 @@ import { costTable, machineLine, memoryLine, rateTable } from "./report.ts";
 import { aetherSide, etcdSide, type Side } from "./side.ts";
 
 const size = 256;
+/** As many as both load programs use. */
+const keys = 10_000;
 const defaultProgram = join(import.meta.dirname, "../packages/node/dist/aetherd.js");
 
 const settle = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -76,14 +78,18 @@ export async function benchCommits(args: readonly string[]): Promise<void> {
   const machine = machineLine();
   const folder = mkdtempSync(join(tmpdir(), "aether-bench-"));
   const sides: Side[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.allSettled(sides.map((side) => side.cluster.stop()));
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const interrupted = (): void => void stop().finally(() => process.exit(130));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupted);
   try {
     await startSides(sides, values.build, folder, !values["no-etcd"]);
+    // Every key is there before anything is measured, and the compilers are warm.
+    for (const side of sides) await side.cluster.load({ inFlight: 256, total: keys, size, read: false });
     for (const inFlight of points) {
-      for (const side of sides) {
-        // The first load also warms the compilers and fills the keys.
-        if (inFlight === points[0]) await sized(side, 64, 1, false);
-        side.totals.set(inFlight, await sized(side, inFlight, Number(values.seconds), values.read));
-      }
+      for (const side of sides) side.totals.set(inFlight, await sized(side, inFlight, Number(values.seconds), values.read));
     }
     for (let round = 1; round <= Number(values.rounds); round++) {
       console.error(`round ${round} of ${values.rounds}`);
@@ -105,7 +111,7 @@ export async function benchCommits(args: readonly string[]): Promise<void> {
     console.log(page);
     if (values.out !== undefined) writeFileSync(values.out, `${page}\n`);
   } finally {
-    await Promise.all(sides.map((side) => side.cluster.stop()));
-    rmSync(folder, { recursive: true, force: true });
+    await stop();
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupted);
   }
 }

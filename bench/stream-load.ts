@@ -63,6 +63,7 @@ function drive(count: number, tag: string): Promise<{ latencies: Float64Array; e
       const done = (answer: StreamAnswer | StreamRead): void => {
         if (!answer.ok) return reject(new Error(`request ${n} was refused: ${JSON.stringify(answer)}`));
         if ("changed" in answer && !answer.changed) return reject(new Error(`request ${n} committed nothing`));
+        if ("stored" in answer && answer.stored === null) return reject(new Error(`read ${n} found nothing`));
         latencies[n] = performance.now() - began;
         if (++finished === count) resolve({ latencies, elapsedMs: performance.now() - started });
         else issue(client);

@@ -116,7 +116,11 @@ func main() {
 					began := time.Now()
 					var err error
 					if *read {
-						_, err = client.Get(context.Background(), name)
+						var got *clientv3.GetResponse
+						got, err = client.Get(context.Background(), name)
+						if err == nil && len(got.Kvs) == 0 {
+							err = fmt.Errorf("read %d found nothing", n)
+						}
 					} else {
 						_, err = client.Put(context.Background(), name, value)
 					}
