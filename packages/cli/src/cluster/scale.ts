@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { value as reveal } from "effect/Redacted";
 import type { ScaleAnswer } from "@aether/core/cluster/decide";
+import { sizeMax } from "@aether/core/kernel/grammar";
 import { clusterLabels, labelKeys } from "@aether/cloud/labels";
 import { findSecret } from "../bootstrap/cluster-plan.ts";
 import { chooseAddresses, contextFor } from "../bootstrap/identity.ts";
@@ -19,7 +20,7 @@ import { drain } from "../node/drain.ts";
 import { followNode } from "../node/row.ts";
 import { releaseNode, shutDown } from "../node/shutdown.ts";
 import type { Run } from "../shell/command.ts";
-import { exit, Failure } from "../shell/failure.ts";
+import { exit, Failure, usage } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
 import { printResult } from "../shell/result.ts";
 import type { Shell } from "../shell/shell.ts";
@@ -40,6 +41,9 @@ interface Scaling {
 
 export const run: Run = async (call, shell) => {
   const size = call.integer("nodes") ?? 0;
+  if (size < 1 || size > sizeMax) {
+    throw usage(`--nodes ${size}: a number from 1 to ${sizeMax} is expected`, "3 survive the loss of one, 5 of two, 7 of three");
+  }
   const connection = await connect(call, shell);
   const { journal, folder } = await requireJournal(shell.home, connection.context.cluster.name);
   const progress = follow(shell);

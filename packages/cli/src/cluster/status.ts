@@ -41,7 +41,7 @@ export function renderStatus(view: ClusterView, shell: Pick<Shell, "paint">, wid
   const agreement = {
     true: paint("green", `states equal at index ${digests.index}`),
     false: paint("red", `STATES DIFFER at index ${digests.index}`),
-    null: paint("dim", "states not compared: members are at different indexes"),
+    null: paint("dim", `states not compared: ${notCompared(view)}`),
   }[String(digests.equal) as "true" | "false" | "null"];
   const leader = view.leader === null ? paint("red", "none") : paint("bold", view.leader);
   return [
@@ -49,6 +49,10 @@ export function renderStatus(view: ClusterView, shell: Pick<Shell, "paint">, wid
     `${health}   ${agreement}\n\n`,
     renderTable(columns(view, paint), view.members, wide),
   ].join("");
+}
+
+function notCompared({ members }: ClusterView): string {
+  return members.some((member) => member.answers) ? "members are at different indexes" : "no member answers";
 }
 
 function columns(view: ClusterView, paint: Shell["paint"]): readonly Column<MemberView>[] {

@@ -50,7 +50,7 @@ describe("a command line", () => {
     ["cluster scale --nodes", "--nodes needs a value", "how many members"],
     ["cluster scale --nodes 3 --nodes 5", "--nodes is given twice", "see:"],
     ["cluster start --timeout soon", '--timeout "soon": a duration', "--timeout 30s"],
-    ["cluster status -o xml", '"xml": one of table, wide, json is expected', ""],
+    ["cluster status -o xml", '"xml": one of table, wide, json is expected', "for example --output json"],
     ["settings get a -o wide", "aether settings get has no output wide", "it has: table, json"],
     ["node drain", "aether node drain needs NODE", "see: aether node drain --help"],
     ["node drain n1 n2", 'aether node drain takes NODE: what is "n2" for?', "see:"],

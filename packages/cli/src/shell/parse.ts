@@ -152,8 +152,11 @@ function readValue(flag: Flag, given: string): Value {
   return given;
 }
 
-const exampleOf = (flag: Flag): string =>
-  flag.kind === "integer" ? "3" : flag.kind === "duration" ? "30s" : String(flag.completion);
+function exampleOf(flag: Flag): string {
+  if (flag.kind === "integer") return "3";
+  if (flag.kind === "duration") return "30s";
+  return Array.isArray(flag.completion) ? String(flag.completion.at(-1)) : (flag.placeholder ?? "VALUE");
+}
 
 /** Milliseconds of "500ms", "30s", "5m", "1h" or "30" (seconds); null when it is none of these or longer than a day. */
 export function parseDuration(text: string): number | null {
