@@ -4,9 +4,9 @@ import { type Defect, defects, faultKinds } from "./plan.ts";
 import { regressions } from "./regressions.ts";
 
 /** The slice of every run; the long way is `npm run soak`. */
-const slice = Array.from({ length: 10 }, (_, i) => 101 + i);
+const slice = Array.from({ length: 16 }, (_, i) => 101 + i);
 /** Seeds among which each defect shows early. */
-const within = 12;
+const within = 16;
 
 const verdict = ({ seed, violation }: LifeReport): unknown => ({ seed, violation });
 const whole = (seed: number): unknown => ({ seed, violation: null });

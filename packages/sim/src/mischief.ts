@@ -25,6 +25,7 @@ export class Mischief {
   /** No new fault from now on; those in force stay. */
   stop(): void {
     this.#stopped = true;
+    for (const node of this.#cluster.nodes) node.spare();
   }
 
   #step(): void {
@@ -65,7 +66,9 @@ export class Mischief {
       return;
     }
     this.counts.crashes += 1;
-    node.crash("is killed");
+    const at = this.#cluster.stream("faults/crash point");
+    if (at.chance(0.6)) node.crashAtWrite(1 + at.below(8));
+    else node.crash("is killed");
   }
 
   #restart(node: SimNode): void {

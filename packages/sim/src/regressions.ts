@@ -8,7 +8,8 @@ export interface Regression {
 
 export const regressions: readonly Regression[] = [
   {
-    name: "a joining node that was given a number adopts no other, late answer's number",
-    options: { seed: 15 },
+    // The simulator itself took it for a failure of its own.
+    name: "a disk that fails while a member opens it ends that member and nothing else",
+    options: { seed: 1112 },
   },
 ];

@@ -90,6 +90,16 @@ export class SimNode {
     this.process.die();
   }
 
+  /** At the beginning or end of one of its next writes. */
+  crashAtWrite(writes: number): void {
+    this.#device?.arm(writes, () => this.crash("is killed at a write"));
+  }
+
+  /** It does not die of what was planned for it. */
+  spare(): void {
+    this.#device?.disarm();
+  }
+
   /** The disk is gone, and what the number has promised with it. */
   wipe(why: string): void {
     this.#cluster.world.tell(this.name, `${why}: member ${this.member} is lost`);

@@ -18,6 +18,8 @@ export class Device {
   readonly #faults: () => DeviceFaults;
   readonly #stream: Stream;
   readonly #freeAt = new Map<string, number>();
+  /** Beginnings and ends of writes until the process dies there, and how. */
+  #armed: { left: number; readonly die: () => void } | null = null;
   readonly counts = { operations: 0, stalls: 0, errors: 0 };
 
   constructor(world: World, process: Process, faults: () => DeviceFaults, stream: Stream) {
@@ -29,6 +31,15 @@ export class Device {
 
   get lies(): boolean {
     return this.#faults().lies;
+  }
+
+  /** The process shall die at the beginning or end of a write, `left` of them from now, before it hears of it. */
+  arm(left: number, die: () => void): void {
+    this.#armed ??= { left, die };
+  }
+
+  disarm(): void {
+    this.#armed = null;
   }
 
   /** A write: takes the disk's time, then `effect` has happened; or it fails, and whether it has happened nobody knows. */
@@ -43,11 +54,13 @@ export class Device {
     const fails = this.#stream.chance(errorChance);
     const end = Math.max(this.#world.now + ms, this.#freeAt.get(lane) ?? 0);
     this.#freeAt.set(lane, end);
+    if (this.#comesDue()) this.#world.after(0, null, "dies", () => this.#armed?.die());
     return new Promise((resolve, reject) => {
       this.#world.after(end - this.#world.now, this.#process, lane, () => {
         if (!fails) {
           effect();
-          resolve();
+          if (this.#comesDue()) this.#armed?.die();
+          else resolve();
           return;
         }
         this.counts.errors += 1;
@@ -55,5 +68,11 @@ export class Device {
         reject(new Error(`EIO: the disk failed a write of the ${lane}`));
       });
     });
+  }
+
+  #comesDue(): boolean {
+    if (this.#armed === null) return false;
+    this.#armed.left -= 1;
+    return this.#armed.left === 0;
   }
 }

@@ -76,9 +76,9 @@ export class Client {
   #choose(key: string): KeyCall {
     const value = Number(this.name.slice(1)) * 1_000_000 + this.#sent;
     const kind = this.#draw.next();
-    if (kind < 0.3) return { op: "read" };
-    if (kind < 0.4) return { op: "remove" };
-    if (kind < 0.6) return { op: "swap", value, ifVersion: this.#seen.get(key)?.version ?? 0 };
+    if (kind < 0.4) return { op: "read" };
+    if (kind < 0.47) return { op: "remove" };
+    if (kind < 0.65) return { op: "swap", value, ifVersion: this.#seen.get(key)?.version ?? 0 };
     return { op: "write", value };
   }
 
