@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Api, SettingWritten } from "../context/api.ts";
 import type { Invocation } from "../shell/command.ts";
 import { exit } from "../shell/failure.ts";
+import { printable } from "../shell/printable.ts";
 import type { Shell } from "../shell/shell.ts";
 import { showValue } from "./value-text.ts";
 
@@ -17,7 +18,7 @@ export async function setAndShow(api: Api, call: Invocation, shell: Shell, key: 
     idempotencyKey: randomUUID(),
     ...(ifVersion === undefined ? {} : { ifVersion }),
   });
-  const text = `${key} = ${showValue(setting.value)} (version ${setting.version}, index ${setting.index})\n`;
+  const text = `${key} = ${printable(showValue(setting.value))} (version ${setting.version}, index ${setting.index})\n`;
   shell.out(call.output === "json" ? `${JSON.stringify(setting)}\n` : text);
   return exit.done;
 }

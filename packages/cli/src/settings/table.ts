@@ -1,4 +1,5 @@
 import type { SettingAnswer } from "../context/api.ts";
+import { printable } from "../shell/printable.ts";
 import { renderTable } from "../shell/table.ts";
 import { showValue } from "./value-text.ts";
 
@@ -9,7 +10,7 @@ export const settingsTable = (settings: readonly SettingAnswer[], wide: boolean)
   renderTable(
     [
       { title: "KEY", cell: (setting) => setting.key },
-      { title: "VALUE", cell: (setting) => shorten(showValue(setting.value), wide) },
+      { title: "VALUE", cell: (setting) => shorten(printable(showValue(setting.value)), wide) },
       { title: "VERSION", cell: (setting) => String(setting.version), right: true },
       { title: "SINCE", cell: (setting) => `${new Date(setting.at).toISOString().slice(0, 19)}Z` },
       { title: "INDEX", cell: (setting) => String(setting.index), right: true, wide: true },

@@ -72,7 +72,7 @@ function groupHelp(path: readonly string[], commands: readonly CommandSpec[], gr
 function section(title: string, rows: readonly (readonly [string, string])[]): string {
   if (rows.length === 0) return "";
   const room = Math.max(...rows.map(([left]) => left.length));
-  return `${title}\n${rows.map(([left, right]) => `  ${left.padEnd(room)}   ${right}\n`).join("")}`;
+  return `${title}\n${rows.map(([left, right]) => `${`  ${left.padEnd(room)}   ${right}`.trimEnd()}\n`).join("")}`;
 }
 
 const usageOfArgument = (argument: { readonly name: string; readonly optional?: boolean }): string =>

@@ -1,8 +1,9 @@
 /** The log as readers see it: recorded entries and audit ranges, in bounded pages that let others run in between. */
 import type { EntryPayload, Identity, RecordedEntry } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
+import { decodeConfigChange } from "@aether/raft/config-change";
 import { Kind } from "@aether/raft/types";
-import type { Entry, Index, LogView } from "@aether/raft/types";
+import type { ConfigChange, Entry, Index, LogView } from "@aether/raft/types";
 import type { AuditRange, Compacted, EntriesPage, StoreTiming } from "../types.ts";
 import type { AppliedState } from "./applied-state.ts";
 import { chainGenesis } from "./audit-chain.ts";
@@ -25,10 +26,17 @@ export function recordedEntry(entry: Entry, payload: EntryPayload | null, at: nu
   const { index, term } = entry;
   if (payload === null) {
     const noop = entry.kind === Kind.noop;
-    const cause = noop ? "LeaderStarted" : "MembershipChanged";
+    const cause = noop ? "LeaderStarted" : `MembershipChanged: ${changeInWords(decodeConfigChange(entry.data))}`;
     return { index, term, kind: noop ? "noop" : "config", at, actor: consensus, cause, events: [] };
   }
   return { index, term, kind: "events", at: payload.at, actor: payload.actor, cause: payload.cause, events: payload.events };
+}
+
+/** "learner 4 added, member 2 removed": what a membership change asked for, by member numbers. */
+function changeInWords({ changes, leave }: ConfigChange): string {
+  if (leave) return "the joint change is done";
+  const words = { addVoter: "voter %s added", addLearner: "learner %s added", remove: "member %s removed" };
+  return changes.map(({ op, id }) => words[op].replace("%s", String(id))).join(", ");
 }
 
 export interface ReaderParts {

@@ -1,3 +1,4 @@
+import { encodeConfigChange } from "@aether/raft/config-change";
 import { Kind } from "@aether/raft/types";
 import { afterEach, describe, expect, it } from "vitest";
 import type { AuditRange, Compacted, EntriesPage } from "../types.ts";
@@ -32,7 +33,11 @@ describe("entries", () => {
   it("tell who did what when, with the entries of consensus between them", async () => {
     await leading();
     await member.ask({ type: "FillBox", id: "a", content: 1 }, "r1");
-    member.append(Kind.config, new Uint8Array([1]));
+    const changes = [
+      { op: "addLearner", id: 4 },
+      { op: "remove", id: 2 },
+    ] as const;
+    member.append(Kind.config, encodeConfigChange({ transition: "auto", leave: false, changes, context: new Uint8Array() }));
     member.lead();
     const { entries } = page(await member.store.entries(1, 10));
     expect(entries).toEqual([
@@ -52,7 +57,7 @@ describe("entries", () => {
         kind: "config",
         at: 1_000,
         actor: { name: "raft", role: "member" },
-        cause: "MembershipChanged",
+        cause: "MembershipChanged: learner 4 added, member 2 removed",
         events: [],
       },
       { index: 4, term: 2, kind: "noop", at: 1_000, actor: { name: "raft", role: "member" }, cause: "LeaderStarted", events: [] },
