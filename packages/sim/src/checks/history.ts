@@ -89,9 +89,19 @@ export class History {
     else holders.add(id);
   }
 
-  /** Member `id` applies these, the last of them with this membership in force. */
-  applies(id: NodeId, entries: readonly Entry[], membership: Membership, now: number): void {
+  /** Member `id` applies these, the last of them with this membership in force, while its own log is durable so far. */
+  applies(
+    id: NodeId,
+    entries: readonly Entry[],
+    { membership, durable, now }: { readonly membership: Membership; readonly durable: Index; readonly now: number },
+  ): void {
     for (const entry of entries) {
+      const here = entry.index <= durable;
+      hold(
+        here,
+        "only what is durable is applied",
+        () => `member ${id} applies ${entry.index}, its log is durable to ${durable}`,
+      );
       this.counts.applied += 1;
       const known = this.committed.get(entry.index);
       const content = contentOf(entry);

@@ -9,7 +9,7 @@ import type { Command } from "@aether/core/kernel/command";
 import type { Identity } from "@aether/core/kernel/event";
 import { type Driver, startDriver } from "@aether/raft/driver/driver";
 import { defaultDriverOptions, defaultLimits } from "@aether/raft/driver/default-options";
-import type { LogStorage, Membership, NodeId, OpenVerdict, SnapshotStore, StateMachine } from "@aether/raft/types";
+import type { LogStorage, LogView, Membership, NodeId, OpenVerdict, SnapshotStore, StateMachine } from "@aether/raft/types";
 import { openEventStoreOn } from "@aether/store/events/open";
 import { startLog, writeFirstLog } from "@aether/store/log/start";
 import type { Answer, EventStore, EventStoreOptions } from "@aether/store/types";
@@ -163,7 +163,7 @@ export class SimNode {
       log: this.#observedLog(storage, member),
       snapshots,
       transport: endpoint,
-      stateMachine: this.#observedStore(store, member),
+      stateMachine: this.#observedStore(store, view, member),
       clock,
       rng: () => cluster.stream(`rng/${this.name}`).next(),
       addressOf: (id) => `sim:${id}`,
@@ -263,7 +263,7 @@ export class SimNode {
     };
   }
 
-  #observedStore(store: EventStore, member: NodeId): StateMachine {
+  #observedStore(store: EventStore, log: LogView, member: NodeId): StateMachine {
     const { history, world } = this.#cluster;
     const inner = store.stateMachine;
     const compare = (): void => {
@@ -276,7 +276,7 @@ export class SimNode {
         return inner.applied;
       },
       apply: (entries, membership: Membership) => {
-        this.#cluster.observe(() => history.applies(member, entries, membership, world.now));
+        this.#cluster.observe(() => history.applies(member, entries, { membership, durable: log.last().index, now: world.now }));
         inner.apply(entries, membership);
         this.#cluster.observe(compare);
       },
