@@ -50,6 +50,9 @@ describe("settings", () => {
     for (const value of [undefined, Number.NaN, new Date(), new Uint8Array(2), new Map(), "x".repeat(65_536)]) {
       expect(parse({ id: "k", value })).toMatchObject({ reason: "invalid" });
     }
+    expect(parse({ id: "k", value: JSON.parse('[{"__proto__":1}]') as unknown })).toMatchObject({
+      message: 'SetSetting: field "value": expected JSON without a field called __proto__',
+    });
     expect(parse({ id: "k" })).toMatchObject({ message: 'SetSetting: field "value" is missing' });
     expect(parse({ id: `k${"x".repeat(128)}`, value: 1 })).toMatchObject({ reason: "invalid" });
   });

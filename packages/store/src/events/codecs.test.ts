@@ -17,7 +17,11 @@ const payload = (more: object = {}): EntryPayload => ({
   ...more,
 });
 /** JSON without -0, which becomes 0 as it would in JSON text. */
-const json = fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+/** What commands let through: a field called __proto__ is refused at the edge. */
+const json = fc
+  .jsonValue()
+  .filter((value) => !JSON.stringify(value).includes('"__proto__":'))
+  .map((value) => JSON.parse(JSON.stringify(value)) as unknown);
 
 describe("an entry's bytes", () => {
   it("give the payload back, with numbers beyond 2^32 and text of any script", () => {
