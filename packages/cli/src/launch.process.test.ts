@@ -27,6 +27,15 @@ describe("the command as npm installs it", () => {
     expect(run.stderr).toContain("did you mean: aether cluster");
   });
 
+  it("does so also when an old node starts the bundle itself", () => {
+    const run = spawnSync(process.execPath, [...old, join(import.meta.dirname, "aether.ts"), "clster"], {
+      env,
+      encoding: "utf8",
+    });
+    expect(run.status).toBe(2);
+    expect(run.stderr.match(/is too old|did you mean: aether cluster/g)).toEqual(["is too old", "did you mean: aether cluster"]);
+  });
+
   it("ends with the old node that started it, even by kill -9", async () => {
     // A pipe that nobody writes to: the command waits for its file for ever.
     const file = join(home, "never.toml");

@@ -56,7 +56,8 @@ async function readCredentials(context: Context): Promise<Credentials> {
       return await readFile(path, "utf8");
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new Failure(exit.failed, `context ${context.name}: ${why}`, "a context needs the CA, a certificate and its key");
+      const hint = "a context needs the CA, a certificate and its key; an AETHER_HOME that was moved has to be moved back";
+      throw new Failure(exit.failed, `context ${context.name}: ${why}`, hint);
     }
   };
   return {

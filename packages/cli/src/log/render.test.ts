@@ -7,7 +7,13 @@ const entry = { index: 7, term: 2, at: Date.UTC(2026, 10, 21, 13, 0, 5), actor: 
 
 describe("entries for people", () => {
   it("say what consensus did for itself: who came into the membership and who went", () => {
-    const config = { ...entry, kind: "config", actor: "member:raft", cause: "MembershipChanged: learner 4 added", events: [] } as const;
+    const config = {
+      ...entry,
+      kind: "config",
+      actor: "member:raft",
+      cause: "MembershipChanged: learner 4 added",
+      events: [],
+    } as const;
     expect(renderEntry(config, painter(false))).toBe(
       "      7  2026-11-21 13:00:05  member:raft         MembershipChanged: learner 4 added\n",
     );
