@@ -18,28 +18,29 @@ export function takeIn(cluster: Cluster, node: SimNode, done: () => void): void 
     const question = asked;
     world.after(askMs * (0.5 + chance.next()), null, "ask again", ask);
     const target = chance.pick(cluster.nodes);
+    // First the row, then the command with the number read: one that comes late is stale by then.
     cluster.reach(target, ({ store }, back) => {
       const row = store.world.get<NodeRow>("node", node.name)?.row;
-      if (row === undefined) return;
-      const address = `${node.name}:1`;
-      const command: Command =
-        row.address === null
-          ? { type: "JoinNode", id: node.name, address }
-          : { type: "RejoinNode", id: node.name, member: row.member, verdict: "wiped", address };
-      store.submit({ command, actor: { name: node.name, role: "member" }, request: null }, (answer) =>
-        back(() => {
-          // A late answer names a number that a later question may have retired.
-          if (!answer.ok || question !== asked) return;
-          const { member } = answer.answer as { readonly member: number };
-          const begin = (adopted: boolean): void => {
-            if (!adopted) return;
-            world.tell(node.name, `is taken in as member ${member}`);
-            node.start();
-          };
-          node.format(member, null).then(begin, (error: unknown) => cluster.failed(error));
-        }),
-      );
+      if (row !== undefined) back(() => question === asked && request(target, row, question));
     });
+  };
+  const request = (target: SimNode, { address, member: old }: NodeRow, question: number): void => {
+    const asks = { id: node.name, address: `${node.name}:1` };
+    const again = { type: "RejoinNode", ...asks, member: old, verdict: "wiped" };
+    const command: Command = address === null ? { type: "JoinNode", ...asks } : again;
+    const actor = { name: node.name, role: "member" } as const;
+    cluster.call(target, { command, actor, request: null }, (answer) => {
+      // A late answer names a number that a later question may have retired.
+      if (answer.ok && question === asked) adopt((answer.answer as { readonly member: number }).member);
+    });
+  };
+  const adopt = (member: number): void => {
+    const begin = (adopted: boolean): void => {
+      if (!adopted) return;
+      world.tell(node.name, `is taken in as member ${member}`);
+      node.start();
+    };
+    node.format(member, null).then(begin, (error: unknown) => cluster.failed(error));
   };
   ask();
 }
