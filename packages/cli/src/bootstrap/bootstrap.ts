@@ -1,4 +1,5 @@
 /** `aether cluster bootstrap`: twelve steps, each of which finds out what is already there before it acts. */
+import { counted } from "../shell/counted.ts";
 import type { Invocation, Run } from "../shell/command.ts";
 import type { Shell } from "../shell/shell.ts";
 import { exit, Failure } from "../shell/failure.ts";
@@ -76,5 +77,5 @@ interface Ready {
 }
 
 const readyText = (ready: Ready): string =>
-  `cluster ${ready.name} is ready: ${ready.members.length} members, leader ${ready.leader}\n` +
+  `cluster ${ready.name} is ready: ${counted(ready.members.length, "member")}, leader ${ready.leader}\n` +
   `next: aether cluster status · aether settings set cpu_warning 0.75 · aether events --follow\n`;

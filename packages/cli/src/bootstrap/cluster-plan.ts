@@ -15,6 +15,7 @@ import {
 } from "@aether/core/config/cluster-file";
 import { replaceReferences, type ReferenceSources } from "@aether/core/config/references";
 import { secretsFolder, type ClusterFolder } from "../context/home.ts";
+import { counted } from "../shell/counted.ts";
 import { exit, Failure, usage } from "../shell/failure.ts";
 import type { Shell } from "../shell/shell.ts";
 import type { Journal, NodeSettings } from "./journal.ts";
@@ -50,7 +51,7 @@ export async function readClusterFile(file: string, shell: Shell): Promise<Did<C
     );
   }
   const plan = planOf(file, text, plain.ok);
-  return { result: plan, detail: `${plan.name}: ${plan.size} nodes, provider ${provider}` };
+  return { result: plan, detail: `${plan.name}: ${counted(plan.size, "node")}, provider ${provider}` };
 }
 
 const faultsOf = (parsed: ClusterFileParsed): readonly ConfigError[] => ("errors" in parsed ? parsed.errors : []);
@@ -66,7 +67,7 @@ async function readText(file: string): Promise<string> {
 
 function invalid(file: string, errors: readonly ConfigError[]): Failure {
   const lines = errors.map((error) => `  ${renderConfigError(file, error)}`);
-  const count = errors.length === 1 ? "1 fault" : `${errors.length} faults`;
+  const count = counted(errors.length, "fault");
   return usage(`${count} in ${file}:\n${lines.join("\n")}`, "docs/cluster-toml.md has every key; nothing was made");
 }
 

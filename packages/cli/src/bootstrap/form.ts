@@ -2,6 +2,7 @@
 import { connectContext } from "../context/connection.ts";
 import type { Api, MemberAnswer, Written } from "../context/api.ts";
 import { provider } from "../cluster/local-cluster.ts";
+import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor } from "../shell/wait.ts";
 import { failIfEnded } from "./provision.ts";
@@ -63,7 +64,7 @@ export async function formConsensus(b: Bootstrap, identity: Identity, peers: Pee
   const body = { cluster: { id: identity.clusterId, name: b.plan.name }, members };
   await Promise.all(peers.all.map((peer) => peer.api.call("POST", "/v1/bootstrap", { body, timeoutMs: b.waitMs })));
   await b.steps.write({ formed: true });
-  return { result: null, detail: `${members.length} first voters` };
+  return { result: null, detail: counted(members.length, "first voter") };
 }
 
 /** Resolves when a quorum of the asked members names the same leader in the same term. */

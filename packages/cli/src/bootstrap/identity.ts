@@ -7,6 +7,7 @@ import { errnoOf } from "@aether/cloud/local/durable-file";
 import { choosePorts } from "@aether/cloud/local/ports";
 import type { ClusterFolder } from "../context/home.ts";
 import { saveContext, type Context } from "../context/contexts.ts";
+import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { readJournal, type Journal, type JournalNode } from "./journal.ts";
 import { issueMember, issuePeople, openAuthority, pairOf, type Authority } from "./pki.ts";
@@ -33,7 +34,7 @@ export async function createIdentity(b: Bootstrap, secret: Redacted): Promise<Di
   for (const node of identity.nodes) if (await issueMember(authority, node.name)) issued += 1;
   const context = contextFor(steps.journal, authority);
   await saveContext(shell.home, context, true);
-  const certificates = issued === 0 ? "" : `, ${issued} certificates issued`;
+  const certificates = issued === 0 ? "" : `, ${counted(issued, "certificate")} issued`;
   const detail = `${found === null ? "" : "already there: "}cluster id ${identity.clusterId.slice(0, 8)}…${certificates}`;
   return { result: { clusterId: identity.clusterId, nodes: identity.nodes, context }, detail };
 }

@@ -5,6 +5,7 @@ import type { CloudProvider, Instance } from "@aether/cloud/provider";
 import { instanceSpec, localProvider, provider } from "../cluster/local-cluster.ts";
 import { connectContext, type Connection } from "../context/connection.ts";
 import type { ClusterFolder } from "../context/home.ts";
+import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor } from "../shell/wait.ts";
 import type { ClusterPlan } from "./cluster-plan.ts";
@@ -44,7 +45,7 @@ export async function lookForCluster(b: Bootstrap): Promise<Did<null>> {
   }
   if (journal.state === "ready") {
     const count = journal.identity.nodes.length;
-    const scaled = count === plan.size ? "" : `, with ${count} nodes by now (the file says ${plan.size})`;
+    const scaled = count === plan.size ? "" : `, with ${counted(count, "node")} by now (the file says ${plan.size})`;
     const since = new Date(journal.step.at).toISOString().slice(0, 19);
     return { result: null, detail: `ready since ${since}Z${scaled}; verifying only` };
   }
@@ -89,7 +90,7 @@ export async function startNodes(b: Bootstrap, identity: Identity): Promise<Did<
     }
     await awaitDaemons(b.provider, connection, identity.nodes, b.plan.name, b.waitMs, (text) => b.steps.say(text));
     const again = started === 0 ? "" : `, ${started} started again`;
-    return { result: null, detail: `${identity.nodes.length} daemons answer${again}` };
+    return { result: null, detail: `answers from ${counted(identity.nodes.length, "daemon")}${again}` };
   } finally {
     connection.close();
   }

@@ -1,6 +1,7 @@
 /** Step 12: ready means that it was seen to work, on every member. */
 import type { MemberAnswer, NodesAnswer } from "../context/api.ts";
 import { compareDigests } from "../cluster/members.ts";
+import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor, type Probed } from "../shell/wait.ts";
 import { submit, type Peers } from "./form.ts";
@@ -51,7 +52,7 @@ export async function verifyReadiness(b: Bootstrap, identity: Identity, peers: P
   const unusual = members.filter(({ duty }) => duty !== "on-duty").map(({ name, duty }) => `, ${name} is ${duty}`);
   return {
     result: { ...ready, leader: leader.leader?.node ?? leader.node },
-    detail: `${found ? "already there: " : ""}${answers.length} members, ${words}${unusual.join("")}`,
+    detail: `${found ? "already there: " : ""}${counted(answers.length, "member")}, ${words}${unusual.join("")}`,
   };
 }
 

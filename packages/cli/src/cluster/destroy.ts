@@ -4,6 +4,7 @@ import { readJournal, writeJournal, type Journal } from "../bootstrap/journal.ts
 import { contextOf } from "../context/connection.ts";
 import { forgetContext } from "../context/contexts.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
+import { counted } from "../shell/counted.ts";
 import { confirmByName } from "../shell/confirm.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure } from "../shell/failure.ts";
@@ -26,7 +27,7 @@ export const run: Run = async (call, shell) => {
   const folder = clusterFolder(shell.home, name, journal?.settings.dataDir ?? null);
   const cloud = localProvider(name, folder);
   const there = await provider(cloud.compute.list(clusterLabels(name)));
-  const what = `this ends ${there.length} instances of cluster ${name} and removes their data, the cluster's secret and its keys`;
+  const what = `this ends ${counted(there.length, "instance")} of cluster ${name} and removes the data, the cluster's secret and its keys`;
   await confirmByName(shell, what, name, call.switched("yes"));
   const progress = follow(shell);
   await withClusterLock(folder, "cluster destroy", async () => {
@@ -36,7 +37,7 @@ export const run: Run = async (call, shell) => {
   });
   await rm(folder.root, { recursive: true, force: true, maxRetries: 3 });
   progress.end();
-  const words = `${name} is destroyed: ${there.length} instances, their data and the cluster's keys are gone`;
+  const words = `${name} is destroyed: ${counted(there.length, "instance")}, their data and the cluster's keys are gone`;
   printResult(call, shell, { name, deleted: there.map((instance) => instance.name) }, words);
   return exit.done;
 };

@@ -19,6 +19,7 @@ import type { ClusterFolder } from "../context/home.ts";
 import { drain } from "../node/drain.ts";
 import { followNode } from "../node/row.ts";
 import { releaseNode, shutDown } from "../node/shutdown.ts";
+import { counted } from "../shell/counted.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure, usage } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
@@ -62,12 +63,12 @@ interface Changes {
 }
 
 function summary(name: string, size: number, { added, removed }: Changes): string {
-  if (added.length + removed.length === 0) return `${name} has ${size} nodes already`;
+  if (added.length + removed.length === 0) return `${name} has ${counted(size, "node")} already`;
   const parts = [
     added.length === 0 ? "" : `added ${added.join(", ")}`,
     removed.length === 0 ? "" : `removed ${removed.join(", ")}`,
   ];
-  return `${name} has ${size} nodes: ${parts.filter((part) => part !== "").join("; ")}`;
+  return `${name} has ${counted(size, "node")}: ${parts.filter((part) => part !== "").join("; ")}`;
 }
 
 async function scale(s: Scaling, size: number): Promise<Changes> {

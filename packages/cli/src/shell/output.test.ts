@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
 import { commands, groups } from "../commands.ts";
+import { counted } from "./counted.ts";
 import { renderHelp } from "./help.ts";
 import { follow, stepProgress } from "./progress.ts";
 import { painter } from "./shell.ts";
@@ -40,6 +41,16 @@ describe("tables", () => {
       ["long", "s"],
     );
     expect(stripVTControlCharacters(colored)).toBe("A      B\nlong   x\ns      x\n");
+  });
+});
+
+describe("counts", () => {
+  it("agree with their word", () => {
+    expect([0, 1, 2].map((count) => counted(count, "first voter"))).toEqual([
+      "0 first voters",
+      "1 first voter",
+      "2 first voters",
+    ]);
   });
 });
 
