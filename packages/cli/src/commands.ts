@@ -127,7 +127,7 @@ const nodeCommands: readonly CommandSpec[] = [
   {
     path: ["node", "list"],
     summary: "Show the nodes, their duty and contact",
-    examples: [{ line: "aether node list -o wide", about: "with address and since when" }],
+    examples: [{ line: "aether node list -o wide", about: "with the version and index of each row" }],
     args: [],
     flags: [],
     outputs: allOutputs,
