@@ -36,6 +36,14 @@ describe("the command as npm installs it", () => {
     expect(run.stderr.match(/is too old|did you mean: aether cluster/g)).toEqual(["is too old", "did you mean: aether cluster"]);
   });
 
+  it("and so does the daemon", () => {
+    const daemon = join(import.meta.dirname, "../../node/src/aetherd.ts");
+    const run = spawnSync(process.execPath, [...old, daemon, "--version"], { env, encoding: "utf8" });
+    expect(run.status).toBe(0);
+    expect(run.stderr).toContain("is too old");
+    expect(run.stdout).toContain(version);
+  });
+
   it("ends with the old node that started it, even by kill -9", async () => {
     // A pipe that nobody writes to: the command waits for its file for ever.
     const file = join(home, "never.toml");

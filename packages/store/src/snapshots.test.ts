@@ -148,6 +148,19 @@ describe("the snapshot store", () => {
     expect((await openSnapshots(dir)).latest()).toEqual(meta);
   });
 
+  it("keeps one that was received until it is restored, for its turn may come after newer ones (simulator seed 7064)", async () => {
+    const [from, to] = [await openSnapshots(dir), await openSnapshots(other)];
+    const received = await take(from, 10);
+    const writer = await to.begin(received);
+    await stream(from, received, writer);
+    await writer.commit();
+    for (const index of [20, 30, 40]) await take(to, index);
+    expect(await collect(readRows(to, received))).toEqual(await collect(rowsOf(10)));
+    await take(to, 50);
+    expect(to.has(received)).toBe(false);
+    expect(await readdir(other)).toHaveLength(2);
+  });
+
   it("receives what another store sends", async () => {
     const [from, to] = [await openSnapshots(dir), await openSnapshots(other)];
     const meta = await take(from, 10);

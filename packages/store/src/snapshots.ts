@@ -8,6 +8,8 @@ import { encodeSnapshot, SnapshotDamaged, type SnapshotHead, SnapshotParser } fr
 
 /** The newest and the one before it, which a slow reader may still be streaming. */
 const keep = 2;
+/** Received and not restored yet: so many are kept besides, the oldest of them first, because they are restored in order. */
+const awaitedMax = 4;
 const readMax = 1024 * 1024;
 const readAhead = 256 * 1024;
 const partialFile = "receive.part";
@@ -98,6 +100,8 @@ class FileSnapshots implements SnapshotStore {
   #receiving: PartialReceive | null = null;
   /** Begun to be read last and not read to its end: a restore takes its time, and newer ones may come in meanwhile. */
   #reading: SnapMeta | null = null;
+  /** Received and not read to their end: the log may already begin with one whose restore waits its turn. Oldest first. */
+  #awaited: SnapMeta[] = [];
 
   constructor(dir: string, held: SnapMeta[]) {
     this.#dir = dir;
@@ -144,7 +148,7 @@ class FileSnapshots implements SnapshotStore {
     const size = Math.max(0, Math.min(max, readMax, m.bytes - offset));
     const eof = offset + size >= m.bytes;
     if (offset === 0) this.#reading = m;
-    if (eof && this.#reading !== null && keyOf(this.#reading) === keyOf(m)) this.#reading = null;
+    if (eof) this.#readToEnd(m);
     const handle = await open(join(this.#dir, nameOf(m)), "r");
     try {
       const bytes = Buffer.allocUnsafe(size);
@@ -161,15 +165,24 @@ class FileSnapshots implements SnapshotStore {
 
   async begin(m: SnapMeta): Promise<SnapshotWriter> {
     this.#receiving?.supersede();
-    const receiving = await PartialReceive.resume(this.#dir, m, (path) => this.#adopt(path, m));
+    const receiving = await PartialReceive.resume(this.#dir, m, async (path) => {
+      if (this.#awaited.length < awaitedMax) this.#awaited.push(m);
+      await this.#adopt(path, m);
+    });
     this.#receiving = receiving;
     return receiving;
   }
 
-  /** Removes all but the newest few, and the one that is being read. */
+  /** What was received before it will not be restored any more: the state has gone past it. */
+  #readToEnd(m: SnapMeta): void {
+    if (this.#reading !== null && keyOf(this.#reading) === keyOf(m)) this.#reading = null;
+    this.#awaited = this.#awaited.filter((waiting) => waiting.id.index > m.id.index);
+  }
+
+  /** Removes all but the newest few, the one that is being read, and those that wait to be restored. */
   async #prune(): Promise<void> {
-    const reading = this.#reading === null ? "" : keyOf(this.#reading);
-    const old = this.#held.filter((meta, place) => place >= keep && keyOf(meta) !== reading);
+    const needed = new Set([...this.#awaited, ...(this.#reading === null ? [] : [this.#reading])].map(keyOf));
+    const old = this.#held.filter((meta, place) => place >= keep && !needed.has(keyOf(meta)));
     this.#held = this.#held.filter((meta) => !old.includes(meta));
     for (const meta of old) await rm(join(this.#dir, nameOf(meta)), { force: true });
     if (old.length > 0) await syncFolder(this.#dir);

@@ -4,7 +4,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer";
 import { AetherApi } from "@aether/core/api/api";
 import { foldRest } from "@aether/core/api/paths";
 import { openApiDocument } from "@aether/core/api/document";
-import { reject } from "@aether/core/kernel/command";
+import { reject, type Rejection } from "@aether/core/kernel/command";
 import * as Effect from "effect/Effect";
 import * as Exit from "effect/Exit";
 import * as HttpRouter from "effect/http/HttpRouter";
@@ -25,6 +25,9 @@ export interface ApiServer {
 
 /** A value of 64 KiB, or a command of an entry's size, and what JSON puts around it. */
 export const bodyBytesMax = 1024 * 1024 + 64 * 1024;
+
+/** Bodies up to here are read although they are refused. */
+const drainedBytesMax = 16 * 1024 * 1024;
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
@@ -53,7 +56,7 @@ export async function makeApiServer(d: Aetherd): Promise<ApiServer> {
         return;
       }
       const fault = bodyFault(req);
-      if (fault !== null) return sendProblem(res, fault, undefined, { connection: "close" });
+      if (fault !== null) return refuseBody(req, res, fault);
       calls.set(req, call);
       req.url = foldRest(call.url.pathname) + call.url.search;
       handler(req, res);
@@ -62,8 +65,19 @@ export async function makeApiServer(d: Aetherd): Promise<ApiServer> {
   };
 }
 
-/** A body says its size first, so that one which is too large costs nothing. */
-function bodyFault(req: IncomingMessage) {
+/**
+ * A client that is still writing when its connection closes sees the broken connection and not the answer. So what is
+ * not absurdly large is read to its end, and thrown away, before the refusal; the server's request timeout bounds it.
+ */
+function refuseBody(req: IncomingMessage, res: ServerResponse, fault: Rejection): void {
+  const send = (): void => sendProblem(res, fault, undefined, { connection: "close" });
+  if (!(Number(req.headers["content-length"] ?? Number.NaN) <= drainedBytesMax)) return send();
+  req.once("end", send);
+  req.resume();
+}
+
+/** A body says its size first, so that one which is too large costs nothing to keep. */
+function bodyFault(req: IncomingMessage): Rejection | null {
   if (req.headers["transfer-encoding"] !== undefined) {
     return reject("invalid", "the body came without its size", "send content-length instead of transfer-encoding: chunked");
   }

@@ -11,7 +11,10 @@ export interface DeviceFaults {
   readonly lies: boolean;
 }
 
-/** One process's way to its disk, whose faults may end while it runs. Operations of a lane end in the order they were begun; a dead process hears of no end. */
+/**
+ * One process's way to its disk, whose faults may end while it runs. Operations of a lane end in the order they were
+ * begun; a dead process hears of no end.
+ */
 export class Device {
   readonly #world: World;
   readonly #process: Process;

@@ -1,7 +1,7 @@
 /**
- * A member's snapshots, with the product's bytes (encodeSnapshot, SnapshotParser) and its rules: the two newest are kept,
- * one partial receive resumes, a file counts when it is synced and renamed. What was received and not synced may come back
- * shorter or torn after a crash; commit() must find that out.
+ * A member's snapshots, with the product's bytes (encodeSnapshot, SnapshotParser) and its rules: the two newest are kept, and
+ * those that are read or wait for it; one partial receive resumes; a file counts when it is synced and renamed. What was
+ * received and not synced may come back shorter or torn after a crash; commit() must find that out.
  */
 import { crc32 } from "node:zlib";
 import type { SnapMeta, SnapshotStore, SnapshotWriter } from "@aether/raft/types";
@@ -15,6 +15,7 @@ interface File {
 }
 
 const keep = 2;
+const awaitedMax = 4;
 const nameOf = ({ id, digest, bytes }: SnapMeta): string => `${id.index}/${id.term}/${digest}/${bytes}`;
 
 export class SnapshotFolder {
@@ -22,11 +23,17 @@ export class SnapshotFolder {
   /** Being renamed into place. */
   #flying: File | null = null;
   #partial: { readonly name: string; bytes: Buffer; owner: object } | null = null;
+  /** Begun to be read last and not read to its end, as in FileSnapshots: a restore takes its time. */
+  #reading = "";
+  /** Received and not read to their end, as in FileSnapshots: the log may already begin with one. */
+  #awaited: SnapMeta[] = [];
   readonly counts = { made: 0, received: 0 };
 
   crash(stream: Stream): void {
     if (this.#flying !== null && stream.chance(0.5)) this.#adopt(this.#flying);
     this.#flying = null;
+    this.#reading = "";
+    this.#awaited = [];
     if (this.#partial === null) return;
     const kept = Buffer.from(this.#partial.bytes.subarray(0, stream.below(this.#partial.bytes.length + 1)));
     if (kept.length > 0 && stream.chance(0.3)) kept.fill(0, stream.below(kept.length));
@@ -60,7 +67,10 @@ export class SnapshotFolder {
         const file = this.#find(m);
         if (file === undefined) return Promise.reject(new Error(`snapshot ${nameOf(m)} is not held here any more`));
         const bytes = Buffer.from(file.bytes.subarray(offset, offset + max));
-        return Promise.resolve({ bytes, crc: crc32(bytes), eof: offset + bytes.length >= m.bytes });
+        const eof = offset + bytes.length >= m.bytes;
+        if (offset === 0) this.#reading = nameOf(m);
+        if (eof) this.#readToEnd(m);
+        return Promise.resolve({ bytes, crc: crc32(bytes), eof });
       },
       begin: (m) => Promise.resolve(this.#receive(m, device, put)),
     };
@@ -88,6 +98,7 @@ export class SnapshotFolder {
         this.#partial = null;
         await device.write("snapshot", () => undefined);
         await verified(mine.bytes, meta);
+        if (this.#awaited.length < awaitedMax) this.#awaited.push(meta);
         await put({ meta, bytes: mine.bytes });
         this.counts.received += 1;
       },
@@ -98,6 +109,11 @@ export class SnapshotFolder {
     };
   }
 
+  #readToEnd(m: SnapMeta): void {
+    if (this.#reading === nameOf(m)) this.#reading = "";
+    this.#awaited = this.#awaited.filter((waiting) => waiting.id.index > m.id.index);
+  }
+
   #find(m: SnapMeta): File | undefined {
     return this.#held.find(({ meta }) => nameOf(meta) === nameOf(m));
   }
@@ -105,7 +121,8 @@ export class SnapshotFolder {
   #adopt(file: File): void {
     const others = this.#held.filter(({ meta }) => nameOf(meta) !== nameOf(file.meta));
     const newestFirst = [...others, file].toSorted((a, b) => b.meta.id.index - a.meta.id.index);
-    this.#held = newestFirst.slice(0, keep);
+    const needed = new Set([this.#reading, ...this.#awaited.map(nameOf)]);
+    this.#held = newestFirst.filter(({ meta }, place) => place < keep || needed.has(nameOf(meta)));
   }
 }
 
