@@ -31,8 +31,11 @@ describe("JSON from outside", () => {
   it("is measured about as large as it is written", () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        const bytes = new TextEncoder().encode(JSON.stringify(value)).length;
-        expect(jsonFault(value, 20 * bytes + 64)).toBeNull();
+        const written = JSON.stringify(value);
+        const bytes = new TextEncoder().encode(written).length;
+        // Random values come to this field now and then; it is refused whatever its size.
+        const refused = written.includes('"__proto__":') ? "JSON without a field called __proto__" : null;
+        expect(jsonFault(value, 20 * bytes + 64)).toBe(refused);
         if (bytes > 200) expect(jsonFault(value, bytes / 20)).not.toBeNull();
       }),
     );
