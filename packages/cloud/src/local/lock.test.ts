@@ -49,6 +49,17 @@ describe("the lock between processes", () => {
     expect(most).toBe(1);
     expect(existsSync(path)).toBe(false);
   });
+
+  it("is never lost in the folder's coming and going, thousands of times", async () => {
+    const comeAndGo = async (): Promise<void> => {
+      for (let i = 0; i < 300; i++) {
+        const lock = await takeLock(path, "a test", 0);
+        if (isLock(lock)) await lock.release();
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, comeAndGo));
+    expect(existsSync(path)).toBe(false);
+  });
 });
 
 describe("the process table", () => {

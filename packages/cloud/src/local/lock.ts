@@ -39,11 +39,11 @@ export const isLock = (taken: Lock | Holder): taken is Lock => "release" in take
 
 async function announce(path: string, name: string): Promise<void> {
   for (let tries = 0; ; tries++) {
-    await mkdir(path, { recursive: true, mode: 0o700 });
     try {
+      await mkdir(path, { recursive: true, mode: 0o700 });
       return await writeFile(join(path, name), "", { flag: "wx" });
     } catch (error) {
-      // The last holder removed the empty folder between our two calls.
+      // The last holder removed the empty folder between our two calls, or within the first: it makes, then looks.
       if (errnoOf(error) !== "ENOENT" || tries >= 100) throw error;
     }
   }
