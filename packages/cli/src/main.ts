@@ -7,8 +7,7 @@ import type { Shell } from "./shell/shell.ts";
 /** Prints; throws only what was not to be expected. */
 export async function main(words: readonly string[], shell: Shell): Promise<number> {
   try {
-    const versionAsked = words.length === 1 && ["--version", "-V"].includes(words[0] ?? "");
-    const parsed = parseCommandLine(versionAsked ? ["version"] : words, commands, groups);
+    const parsed = parseCommandLine(words, commands, groups);
     if (parsed.kind === "help") {
       const { renderHelp } = await import("./shell/help.ts");
       shell.out(renderHelp(parsed.path, commands, groups));

@@ -34,6 +34,16 @@ describe("a command line", () => {
     expect(parsed("--context prod cluster status").text("context")).toBe("prod");
   });
 
+  it("knows help and --version as other tools have taught them", () => {
+    expect(parse("help")).toEqual({ kind: "help", path: [] });
+    expect(parse("help node drain")).toEqual({ kind: "help", path: ["node", "drain"] });
+    expect(parse("help help node")).toEqual({ kind: "help", path: ["node"] });
+    expect(parsed("--version").command.path).toEqual(["version"]);
+    for (const line of ["help nodee", "nodee --help"]) {
+      expect(failure(line)).toMatchObject({ code: exit.usage, hint: "did you mean: aether node" });
+    }
+  });
+
   it("takes negative numbers and what follows -- as arguments", () => {
     expect(parsed("settings set delta -5").arg("value")).toBe("-5");
     expect(parsed("settings set text -- --help").arg("value")).toBe("--help");

@@ -12,16 +12,22 @@ type Value = string | number | true;
 
 /** Throws a usage Failure that names what is wrong, what would be right and where to read on. */
 export function parseCommandLine(words: readonly string[], commands: readonly CommandSpec[], groups: readonly Group[]): Parsed {
-  const { path, rest, helpAsked } = findPath(words, commands, groups);
+  const { path, rest, unknown, helpAsked } = findPath(meant(words), commands, groups);
   const command = commands.find((candidate) => samePath(candidate.path, path));
   if (command === undefined) {
-    const bare = rest.find((word) => !word.startsWith("-"));
-    if (helpAsked || (rest.length === 0 && path.length === 0)) return { kind: "help", path };
-    throw missingCommand(path, bare, commands, groups);
+    if (unknown === undefined && (helpAsked || (rest.length === 0 && path.length === 0))) return { kind: "help", path };
+    throw missingCommand(path, unknown, commands, groups);
   }
   const { values, loose } = readFlags(rest, command);
   if (values.get("help") === true) return { kind: "help", path };
   return { kind: "run", call: makeInvocation(command, values, readArgs(command, loose)) };
+}
+
+/** What other tools have taught people to write: `--version`, and `help` before a command. */
+function meant(words: readonly string[]): readonly string[] {
+  const [first = "", ...rest] = words;
+  if (words.length === 1 && ["--version", "-V"].includes(first)) return ["version"];
+  return first === "help" ? [...rest.filter((word) => word !== "help" && !word.startsWith("-")), "--help"] : words;
 }
 
 const samePath = (a: readonly string[], b: readonly string[]): boolean =>
@@ -50,7 +56,9 @@ function findPath(words: readonly string[], commands: readonly CommandSpec[], gr
     }
   }
   rest.push(...words.slice(at));
-  return { path, rest, helpAsked: rest.includes("--help") || rest.includes("-h") };
+  /** The word that names nothing below the path; where the path is a command, its first argument or flag. */
+  const unknown = words[at];
+  return { path, rest, unknown, helpAsked: rest.includes("--help") || rest.includes("-h") };
 }
 
 function missingCommand(
