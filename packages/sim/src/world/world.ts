@@ -20,6 +20,7 @@ const waitingMax = 200_000;
 const linesMax = 100_000;
 /** Events between two turns of the real event loop. */
 const stepsPerTurn = 4_096;
+const settled = Promise.resolve();
 
 /** One running process of the cluster. When it is dead nothing of it runs again: not a timer, not the end of a write. */
 export class Process {
@@ -88,23 +89,32 @@ export class World {
   /**
    * Runs event after event until `until` says so or virtual time passes `deadline`. True when `until` was met. Rejects with
    * what an event or `afterStep` throws.
+   *
+   * Between two events all promises settle: a tick that is asked for by a promise's reaction comes when no reaction waits any
+   * more. That is all there is to wait for, as nothing that lives here uses the real event loop (a test sees to that). Now
+   * and then the loop gets a turn all the same, for whoever else is in this thread.
    */
   run(deadline: number, until: () => boolean, afterStep: () => void): Promise<boolean> {
     return new Promise((resolve, reject) => {
       let happened = false;
+      const tick = (): void => process.nextTick(turn);
+      const settle = (): void => {
+        if (this.steps % stepsPerTurn === 0) setImmediate(turn);
+        else void settled.then(tick);
+      };
       const turn = (): void => {
         try {
           if (happened) afterStep();
           if (until()) return resolve(true);
           happened = this.#happen(deadline);
-          if (happened) return this.#settle(turn);
+          if (happened) return settle();
           this.now = Math.max(this.now, deadline);
           resolve(until());
         } catch (error) {
           reject(error as Error);
         }
       };
-      this.#settle(turn);
+      settle();
     });
   }
 
@@ -125,16 +135,6 @@ export class World {
       next.run();
       return true;
     }
-  }
-
-  /**
-   * `then` runs when all promises that can settle have settled: a tick that is asked for by a promise's reaction comes when no
-   * reaction waits any more. That is all there is to wait for, as nothing that lives here uses the real event loop (a test
-   * sees to that). Now and then the loop gets a turn all the same, for whoever else is in this thread.
-   */
-  #settle(then: () => void): void {
-    if (this.steps % stepsPerTurn === 0) setImmediate(then);
-    else queueMicrotask(() => process.nextTick(then));
   }
 }
 
