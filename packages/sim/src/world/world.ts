@@ -111,7 +111,7 @@ export class World {
           this.now = Math.max(this.now, deadline);
           resolve(until());
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       };
       settle();
