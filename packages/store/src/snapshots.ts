@@ -2,6 +2,7 @@
 import { appendFile, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import type { EntryId, Membership, SnapMeta, SnapshotChunk, SnapshotStore, SnapshotWriter } from "@aether/raft/types";
 import { orMissing, syncFile, syncFolder } from "./log/folder.ts";
 import { encodeSnapshot, SnapshotDamaged, type SnapshotHead, SnapshotParser } from "./snapshot-file.ts";
@@ -120,6 +121,7 @@ class FileSnapshots implements SnapshotStore {
           await handle.writeFile(piece);
           bytes += piece.length;
         }
+        await failpoints.at?.("beforeSnapSync");
         await handle.sync();
       } finally {
         await handle.close();
@@ -190,7 +192,9 @@ class FileSnapshots implements SnapshotStore {
 
   /** Makes a whole, synced file one of the snapshots. */
   async #adopt(path: string, meta: SnapMeta): Promise<void> {
+    await failpoints.at?.("beforeSnapRename");
     await rename(path, join(this.#dir, nameOf(meta)));
+    await failpoints.at?.("afterSnapRename");
     await syncFolder(this.#dir);
     this.#held = [...this.#held.filter((held) => nameOf(held) !== nameOf(meta)), meta].toSorted(newestFirst);
     await this.#prune();
@@ -248,6 +252,7 @@ class PartialReceive implements SnapshotWriter {
     this.#state = "ended";
     const path = join(this.#dir, partialFile);
     try {
+      await failpoints.at?.("beforeReceivedSync");
       await syncFile(path);
       checkHead(await verifySnapshot(path), this.#meta);
       await this.#adopt(path);

@@ -1,6 +1,7 @@
 /** From the command line to a running daemon and its exit code. */
 import { loadConfiguration } from "./configuration.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { readFailpoints } from "./failpoints.ts";
 import { version } from "./version.ts";
 
 const usage = `aetherd: the daemon of an Aether node
@@ -23,12 +24,15 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   if (args.includes("--help") || args.includes("-h")) return void process.stdout.write(usage);
   if (args.includes("--version")) return void process.stdout.write(`aetherd ${version}\n`);
   const loaded = await loadConfiguration(args, env);
-  if ("errors" in loaded) {
-    for (const line of loaded.errors) process.stderr.write(`error: ${line}\n`);
-    process.exitCode = exitCodes.usage;
-    return;
-  }
+  if ("errors" in loaded) return refuse(loaded.errors);
+  const failpoints = readFailpoints(env);
+  if (failpoints !== null && "errors" in failpoints) return refuse(failpoints.errors);
   // Everything else is loaded only by a daemon that runs.
   const { runDaemon } = await import("./run.ts");
-  process.exit(await runDaemon(loaded.configuration, loaded.tls));
+  process.exit(await runDaemon(loaded.configuration, loaded.tls, failpoints));
+}
+
+function refuse(errors: readonly string[]): void {
+  for (const line of errors) process.stderr.write(`error: ${line}\n`);
+  process.exitCode = exitCodes.usage;
 }

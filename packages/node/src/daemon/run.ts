@@ -1,10 +1,12 @@
 /** A configured daemon as a process: its face, its signals, its end. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NodeFile } from "@aether/core/config/node-file";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import type { TlsMaterial } from "../identity/tls.ts";
 import { openFace } from "../server/face.ts";
 import { prepareAetherd, type Aetherd } from "./aetherd-process.ts";
 import { exitCodes, type ExitCode } from "./exit-codes.ts";
+import { makeFailpoints, type FailpointPlan } from "./failpoints.ts";
 import { standardLog, type Log } from "./log.ts";
 import { watchStalls } from "./stalls.ts";
 import { version } from "./version.ts";
@@ -14,10 +16,15 @@ const stallLogMs = 200;
 /** An orderly end that takes longer is given up. */
 const endingMs = 10_000;
 
-/** Runs until the daemon has ended. Resolves with the process's exit code. */
-export async function runDaemon(configuration: NodeFile, tls: TlsMaterial): Promise<ExitCode> {
+/** Runs until the daemon has ended. Resolves with the process's exit code. `plan`: failpoints to arm, for tests. */
+export async function runDaemon(configuration: NodeFile, tls: TlsMaterial, plan: FailpointPlan | null): Promise<ExitCode> {
   const log = standardLog({ node: configuration.node.name });
   log.info("starting", { version, pid: process.pid, node_version: process.version, data: configuration.dataDir });
+  if (plan !== null) {
+    const armed = plan.rules.map((rule) => rule.text).join(";");
+    log.warn("failpoints", { armed, seed: plan.seed, meaning: "this daemon harms itself on purpose: for tests only" });
+    Object.assign(failpoints, makeFailpoints(plan, log));
+  }
   const daemon = await prepareAetherd({ configuration, tls, log, exit }).catch((error: Error) => error);
   if (!(daemon instanceof Error)) return run(daemon, log);
   log.error("fatal", { message: `the data folder cannot be read: ${daemon.message}` });

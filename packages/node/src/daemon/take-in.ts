@@ -3,6 +3,7 @@
  * says, and has itself taken in under a member number of which no disk has ever promised anything.
  */
 import { randomUUID } from "node:crypto";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import type { NodeId } from "@aether/raft/types";
 import { gatherNotes, type PeerNotes } from "../member/peer-notes.ts";
 import type { PeerHttp } from "../member/peer-http.ts";
@@ -64,6 +65,7 @@ export async function askToBeTakenIn(o: TakeInOptions): Promise<TakenIn> {
     if (reply.status !== 200) return { v: "wait", why: `${command.type} was refused: ${JSON.stringify(reply.body)}` };
     const member = (reply.body as { answer?: { member?: unknown } }).answer?.member;
     if (typeof member !== "number") return { v: "wait", why: `${command.type} was answered without a member number` };
+    await failpoints.at?.("afterMint");
     return { v: "member", member, members };
   }
   return { v: "wait", why: `no seed took ${command.type}` };

@@ -5,6 +5,7 @@
  * an older copy of it and may never vote again. The rule and its limits: docs/internals/members.md.
  */
 import * as Schema from "effect/Schema";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import type { CoreStatus, EntryId, NodeId } from "@aether/raft/types";
 import { readIfThere, writeDurably } from "./durable-file.ts";
 
@@ -42,7 +43,9 @@ export async function openFloors(path: string, clusterId: string): Promise<Floor
   const write = async (): Promise<void> => {
     while (dirty) {
       dirty = false;
+      await failpoints.at?.("beforeFloors");
       await writeDurably(path, `${JSON.stringify({ clusterId, floors: all() })}\n`);
+      await failpoints.at?.("afterFloors");
     }
   };
   return {

@@ -53,8 +53,11 @@ export interface StateRefused {
 }
 
 const storeLimits = { flushMs: 100, flushRows: 10_000, maxInFlight: 16_384 };
-/** Log entries between snapshots: often enough that a lagging member needs a short one, rare enough to cost nothing. */
-const snapshotEveryEntries = 50_000;
+/**
+ * Log entries between snapshots: often enough that a lagging member needs a short one, rare enough to cost nothing. Who
+ * keeps little behind them wants a small log, and gets them sooner: after five times what is kept.
+ */
+const snapshotEvery = (keepEntries: number): number => Math.min(50_000, Math.max(1_000, 5 * keepEntries));
 
 /**
  * Opens the store and joins in. Resolves refused when the rows reach beyond the log or not far enough back, or when nobody
@@ -101,7 +104,7 @@ export async function startMember<T extends Transport>(p: MemberParts<T>): Promi
 async function openStore(p: MemberParts<Transport>): Promise<EventStore | StateRefused> {
   const options = {
     ...storeLimits,
-    snapshotEveryEntries,
+    snapshotEveryEntries: snapshotEvery(p.keepEntries),
     dir: join(p.dataDir, "state"),
     now: Date.now,
     drawBits: makeBitSource(),

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import * as Schema from "effect/Schema";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import { readIfThere, writeDurably } from "./durable-file.ts";
 
 /** A member's place: the node's name, its member id, and where it listens ("host:port"). */
@@ -30,5 +31,8 @@ export async function readSeats(dataDir: string, clusterId: string): Promise<rea
   }
 }
 
-export const writeSeats = (dataDir: string, clusterId: string, members: readonly Seat[]): Promise<void> =>
-  writeDurably(pathOf(dataDir), `${JSON.stringify({ clusterId, members }, null, 2)}\n`);
+export async function writeSeats(dataDir: string, clusterId: string, members: readonly Seat[]): Promise<void> {
+  await failpoints.at?.("beforeSeats");
+  await writeDurably(pathOf(dataDir), `${JSON.stringify({ clusterId, members }, null, 2)}\n`);
+  await failpoints.at?.("afterSeats");
+}

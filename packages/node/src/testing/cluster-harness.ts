@@ -48,7 +48,8 @@ export interface ClusterHarness {
   node(name: string): TestNode;
   /** Adds a node's folder, certificate and configuration, without starting it. */
   addNode(): Promise<TestNode>;
-  start(node: TestNode): void;
+  /** `env` is added to this process's environment. */
+  start(node: TestNode, env?: Readonly<Record<string, string>>): void;
   /** Sends the signal and waits for the process to be gone. */
   kill(node: TestNode, signal: NodeJS.Signals): Promise<void>;
   /** Waits for a process to end by itself. */
@@ -149,7 +150,7 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
       configure(node);
       return node;
     },
-    start: (node) => launch(node, program),
+    start: (node, env = {}) => launch(node, program, env),
     kill: async (node, signal) => {
       node.process?.kill(signal);
       await h.ended(node, 15_000);
@@ -177,9 +178,12 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
   return h;
 }
 
-function launch(node: TestNode, program: string): void {
+function launch(node: TestNode, program: string, env: Readonly<Record<string, string>>): void {
   if (node.process !== null) throw new Error(`${node.name} runs already`);
-  const child = spawn(process.execPath, [program, "--config", node.configFile], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [program, "--config", node.configFile], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
   node.process = child;
   node.exit = null;
   node.output ??= createWriteStream(node.logFile, { flags: "a" });

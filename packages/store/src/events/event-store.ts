@@ -1,5 +1,6 @@
 /** One member's event store: applies what consensus commits, decides while it leads, and serves readers. */
 import type { DomainEvent, RecordedEntry } from "@aether/core/kernel/event";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import type { Registry } from "@aether/core/kernel/registry";
 import type { Stored, World } from "@aether/core/kernel/world";
 import { ReadFailed, invariant } from "@aether/raft/errors";
@@ -209,6 +210,7 @@ export class MemberEventStore implements EventStore {
   private apply(entries: readonly Entry[], membership: Membership): void {
     invariant(!this.applying && !this.closed, "batches are applied one at a time, to an open store");
     this.applying = true;
+    if (failpoints.now !== null) failpoints.now("beforeApply");
     const changed = new Set<string>();
     const recorded: RecordedEntry[] | null = this.watches.wanted ? [] : null;
     for (const entry of entries) {
@@ -217,6 +219,7 @@ export class MemberEventStore implements EventStore {
       recorded?.push(recordedEntry(entry, payload, this.state.at));
     }
     this.state.membership = membership;
+    if (failpoints.now !== null) failpoints.now("afterApply");
     this.applying = false;
     this.decider.settle();
     if (recorded !== null) this.watches.push(recorded);

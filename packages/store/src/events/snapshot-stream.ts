@@ -5,6 +5,7 @@
  * First record: `h` + the head. Then any number of `p` + pairs (u32 key length, key, u32 value length, value). Last: `e` + count of pairs.
  */
 import type { DomainEvent } from "@aether/core/kernel/event";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import type { Registry } from "@aether/core/kernel/registry";
 import { invariant } from "@aether/raft/errors";
 import type { SnapMeta } from "@aether/raft/types";
@@ -68,7 +69,9 @@ export function restoreSnapshot(
       throw new Damaged(`snapshot at ${m.id.index} should have digest ${m.digest}, its records have ${digest} at ${index}`);
     }
     const meta: StateMeta = { ...head, sums: state.rows.settle(), generation, disk: loader.disk.value };
+    await failpoints.at?.("beforeRestoreSwitch");
     await disk.db.write([{ type: "put", key: metaKey, value: encodeMeta(meta) }]);
+    await failpoints.at?.("afterRestoreSwitch");
     disk.adopt(meta, loader.packs);
     await disk.db.clear(generationRange(old, generation));
     return state;

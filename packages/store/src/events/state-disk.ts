@@ -2,6 +2,7 @@
  * The state's way to disk, behind the apply: one atomic, synced batch of everything that changed, with the applied index
  * inside. The Raft log is the durability; a flush only shortens the next start. All writers take turns.
  */
+import { failpoints } from "@aether/core/kernel/failpoint";
 import type { EntryId, Index } from "@aether/raft/types";
 import type { AppliedState } from "./applied-state.ts";
 import { digestBytes } from "./audit-chain.ts";
@@ -115,6 +116,7 @@ export class StateDisk {
 
   /** Forgets history and digests of entries below `first`. In slices, between which flushes take their turns. */
   async trim(first: Index): Promise<void> {
+    await failpoints.at?.("beforeTrim");
     const generation = this.generation;
     const chain = kindRange(generation, "c");
     await this.trimRange(generation, chain, (key, payload) => keyNumber(key) + payload().length / digestBytes < first);
@@ -157,7 +159,9 @@ export class StateDisk {
     this.pushAnswers(ops, state);
     this.meta = { ...head, generation: this.generation, disk: this.sum.value };
     ops.push(this.metaOp());
+    if (failpoints.at !== null) await failpoints.at("beforeFlush");
     await this.db.write(ops);
+    if (failpoints.at !== null) await failpoints.at("afterFlush");
     this.durable = head.applied;
     state.trail.flushed(head.applied.index);
     state.history.flushed();

@@ -2,6 +2,7 @@
 import { mkdir, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import { type FolderIdentity, formatVersion } from "./keys.ts";
 
 export const logFolder = (dir: string): string => join(dir, "log");
@@ -44,9 +45,11 @@ const identityCheck = (format: number, { clusterId, nodeId }: FolderIdentity): n
 export async function writeIdentity(dir: string, { clusterId, nodeId }: FolderIdentity): Promise<void> {
   const check = identityCheck(formatVersion, { clusterId, nodeId });
   const temporary = `${identityPath(dir)}.tmp`;
+  await failpoints.at?.("beforeIdentity");
   await writeFile(temporary, `${JSON.stringify({ format: formatVersion, clusterId, nodeId, check })}\n`, { flush: true });
   await rename(temporary, identityPath(dir));
   await syncFolder(dir);
+  await failpoints.at?.("afterIdentity");
 }
 
 /** Makes a file's bytes durable. */
@@ -99,9 +102,15 @@ export async function retireFolder(dir: string, verdict: string): Promise<string
   while (taken.has(`${prefix}${n}`)) n++;
   if (n > retiredMax) throw new Error(`${dir} holds ${n - 1} retired folders: delete some of them`);
   const retired = join(dir, `${prefix}${n}`);
+  await failpoints.at?.("beforeRetire");
   await mkdir(retired);
-  for (const part of parts) if (taken.has(part)) await rename(join(dir, part), join(retired, part));
+  for (const part of parts) {
+    if (!taken.has(part)) continue;
+    await rename(join(dir, part), join(retired, part));
+    await failpoints.at?.("duringRetire");
+  }
   await syncFolder(retired);
   await syncFolder(dir);
+  await failpoints.at?.("afterRetire");
   return retired;
 }

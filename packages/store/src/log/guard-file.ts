@@ -1,4 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import { type GuardFile, guardSlotBytes } from "./ports.ts";
 
 /** Opens the guard file of a formatted folder. Rejects when it is not there. */
@@ -20,9 +21,11 @@ const fileOf = (handle: FileHandle): GuardFile => ({
     return buffer.subarray(0, bytesRead);
   },
   async write(slot, bytes) {
+    if (failpoints.at !== null) await failpoints.at("beforeGuardSync");
     const { bytesWritten } = await handle.write(bytes, 0, bytes.length, slot * guardSlotBytes);
     if (bytesWritten !== bytes.length) throw new Error(`only ${bytesWritten} of the guard's ${bytes.length} bytes were written`);
     await handle.datasync();
+    if (failpoints.at !== null) await failpoints.at("afterGuardSync");
   },
   close: () => handle.close(),
 });

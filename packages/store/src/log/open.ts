@@ -1,5 +1,6 @@
 /** The log of a member's data folder: formatting it once, and opening it with a verdict ever after. */
 import { mkdir, readdir } from "node:fs/promises";
+import { failpoints } from "@aether/core/kernel/failpoint";
 import type { NodeId } from "@aether/raft/types";
 import { FolderBusy } from "./errors.ts";
 import {
@@ -66,6 +67,7 @@ async function writeFolder(dir: string, identity: FolderIdentity, firstVoters: r
     if (!(await isFirstLog(keyValue, identity, firstVoters))) return "a log without the identity.json that belongs to it";
     const guard = await createGuardFile(guardPath(dir));
     try {
+      await failpoints.at?.("beforeFormat");
       await writeFirstLog({ keyValue, guard }, identity, firstVoters);
     } finally {
       await guard.close();

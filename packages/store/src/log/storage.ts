@@ -7,6 +7,7 @@
  * shows what is not durable, and never what is about to change on disk. The log copies the entries' bytes: the caller's
  * buffers are its own again when append() resolves.
  */
+import { failpoints } from "@aether/core/kernel/failpoint";
 import type { AppendBatch, Entry, EntryId, HardState, Index, LogStats, LogStorage, LogView, SnapMeta } from "@aether/raft/types";
 import { type Block, blockEnd, encodeBlock } from "./block.ts";
 import type { Blocks } from "./blocks.ts";
@@ -155,9 +156,12 @@ export class DurableLog implements LogStorage {
     }
     ops.push(this.#hardOp(plan.hard, last, chain));
     if (cuts) await this.#lowerGuard(plan.anew ? floor : base);
+    if (failpoints.at !== null) await failpoints.at("beforeAppendSync");
     await this.#write(ops);
+    if (failpoints.at !== null) await failpoints.at(cuts ? "afterTruncate" : "afterAppendSync");
     const promised = plan.hard.term !== sworn.term || plan.hard.vote !== sworn.vote;
-    if (promised || cuts) await this.#guard.write({ term: plan.hard.term, vote: plan.hard.vote, last, chain });
+    if (promised || cuts) await this.#swear({ term: plan.hard.term, vote: plan.hard.vote, last, chain });
+    if (failpoints.at !== null) await failpoints.at("beforeThenSend");
     this.#hard = plan.hard;
     for (const { block, entries } of packed) this.#blocks.add(block, entries);
     this.#guard.follow(last.index, () => (this.#failure === null ? this.#guardNow() : null));
@@ -180,15 +184,25 @@ export class DurableLog implements LogStorage {
    * and call it lost. At `safe` it fits the log before and after; nothing raises it again before the batch is done.
    */
   async #lowerGuard(safe: Floor): Promise<void> {
+    if (failpoints.at !== null) await failpoints.at("beforeTruncate");
     await this.#guard.settle();
     const { term, vote, last } = this.#guard.newest;
     if (last.index > safe.id.index) await this.#guard.write({ term, vote, last: safe.id, chain: safe.chain });
   }
 
+  /** What others may be told next must be in the guard first. */
+  async #swear(guard: Guard): Promise<void> {
+    if (failpoints.at !== null) await failpoints.at("beforeVoteGuard");
+    await this.#guard.write(guard);
+    if (failpoints.at !== null) await failpoints.at("afterVoteGuard");
+  }
+
   async #compact(upTo: Index): Promise<void> {
     const index = Math.min(upTo, this.#blocks.last().index);
     if (index < this.#blocks.first()) return;
+    if (failpoints.at !== null) await failpoints.at("beforeCompact");
     await this.#clear(this.#blocks.raiseFloor(index));
+    if (failpoints.at !== null) await failpoints.at("afterCompact");
   }
 
   async #clear(keys: readonly Buffer[]): Promise<void> {
