@@ -97,7 +97,7 @@ export interface FailpointEffects {
 
 const realEffects: FailpointEffects = {
   kill: () => process.kill(process.pid, "SIGKILL"),
-  sleep: async (ms) => void (await sleep(ms)),
+  sleep: (ms) => sleep(ms),
   block: (ms) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms),
 };
 
