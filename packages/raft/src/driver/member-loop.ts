@@ -29,6 +29,7 @@ import { ApplyQueue } from "./apply-queue.ts";
 import type { Driver, DriverParts } from "./driver.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Inbox } from "./inbox.ts";
+import { Outgoing } from "./outgoing.ts";
 import { PeerBook } from "./peer-book.ts";
 import { PendingOperations } from "./pending-operations.ts";
 import { ReadBarriers } from "./read-barriers.ts";
@@ -43,6 +44,7 @@ export class MemberLoop implements Driver {
   readonly #parts: DriverParts;
   readonly #core: RaftCore;
   readonly #writer: GroupCommit;
+  readonly #outgoing: Outgoing;
   readonly #apply: ApplyQueue;
   readonly #reads: ReadBarriers;
   readonly #operations: PendingOperations;
@@ -68,6 +70,7 @@ export class MemberLoop implements Driver {
     this.stats = { turns: 0, inputs: 0, batches: 0, groups: 0, lateTicks: 0 };
     this.#core = core;
     this.#role = core.status().role;
+    this.#outgoing = new Outgoing(transport, clock);
     this.#writer = new GroupCommit(log, clock, options.stallMs, boot.hard, {
       durable: (batches) => this.#durable(batches),
       sick: (sick) => this.#step({ k: "stall", sick }),
@@ -171,6 +174,7 @@ export class MemberLoop implements Driver {
     const { transport } = this.#parts;
     this.#ticker.stop();
     this.#inbox.clear();
+    this.#outgoing.stop();
     transport.onRecv = () => undefined;
     transport.onUnreachable = () => undefined;
     transport.onSnapshot = () => undefined;
@@ -287,13 +291,13 @@ export class MemberLoop implements Driver {
   /** Own answers to oneself go straight back into the core. */
   #send(envelopes: readonly Envelope[]): void {
     if (envelopes.length === 0 || this.#stopped !== null) return;
-    const { id, transport } = this.#parts;
+    const { id } = this.#parts;
     let others = envelopes;
     if (envelopes.some((envelope) => envelope.to === id)) {
       others = envelopes.filter((envelope) => envelope.to !== id);
       for (const envelope of envelopes) if (envelope.to === id) this.#core.step({ k: "recv", e: envelope });
     }
-    if (others.length > 0) transport.send(others);
+    if (others.length > 0) this.#outgoing.send(others);
   }
 
   /** The batches are on disk, in order. A snapshot among them is restored before anything behind it is answered. */
@@ -341,6 +345,7 @@ export class MemberLoop implements Driver {
     const after = "reason" in next ? before : next;
     this.#core.step({ k: "configApplied", index: entry.index, change });
     this.#operations.configApplied(entry, change, before, after);
+    this.#outgoing.flush();
     this.#membershipMoved = true;
     return after;
   }
