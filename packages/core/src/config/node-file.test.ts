@@ -18,7 +18,7 @@ const errorsOf = (value: unknown): readonly string[] => {
 describe("the daemon's configuration", () => {
   it("needs no timing: the defaults are filled in", () => {
     expect(parseNodeFile(JSON.stringify(file))).toEqual({
-      ok: { ...file, raft: { tickMs: 50, electionTicks: 20, heartbeatTicks: 2 }, history: { keep: 100_000 } },
+      ok: { ...file, routes: {}, raft: { tickMs: 50, electionTicks: 20, heartbeatTicks: 2 }, history: { keep: 100_000 } },
     });
     expect(parseNodeFile(JSON.stringify({ ...file, raft: { tickMs: 25 } }))).toMatchObject({
       ok: { raft: { tickMs: 25, electionTicks: 20 } },
@@ -45,6 +45,13 @@ describe("the daemon's configuration", () => {
   it("refuses an election timeout that one lost heartbeat could start", () => {
     const errors = errorsOf({ ...file, raft: { electionTicks: 9, heartbeatTicks: 2 } });
     expect(errors).toEqual([expect.stringMatching(/^field "raft.electionTicks": expected at least 10/)]);
+  });
+
+  it("knows where to dial instead of what a member advertises", () => {
+    const routes = { "10.0.0.1:7401": "203.0.113.7:17401" };
+    expect(parseNodeFile(JSON.stringify({ ...file, routes }))).toMatchObject({ ok: { routes } });
+    const errors = errorsOf({ ...file, routes: { "10.0.0.1:7401": "nowhere" } });
+    expect(errors).toEqual([expect.stringMatching(/^field "routes.*": expected host:port/)]);
   });
 
   it("never repeats a private key in its errors", () => {

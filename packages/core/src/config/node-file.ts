@@ -38,6 +38,8 @@ export const NodeFile = Schema.Struct({
   dataDir: Path,
   /** Whom to ask first; may include this node itself. */
   seeds: Schema.Array(Seat).check(Schema.isMaxLength(seedsMax, { expected: `at most ${seedsMax} seeds` })),
+  /** Where this node dials instead of an address that a member advertises: behind NAT, or through a proxy. */
+  routes: orDefault(Schema.Record(Address, Address).check(Schema.isMaxProperties(seedsMax)), {}),
   tls: Schema.Struct({ ca: Pem, certificate: Pem, key: Pem }),
   raft: orDefault(Raft, {}),
   history: orDefault(Schema.Struct({ keep: ranged(keepRange, keepDefault) }), {}),

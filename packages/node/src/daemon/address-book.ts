@@ -5,6 +5,7 @@ import type { NodeId } from "@aether/raft/types";
 import type { Seat } from "../member/seats.ts";
 
 export interface AddressBook {
+  /** As it advertises itself, which is what clients are told. */
   addressOf(world: World, member: NodeId): string | undefined;
   nameOf(world: World, member: NodeId): string | undefined;
   /** Everybody's addresses but this node's own, each once; those that have left are not asked any more. */
@@ -36,5 +37,11 @@ export function makeAddressBook(advertise: string, seeds: readonly Seat[], folde
     },
   };
 }
+
+/** Where this node dials for an address that a member advertises: what `routes` says, or that very address. */
+export const routeVia =
+  (routes: Readonly<Record<string, string>>) =>
+  (address: string): string =>
+    (Object.hasOwn(routes, address) ? routes[address] : undefined) ?? address;
 
 const rows = (world: World): readonly NodeRow[] => [...world.all<NodeRow>("node")].map((stored) => stored.row);

@@ -20,7 +20,7 @@ import { readSeats, type Seat } from "../member/seats.ts";
 import { judgeVouchers } from "../member/vouching.ts";
 import { makeRefusalLedger, type RefusalLedger } from "../server/refusals.ts";
 import { makePeerTransport, type PeerTransport } from "../transport/peer-transport.ts";
-import { makeAddressBook, type AddressBook } from "./address-book.ts";
+import { makeAddressBook, routeVia, type AddressBook } from "./address-book.ts";
 import { judgeBootstrap, judgeWitnesses, type BootstrapRequest } from "./bootstrap.ts";
 import { exitCodes, type ExitCode } from "./exit-codes.ts";
 import { formatAsFirst, formatAsJoiner, openFolder, retiredFolders, type FolderFound } from "./folder.ts";
@@ -75,6 +75,8 @@ export class Aetherd {
   /** What this node knows of others' disks. */
   readonly floors: Floors;
   readonly book: AddressBook;
+  /** Where this node dials for an address that a member advertises. */
+  readonly dialAt: (address: string) => string;
   /** Resolves when the daemon has ended, everything closed. */
   readonly ended: Promise<Ending>;
   readonly #exit: AetherdParts["exit"];
@@ -95,7 +97,8 @@ export class Aetherd {
     this.#endingMs = p.endingMs ?? endingDefaultMs;
     this.floors = floors;
     this.book = book;
-    this.http = makePeerHttp(clientTls(p.tls, { clusterId: p.configuration.cluster.id }));
+    this.dialAt = routeVia(p.configuration.routes);
+    this.http = makePeerHttp(clientTls(p.tls, { clusterId: p.configuration.cluster.id }), this.dialAt);
     this.ended = new Promise((resolve) => (this.#finish = resolve));
   }
 
@@ -250,7 +253,7 @@ export class Aetherd {
       boot: verdict.boot,
       keepEntries: history.keep,
       makeTransport: (store) => this.#makeTransport(store, snapshots, member),
-      addressOf: (store, id) => this.book.addressOf(store.world, id),
+      addressOf: (store, id) => this.dialAddressOf(store, id),
       vouch: (store) => this.#vouch(store, found),
       onFatal: this.fatal,
       onDenied: (s) => this.refusals.note(s.command.type, `${s.actor.role}:${s.actor.name}`, ""),
@@ -264,6 +267,12 @@ export class Aetherd {
     this.#phase = { p: "running", services: startServices(this, started) };
     this.log.info("running", { member, applied: started.store.applied, last: last.index });
     return true;
+  }
+
+  /** Where this node reaches a member; undefined while nothing says where it is. */
+  dialAddressOf(store: EventStore, member: number): string | undefined {
+    const address = this.book.addressOf(store.world, member);
+    return address === undefined ? undefined : this.dialAt(address);
   }
 
   #makeTransport(store: EventStore, snapshots: SnapshotStore, member: number): PeerTransport {

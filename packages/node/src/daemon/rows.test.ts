@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { World } from "@aether/core/kernel/world";
 import type { NodeRow } from "@aether/core/node/state";
-import { makeAddressBook } from "./address-book.ts";
+import { makeAddressBook, routeVia } from "./address-book.ts";
 import { nodeRows, standingOf } from "./rows.ts";
 
 const row = (member: number, over: Partial<NodeRow> = {}): NodeRow => ({
@@ -51,6 +51,11 @@ describe("the address book", () => {
     expect(book.others(worldOf(row(1), row(2), row(3, { left: true })))).toEqual(["10.0.0.2:7400"]);
     book.seat([seat(5)]);
     expect(book.seated).toEqual([5, 1, 2]);
+  });
+  it("dials another address than the advertised one where a route says so", () => {
+    const dialAt = routeVia({ "10.0.0.2:7400": "203.0.113.9:17400" });
+    expect([dialAt("10.0.0.2:7400"), dialAt("10.0.0.3:7400")]).toEqual(["203.0.113.9:17400", "10.0.0.3:7400"]);
+    expect(dialAt("constructor")).toBe("constructor");
   });
 });
 

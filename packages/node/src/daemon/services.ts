@@ -34,7 +34,7 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
   const { cluster, node } = d.configuration;
   const link = makeLeaderLink({
     tls: clientTls(d.tls, { clusterId: cluster.id }),
-    addressOf: (id) => d.book.addressOf(store.world, id),
+    addressOf: (id) => d.dialAddressOf(store, id),
   });
   const gateway = makeGateway({ store, link, now: () => performance.now(), random: Math.random });
   const ownRow = () => nodeRows(store.world).find((row) => row.name === node.name);

@@ -28,13 +28,13 @@ export interface PeerHttp {
 const replyBytesMax = 1024 * 1024;
 const connectionsMax = 4;
 
-/** Asks as whoever `tls` is the certificate of; only members of the cluster it expects are believed. */
-export function makePeerHttp(tls: ClientTlsOptions): PeerHttp {
+/** Asks as whoever `tls` is the certificate of; only members of the cluster it expects are believed. `dialAt` says where an address is dialled. */
+export function makePeerHttp(tls: ClientTlsOptions, dialAt: (address: string) => string = (address) => address): PeerHttp {
   const agent = new Agent({ ...tls, keepAlive: true, maxSockets: connectionsMax, maxCachedSessions: 0 });
   return {
     ask: (method, address, path, timeoutMs, body, requestKey) =>
       new Promise((resolve) => {
-        const { host, port } = splitAddress(address);
+        const { host, port } = splitAddress(dialAt(address));
         const payload = body === undefined ? null : Buffer.from(JSON.stringify(body));
         const headers = {
           ...(payload === null ? {} : { "content-type": "application/json", "content-length": payload.length }),

@@ -22,6 +22,8 @@ export interface ClusterHarnessOptions {
   readonly historyKeep?: number;
   /** Program to run instead of the sources, e.g. a bundle. */
   readonly program?: string;
+  /** Where `from` dials to reach `to`; default: the address that `to` listens on. Asked once, when the nodes are prepared. */
+  readonly route?: (from: TestNode, to: TestNode) => Promise<string>;
 }
 
 export interface TestNode {
@@ -60,7 +62,8 @@ export interface ClusterHarness {
   /** Starts all nodes, makes them the first voters, initialises the cluster and waits until every node is on duty. */
   form(): Promise<void>;
   logOf(node: TestNode): string;
-  dispose(): Promise<void>;
+  /** `keep`: what was written stays in `folder`. */
+  dispose(how?: { readonly keep: boolean }): Promise<void>;
 }
 
 /** Polls until `ready` gives something other than undefined, or fails with `what` after `withinMs`. */
@@ -115,7 +118,13 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
       output: null,
     };
   };
-  const configure = (node: TestNode): void => {
+  const routesOf = async (node: TestNode): Promise<Record<string, string>> => {
+    const { route } = o;
+    if (route === undefined) return {};
+    const others = nodes.filter((other) => other !== node);
+    return Object.fromEntries(await Promise.all(others.map(async (other) => [other.address, await route(node, other)] as const)));
+  };
+  const configure = async (node: TestNode): Promise<void> => {
     const dir = join(folder, node.name);
     const [host, port] = node.address.split(":");
     const pem = (file: string): string => `file:${join(dir, `${file}.pem`)}`;
@@ -126,6 +135,7 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
       advertise: node.address,
       dataDir: node.dataDir,
       seeds: nodes.map(({ name: n, member, address }) => ({ name: n, member, address })),
+      routes: await routesOf(node),
       tls: { ca: pem("ca"), certificate: pem("certificate"), key: pem("key") },
       raft,
       history: { keep: o.historyKeep ?? 10_000 },
@@ -147,7 +157,7 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
     addNode: async () => {
       const node = await prepare(nodes.length + 1);
       nodes.push(node);
-      configure(node);
+      await configure(node);
       return node;
     },
     start: (node, env = {}) => launch(node, program, env),
@@ -166,15 +176,15 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
     },
     form: () => formCluster(h),
     logOf: (node) => readFileSync(node.logFile, "utf8"),
-    dispose: async () => {
+    dispose: async (how = { keep: false }) => {
       for (const client of clients) client.close();
       await Promise.all(nodes.filter((n) => n.process !== null).map((n) => h.kill(n, "SIGKILL")));
       for (const n of nodes) n.output?.end();
-      rmSync(folder, { recursive: true, force: true });
+      if (!how.keep) rmSync(folder, { recursive: true, force: true });
     },
   };
   for (let member = 1; member <= o.size; member++) nodes.push(await prepare(member));
-  nodes.forEach(configure);
+  for (const node of nodes) await configure(node);
   return h;
 }
 
