@@ -2,6 +2,7 @@
 import { clusterName, type Cluster } from "./cluster/cluster.ts";
 import { insist, takeIn } from "./cluster/newcomers.ts";
 import type { Running, SimNode } from "./cluster/node.ts";
+import type { Stream } from "./world/stream.ts";
 
 const stepMs = 50;
 /** Nodes that a growing cluster may come to have. */
@@ -11,6 +12,8 @@ export class Mischief {
   readonly counts = { crashes: 0, wipes: 0, pauses: 0, partitions: 0, rot: 0, transfers: 0, growths: 0, drains: 0, steps: 0 };
   readonly #cluster: Cluster;
   #stopped = false;
+  /** The leader that is cut off at the moment, in a life that dwells on this. */
+  #isolated: SimNode | null = null;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -42,7 +45,7 @@ export class Mischief {
       }
     }
     if (this.#odds("partition", plan.partitionsPerS)) this.#partition();
-    if (this.#odds("heal", plan.healsPerS)) this.#cluster.network.heal();
+    if (this.#odds("heal", plan.healsPerS)) this.#heal();
     if (this.#odds("transfer", plan.transfersPerS)) this.#transfer();
     if (this.#odds("growth", plan.growthsPerS)) this.#grow();
     if (this.#odds("drain", plan.drainsPerS)) this.#drain();
@@ -126,18 +129,34 @@ export class Mischief {
     this.#cluster.world.tell(node.name, `a bit of its log rots`);
   }
 
+  /** A leader that was cut off comes back to others who have gone on: some die while their log is made to fit. */
+  #heal(): void {
+    const { network, plan } = this.#cluster;
+    network.heal();
+    const node = this.#isolated;
+    this.#isolated = null;
+    const chance = this.#cluster.stream("faults/crash point");
+    if (node === null || plan.crashesPerS === 0 || !chance.chance(0.5)) return;
+    this.counts.crashes += 1;
+    node.crashAtWrite(1 + chance.below(6));
+  }
+
   #partition(): void {
-    const { network, nodes, world } = this.#cluster;
+    const { network, nodes, world, plan } = this.#cluster;
     const chance = this.#cluster.stream("faults/partition");
     network.heal();
     const names = nodes.map(({ name }) => name);
     const leader = this.#cluster.leader()?.node.name;
     const kind = chance.next();
+    const dwells = chance.chance(0.7) ? plan.mood : "none";
     let side = names.filter(() => chance.chance(0.5));
-    if (kind < 0.3) side = [chance.pick(names)];
+    if (dwells === "elections") side = halfOf(names, chance);
+    else if (dwells === "overwrites" && leader !== undefined) side = [leader];
+    else if (kind < 0.3) side = [chance.pick(names)];
     else if (kind < 0.6 && leader !== undefined) side = [leader];
-    const bridge = chance.chance(0.15) ? chance.pick(names) : "";
-    const oneWay = chance.chance(0.5);
+    const bridge = chance.chance(0.15) && dwells === "none" ? chance.pick(names) : "";
+    const oneWay = chance.chance(0.5) && dwells === "none";
+    this.#isolated = dwells === "overwrites" ? (nodes.find(({ name }) => name === side[0]) ?? null) : null;
     for (const from of side) {
       for (const to of names) {
         if (side.includes(to) || from === bridge || to === bridge) continue;
@@ -178,5 +197,13 @@ export class Mischief {
     this.#comeBack(node);
   }
 }
+
+/** Half of the names, any half. */
+const halfOf = (names: readonly string[], chance: Stream): string[] =>
+  names
+    .map((name) => ({ name, place: chance.next() }))
+    .toSorted((a, b) => a.place - b.place)
+    .slice(0, Math.floor(names.length / 2))
+    .map(({ name }) => name);
 
 const hasUnwritten = ({ driver, storage }: Running): boolean => driver.status().last.index > storage.view.last().index;

@@ -1,7 +1,7 @@
 /** What a seed draws once, before its life begins: the ranges of the fault model stand here, and nowhere else. */
 import type { DeviceFaults } from "./disk/device.ts";
 import type { NetworkFaults } from "./net/network.ts";
-import { makeStream } from "./world/stream.ts";
+import { makeStream, type Stream } from "./world/stream.ts";
 
 /** Kinds of faults that can be taken out of a life one by one, to find the ones that matter. */
 export const faultKinds = [
@@ -12,6 +12,7 @@ export const faultKinds = [
   "crash",
   "pause",
   "stall",
+  "slowNode",
   "diskError",
   "rot",
   "wipe",
@@ -26,6 +27,13 @@ export type FaultKind = (typeof faultKinds)[number];
 export const defects = ["lyingDisk", "staleReads", "forgetfulClients", "diceInRules", "wipedKeepsNumber"] as const;
 export type Defect = (typeof defects)[number];
 
+/**
+ * What a life dwells on. Half of all have no mood; the others have one thing happen far more often than the rest, because some
+ * faults show only where it meets itself: a half of the voters that elects, a write that ends when its entry is no more.
+ */
+export const moods = ["elections", "slowDisks", "overwrites", "snapshots"] as const;
+export type Mood = (typeof moods)[number] | "none";
+
 export interface LifeOptions {
   readonly seed: number;
   /** Length of the safety phase in virtual milliseconds. */
@@ -37,6 +45,7 @@ export interface LifeOptions {
 /** Chances are per second of virtual time and, where that makes sense, per node. */
 export interface Plan {
   readonly seed: number;
+  readonly mood: Mood;
   readonly forMs: number;
   readonly members: number;
   readonly tickMs: number;
@@ -44,6 +53,9 @@ export interface Plan {
   readonly heartbeatTicks: number;
   readonly network: NetworkFaults;
   readonly device: DeviceFaults;
+  /** Share of nodes whose disk is slower than the others', and how many times. */
+  readonly slowNodes: number;
+  readonly slowTimes: number;
   readonly partitionsPerS: number;
   readonly healsPerS: number;
   readonly crashesPerS: number;
@@ -60,17 +72,78 @@ export interface Plan {
   readonly clients: number;
   readonly keys: number;
   readonly thinkMs: number;
+  /** Share of writes that are tried once only: what they are told is final. */
+  readonly onceShare: number;
   readonly snapshotEvery: number;
   readonly keepEntries: number;
   readonly flushMs: number;
   readonly defect: Defect | null;
 }
 
-const sizes = [1, 2, 3, 3, 3, 3, 3, 4, 5, 5];
+const sizes = [1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 7];
 
-export function drawPlan({ seed, forMs, without = [], defect }: LifeOptions): Plan {
+type Off = (kind: FaultKind, value: number) => number;
+
+/** The plan of a seed's life: what its mood asks for stands over what is drawn for all. */
+export function drawPlan(options: LifeOptions): Plan {
+  const { seed, without = [] } = options;
+  const off: Off = (kind, value) => (without.includes(kind) ? 0 : value);
+  const draw = makeStream(seed, "mood");
+  const mood: Mood = draw.chance(0.5) ? "none" : draw.pick(moods);
+  const plan = drawCommon(options, off);
+  return { ...plan, mood, ...(mood === "none" ? {} : inMood[mood](plan, draw, off)) };
+}
+
+const inMood: Readonly<Record<(typeof moods)[number], (plan: Plan, draw: Stream, off: Off) => Partial<Plan>>> = {
+  /** Even numbers of voters that fall into equal halves, for long enough to elect twice. */
+  elections: ({ network }, draw, off) => ({
+    members: draw.pick([2, 4, 4, 4, 6]),
+    network: { ...network, meanMs: draw.between(0.2, 3), loss: 0, clogChance: 0, capacity: 4_096 },
+    partitionsPerS: off("partition", draw.between(0.4, 1.2)),
+    healsPerS: draw.between(0.3, 1),
+    transfersPerS: off("transfer", draw.between(0, 1)),
+    crashesPerS: off("crash", draw.between(0, 0.1)),
+  }),
+  /** Leaders change while writes are under way. */
+  slowDisks: ({ network, device }, draw, off) => ({
+    members: draw.pick([3, 3, 5]),
+    network: { ...network, meanMs: draw.between(0.2, 5), loss: off("loss", draw.between(0, 0.05)) },
+    device: { ...device, meanMs: draw.between(5, 60) },
+    slowNodes: off("slowNode", 0.4),
+    slowTimes: draw.between(3, 10),
+    transfersPerS: off("transfer", draw.between(0.5, 2)),
+    partitionsPerS: off("partition", draw.between(0.3, 1.5)),
+    healsPerS: draw.between(1, 5),
+    clients: 4 + draw.below(5),
+    thinkMs: draw.between(5, 20),
+  }),
+  /** Leaders are cut off with entries that nobody else has, come back soon, and some die while these are replaced. */
+  overwrites: ({ network }, draw, off) => ({
+    members: draw.pick([3, 3, 3, 5]),
+    network: { ...network, meanMs: draw.between(0.2, 10), loss: off("loss", draw.between(0, 0.05)) },
+    partitionsPerS: off("partition", draw.between(0.5, 2)),
+    healsPerS: draw.between(0.7, 3),
+    clients: 4 + draw.below(5),
+    thinkMs: draw.between(5, 20),
+    onceShare: 0.4,
+  }),
+  /** Followers fall behind the log that is still held. */
+  snapshots: (_, draw, off) => ({
+    members: draw.pick([3, 3, 5]),
+    snapshotEvery: 10 + draw.below(10),
+    keepEntries: draw.below(3),
+    flushMs: draw.pick([5, 100, 500]),
+    partitionsPerS: off("partition", draw.between(0.3, 0.8)),
+    crashesPerS: off("crash", draw.between(0.1, 0.5)),
+    pausesPerS: off("pause", draw.between(0.1, 0.4)),
+    growthsPerS: off("growth", draw.between(0, 0.2)),
+    clients: 4 + draw.below(5),
+    thinkMs: draw.between(5, 25),
+  }),
+};
+
+function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
   const draw = makeStream(seed, "plan");
-  const off = (kind: FaultKind, value: number): number => (without.includes(kind) ? 0 : value);
   /** Some seeds are spared a fault altogether, so that others show alone. */
   const some = (kind: FaultKind, high: number): number => {
     const [spared, value] = [draw.chance(0.4), draw.next() * high];
@@ -81,6 +154,7 @@ export function drawPlan({ seed, forMs, without = [], defect }: LifeOptions): Pl
   const length = draw.between(8_000, 20_000);
   return {
     seed,
+    mood: "none",
     forMs: forMs ?? length,
     members,
     tickMs: 10,
@@ -101,6 +175,8 @@ export function drawPlan({ seed, forMs, without = [], defect }: LifeOptions): Pl
       errorChance: some("diskError", 0.0003),
       lies: defect === "lyingDisk",
     },
+    slowNodes: some("slowNode", 0.3),
+    slowTimes: draw.between(2, 10),
     partitionsPerS: some("partition", 0.6),
     healsPerS: draw.between(0.3, 3),
     crashesPerS: some("crash", 0.6),
@@ -116,6 +192,7 @@ export function drawPlan({ seed, forMs, without = [], defect }: LifeOptions): Pl
     clients: 1 + draw.below(8),
     keys: 2 + draw.below(6),
     thinkMs: draw.between(5, draw.pick([25, 150])),
+    onceShare: draw.between(0, 0.3),
     snapshotEvery: 10 + draw.below(draw.pick([20, 200])),
     keepEntries: draw.below(draw.pick([5, 50])),
     flushMs: draw.pick([5, 20, 100, 500]),

@@ -4,7 +4,16 @@
  */
 import { hashOf } from "../world/stream.ts";
 import { decodeEntry } from "@aether/store/events/entry-codec";
-import { type AppendBatch, type Entry, type Index, Kind, type Membership, type NodeId, type Role } from "@aether/raft/types";
+import {
+  type AppendBatch,
+  type Entry,
+  type Index,
+  Kind,
+  type LogView,
+  type Membership,
+  type NodeId,
+  type Role,
+} from "@aether/raft/types";
 
 /** A rule of section "what is checked" in docs/internals/simulator.md did not hold. */
 export class Violation extends Error {
@@ -33,6 +42,8 @@ export class History {
   readonly committed = new Map<Index, Committed>();
   /** Where each request took effect, "client/id". */
   readonly effects = new Map<string, Index>();
+  /** Requests whose only try was answered with a refusal that promises no effect, "client/id", and its reason. */
+  readonly denied = new Map<string, string>();
   /** Highest index that any member has applied. */
   top: Index = 0;
   /** Highest index at which any leader was seen to send a membership change; beyond `top` it may still come to be. */
@@ -55,6 +66,14 @@ export class History {
     this.#leaders.set(term, id);
     this.counts.elections += 1;
     return true;
+  }
+
+  /** Leader completeness: whoever leads `term` holds all that was committed in terms before. */
+  leaderHolds(id: NodeId, term: number, last: Index): void {
+    let newest = this.top;
+    while (newest > 0 && (this.committed.get(newest)?.term ?? 0) >= term) newest -= 1;
+    const lacks = (): string => `member ${id} leads term ${term} with a log to ${last}; ${newest} was committed before`;
+    hold(last >= newest, "leaders hold all that is committed", lacks);
   }
 
   sendsChange(index: Index): void {
@@ -89,19 +108,17 @@ export class History {
     else holders.add(id);
   }
 
-  /** Member `id` applies these, the last of them with this membership in force, while its own log is durable so far. */
+  /** Member `id` applies these, the last of them with this membership in force, and what its own log holds durably. */
   applies(
     id: NodeId,
     entries: readonly Entry[],
-    { membership, durable, now }: { readonly membership: Membership; readonly durable: Index; readonly now: number },
+    { membership, log, now }: { readonly membership: Membership; readonly log: LogView; readonly now: number },
   ): void {
     for (const entry of entries) {
-      const here = entry.index <= durable;
-      hold(
-        here,
-        "only what is durable is applied",
-        () => `member ${id} applies ${entry.index}, its log is durable to ${durable}`,
-      );
+      const there = log.term(entry.index);
+      const here = there === entry.term || there === "compacted";
+      const unwritten = (): string => `member ${id} applies ${entry.index}/${entry.term}, its disk has ${there} there`;
+      hold(here, "only what is durable is applied", unwritten);
       this.counts.applied += 1;
       const known = this.committed.get(entry.index);
       const content = contentOf(entry);
@@ -161,6 +178,9 @@ export class History {
         "one effect per request",
         () => `request ${name} took effect at ${earlier} and at ${entry.index}`,
       );
+      const denial = this.denied.get(name);
+      const late = (): string => `${name} was refused as ${denial}, and takes effect at ${entry.index}`;
+      hold(denial === undefined, "what is refused has no effect", late);
       this.effects.set(name, entry.index);
     }
     return events.length;

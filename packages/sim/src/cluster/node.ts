@@ -13,7 +13,7 @@ import type { LogStorage, LogView, Membership, NodeId, OpenVerdict, SnapshotStor
 import { openEventStoreOn } from "@aether/store/events/open";
 import { startLog, writeFirstLog } from "@aether/store/log/start";
 import type { Answer, EventStore, EventStoreOptions } from "@aether/store/types";
-import { Device } from "../disk/device.ts";
+import { Device, type DeviceFaults } from "../disk/device.ts";
 import { LogDisk } from "../disk/log-disk.ts";
 import { SnapshotFolder } from "../disk/snapshot-folder.ts";
 import { StateFolder } from "../disk/state-disk.ts";
@@ -51,12 +51,17 @@ export class SimNode {
   rotten: NodeId | null = null;
   readonly #cluster: Cluster;
   readonly #clock: ClockFaults;
+  /** How many times slower than the plan's its disk is. */
+  readonly #diskTimes: number;
   #device: Device | null = null;
 
   constructor(cluster: Cluster, name: string, clock: ClockFaults) {
     this.#cluster = cluster;
     this.name = name;
     this.#clock = clock;
+    const speed = cluster.stream("slow nodes");
+    const [slow, { slowNodes, slowTimes }] = [speed.next(), cluster.plan];
+    this.#diskTimes = slow < slowNodes ? slowTimes : 1;
   }
 
   /** Formats an empty disk; with voters, as one of the first members. False when the node was given another number meanwhile. */
@@ -124,12 +129,17 @@ export class SimNode {
     this.#device = null;
   }
 
+  #deviceFaults(): DeviceFaults {
+    const { deviceFaults, calmDevice } = this.#cluster;
+    return deviceFaults === calmDevice ? deviceFaults : { ...deviceFaults, times: this.#diskTimes };
+  }
+
   async #open(process: Process): Promise<void> {
     const cluster = this.#cluster;
     const { world, plan, history } = cluster;
     const member = this.member as NodeId;
     const clock = makeProcessClock(world, process, this.#clock);
-    const device = new Device(world, process, () => cluster.deviceFaults, cluster.stream(`disk/${this.name}`));
+    const device = new Device(world, process, () => this.#deviceFaults(), cluster.stream(`disk/${this.name}`));
     this.#device = device;
     const { torn } = this.disk.log.database;
     const pace = { everyMs: 100, everyEntries: 16 };
@@ -276,7 +286,7 @@ export class SimNode {
         return inner.applied;
       },
       apply: (entries, membership: Membership) => {
-        this.#cluster.observe(() => history.applies(member, entries, { membership, durable: log.last().index, now: world.now }));
+        this.#cluster.observe(() => history.applies(member, entries, { membership, log, now: world.now }));
         inner.apply(entries, membership);
         this.#cluster.observe(compare);
       },
@@ -289,7 +299,10 @@ export class SimNode {
       snapshot: (src) => inner.snapshot(src),
       onRole: (role) => {
         this.#cluster.observe(() => {
-          if (history.leads(member, role)) world.tell(this.name, `leads term ${role.term}`);
+          if (!history.leads(member, role)) return;
+          world.tell(this.name, `leads term ${role.term}`);
+          const last = this.running?.driver.status().last.index;
+          if (last !== undefined) history.leaderHolds(member, role.term, last);
         });
         inner.onRole(role);
       },

@@ -4,6 +4,8 @@ import type { Process, World } from "../world/world.ts";
 /** How a member's disk behaves. Times in milliseconds, chances per operation. */
 export interface DeviceFaults {
   readonly meanMs: number;
+  /** This one's own share of it: 1, or more for a slow disk. */
+  readonly times?: number;
   readonly stallChance: number;
   readonly stallMs: number;
   readonly errorChance: number;
@@ -47,9 +49,9 @@ export class Device {
 
   /** A write: takes the disk's time, then `effect` has happened; or it fails, and whether it has happened nobody knows. */
   write(lane: string, effect: () => void): Promise<void> {
-    const { meanMs, stallChance, stallMs, errorChance } = this.#faults();
+    const { meanMs, times = 1, stallChance, stallMs, errorChance } = this.#faults();
     this.counts.operations += 1;
-    let ms = this.#stream.around(meanMs);
+    let ms = this.#stream.around(meanMs * times);
     if (this.#stream.chance(stallChance)) {
       ms += this.#stream.around(stallMs);
       this.counts.stalls += 1;

@@ -26,13 +26,15 @@ interface Current {
   readonly call: KeyCall;
   readonly request: string;
   readonly calledAt: number;
+  /** Tried once, whatever comes of it. */
+  readonly once: boolean;
   over: boolean;
 }
 
 export class Client {
   readonly name: string;
   readonly operations: RequestedOperation[] = [];
-  readonly counts = { done: 0, refused: 0, open: 0, tries: 0, replayed: 0 };
+  readonly counts = { done: 0, refused: 0, denied: 0, open: 0, tries: 0, replayed: 0 };
   /** Takes no new operation any more. */
   resting = false;
   readonly #cluster: Cluster;
@@ -67,7 +69,8 @@ export class Client {
     const key = `k${this.#draw.below(plan.keys)}`;
     this.#sent += 1;
     const call = this.#choose(key);
-    const current = { key, call, request: `r${this.#sent}`, calledAt: world.now, over: false };
+    const once = this.#draw.chance(plan.onceShare) && call.op !== "read";
+    const current = { key, call, request: `r${this.#sent}`, calledAt: world.now, once, over: false };
     this.#current = current;
     world.after(patienceMs, null, "patience", () => this.#end(current, { told: "unknown" }));
     this.#try(current);
@@ -91,7 +94,7 @@ export class Client {
     const settle = (result: KeyResult | null): void => {
       if (answered || current.over) return;
       answered = true;
-      if (result !== null) this.#end(current, result);
+      if (result !== null || current.once) this.#end(current, result ?? { told: "unknown" });
       else world.after(this.#draw.around(50), null, "again", () => this.#try(current));
     };
     world.after(tryMs, null, "no answer", () => {
@@ -147,7 +150,18 @@ export class Client {
     if (reason === "stale") return { told: "stale" };
     if (reason === "not_found") return { told: "missing" };
     hold(tryAgain.has(reason), "no unasked refusal", () => `${current.call.op} is refused as ${reason}: ${message}`);
+    if (current.once) this.#deny(current, reason);
     return null;
+  }
+
+  /** Any of these refusals says that the try had no effect, and there is no other try. */
+  #deny(current: Current, reason: string): void {
+    const { history } = this.#cluster;
+    const request = `${this.name}/${current.request}`;
+    const effect = history.effects.get(request);
+    hold(effect === undefined, "what is refused has no effect", () => `${request}, ${reason}, took effect at ${effect}`);
+    history.denied.set(request, reason);
+    this.counts.denied += 1;
   }
 
   #follow(answer: Answer): void {
