@@ -1,0 +1,75 @@
+/** Lives seeds on a copy of the sources, in a process of its own, until one of them shows that something is wrong. */
+import { fork } from "node:child_process";
+
+/** What the process with the lives says. */
+export type FromLives =
+  | { readonly told: "loaded" }
+  | { readonly told: "lived"; readonly seed: number; readonly violation: Violated | null };
+
+interface Violated {
+  readonly rule: string;
+  readonly message: string;
+}
+
+export type Outcome =
+  /** A checker, or an assertion of the product, noticed at this seed. */
+  | { readonly how: "caught"; readonly seed: number; readonly rule: string; readonly message: string }
+  | { readonly how: "sound"; readonly seeds: number }
+  /** A life did not come to its end in real time, and none of the simulator's own limits said so. */
+  | { readonly how: "hung"; readonly seed: number }
+  /** The patch makes no program: that proves nothing. */
+  | { readonly how: "broken"; readonly message: string };
+
+/** Real time that one life may take, in ms: a thousand times what it takes on an idle machine. */
+const lifeMsMax = 120_000;
+/** Of what a process writes before it dies, so much is kept. */
+const wordsMax = 8_192;
+
+/** Faults of a patch that is no program, rather than of a product that does wrong. */
+const noProgram = /\b(SyntaxError|ReferenceError|TypeError|ERR_[A-Z_]+)\b/;
+
+/** Lives the seeds from `from` to `to` with the program given. Never rejects. */
+export function livesOf(program: string, from: number, to: number): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = fork(program, [String(from), String(to)], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [] });
+    let loaded = false;
+    let seed = from;
+    let words = "";
+    let outcome: Outcome | null = null;
+    let limit: NodeJS.Timeout;
+    const hung = (): void => {
+      outcome ??= { how: "hung", seed };
+      child.kill("SIGKILL");
+    };
+    const wait = (): void => {
+      clearTimeout(limit);
+      limit = setTimeout(hung, lifeMsMax);
+    };
+    wait();
+    child.stderr?.on("data", (data: Buffer) => (words = `${words}${data.toString()}`.slice(0, wordsMax)));
+    child.on("message", (told: FromLives) => {
+      wait();
+      if (told.told === "loaded") loaded = true;
+      else if (told.violation === null) seed = told.seed + 1;
+      else outcome ??= judge(told.seed, told.violation);
+    });
+    child.on("close", (code) => {
+      clearTimeout(limit);
+      if (code === 0 && loaded) outcome ??= { how: "sound", seeds: seed - from };
+      if (!loaded) outcome ??= { how: "broken", message: words };
+      resolve(outcome ?? judge(seed, { rule: "the process ended", message: words }));
+    });
+  });
+}
+
+function judge(seed: number, { rule, message }: Violated): Outcome {
+  if (noProgram.test(message)) return { how: "broken", message: `seed ${seed}: ${message}` };
+  return { how: "caught", seed, rule: ruleOf(rule, message), message: message.split("\n", 1)[0] ?? "" };
+}
+
+/** A member that ends itself names the assertion that did it, by its letter where it has one. */
+function ruleOf(rule: string, message: string): string {
+  if (rule !== "no member ends itself" && rule !== "the process ended" && rule !== "the simulator itself") return rule;
+  const said = /\b(?:Broken|Error|Damaged|StateLost|LogFailed|SnapshotDamaged): ([^\n]{1,90})/.exec(message)?.[1] ?? message;
+  return `assertion: ${said.replaceAll(/\d+/g, "#").split("\n", 1)[0]}`;
+}
