@@ -1,0 +1,132 @@
+/**
+ * `npm run mutants`: puts one fault at a time into a copy of the product and lives seeds until the simulator notices. Exit code 0
+ * only if it notices every fault that its patch does not excuse.
+ */
+import { execFileSync } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { type Copy, makeCopy, mutantsFolder, root } from "./copy.ts";
+import { type Mutant, mutate, readMutants } from "./patch.ts";
+import { asExpected, merged, readRecord, type Result, resultOf, writeRecord } from "./record.ts";
+import { livesOf, type Outcome } from "./trial.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const usage = `usage: npm run mutants -- [--only NAME,NAME] [--seeds N] [--cores N] [--record] [--list]
+  --only NAMES   only these mutants
+  --seeds N      seeds lived at most on each (default 2000)
+  --cores N      mutants at a time (default: all cores)
+  --record       keep the results in packages/sim/results/mutants.json and show them in docs/trust.md
+  --list         print what there is and end
+exit code: 0 every mutant was caught or is excused, 1 one was not, 2 usage
+`;
+
+interface Options {
+  readonly mutants: readonly Mutant[];
+  readonly all: readonly Mutant[];
+  readonly seeds: number;
+  readonly cores: number;
+  readonly record: boolean;
+  readonly list: boolean;
+}
+
+function parse(): Options {
+  const text = { type: "string" } as const;
+  const flag = { type: "boolean", default: false } as const;
+  const { values } = parseArgs({ options: { only: text, seeds: text, cores: text, record: flag, list: flag } });
+  const all = readMutants(mutantsFolder);
+  const only = values.only?.split(",") ?? all.map(({ name }) => name);
+  for (const name of only) if (!all.some((mutant) => mutant.name === name)) throw new Error(`no mutant is called ${name}`);
+  const seeds = Number(values.seeds ?? 2_000);
+  const cores = Number(values.cores ?? availableParallelism());
+  if (!Number.isSafeInteger(seeds) || seeds < 1) throw new Error("--seeds takes a whole number from 1 on");
+  if (!Number.isSafeInteger(cores) || cores < 1 || cores > 256) throw new Error("--cores takes a whole number from 1 to 256");
+  const mutants = all.filter(({ name }) => only.includes(name));
+  return { all, mutants, seeds, cores, record: values.record, list: values.list };
+}
+
+const say = (line: string): boolean => process.stdout.write(`${line}\n`);
+
+/** Tries the mutants, `cores` at a time, each worker in a copy of its own. */
+async function tryAll({ mutants, seeds, cores }: Options): Promise<Result[]> {
+  const build = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" }).trim();
+  const waiting = [...mutants];
+  const results: Result[] = [];
+  const work = async (copy: Copy): Promise<void> => {
+    for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
+      const began = performance.now();
+      copy.put(mutant);
+      const outcome = await livesOf(copy.program, 1, seeds);
+      copy.takeOut(mutant);
+      const result = resultOf(mutant, await surelyDueTo(copy, outcome), build, (performance.now() - began) / 1000);
+      results.push(result);
+      say(`${String(results.length).padStart(3)}/${mutants.length}  ${lineOf(result)}`);
+    }
+  };
+  const copies = Array.from({ length: Math.min(cores, mutants.length) }, makeCopy);
+  try {
+    await Promise.all(copies.map(work));
+  } finally {
+    for (const copy of copies) copy.remove();
+  }
+  return results;
+}
+
+/** A seed that is no sounder without the fault has noticed nothing. */
+async function surelyDueTo(copy: Copy, outcome: Outcome): Promise<Outcome> {
+  if (outcome.how !== "caught") return outcome;
+  const without = await livesOf(copy.program, outcome.seed, outcome.seed);
+  if (without.how === "sound") return outcome;
+  return { how: "broken", message: `seed ${outcome.seed} is broken without the fault as well` };
+}
+
+function lineOf({ name, how, seed, rule, lives, seconds, message, notCaughtBecause }: Result): string {
+  const time = `${seconds} s`.padStart(6);
+  const title = name.padEnd(44);
+  if (how === "caught") {
+    const excuse = notCaughtBecause === null ? "" : " (its patch says that it is not)";
+    return `${time}  ${title} caught by seed ${seed}: ${rule}${excuse}`;
+  }
+  if (how === "sound" && notCaughtBecause !== null) return `${time}  ${title} not caught in ${lives} lives: ${notCaughtBecause}`;
+  return `${time}  ${title} ${how.toUpperCase()} after ${lives} lives ${message.split("\n", 1)[0]}`;
+}
+
+/** The first words of every mutant's trial: all patches apply, and the product without them is sound. */
+async function prepare({ mutants }: Options): Promise<string | null> {
+  for (const mutant of mutants) mutate(mutant, readFileSync(join(root, mutant.file), "utf8"));
+  const copy = makeCopy();
+  try {
+    const outcome = await livesOf(copy.program, 1, 4);
+    return outcome.how === "sound" ? null : `without any fault: ${JSON.stringify(outcome)}`;
+  } finally {
+    copy.remove();
+  }
+}
+
+async function main(): Promise<number> {
+  let options: Options;
+  try {
+    options = parse();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${usage}`);
+    return 2;
+  }
+  if (options.list) {
+    for (const { name, breaks, file } of options.mutants) say(`${name.padEnd(44)} ${breaks} (${file})`);
+    return 0;
+  }
+  const wrong = await prepare(options);
+  if (wrong !== null) {
+    process.stderr.write(`${wrong}\n`);
+    return 1;
+  }
+  const results = await tryAll(options);
+  const caught = results.filter(({ how }) => how === "caught").length;
+  const other = results.filter((result) => !asExpected(result));
+  say(`${results.length} mutants, ${caught} caught, ${results.length - caught - other.length} excused, ${other.length} otherwise`);
+  for (const result of other) say(`  ${lineOf(result)}`);
+  if (options.record) await writeRecord(merged(readRecord(), results, options.all));
+  return other.length === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();

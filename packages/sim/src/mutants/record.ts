@@ -1,0 +1,86 @@
+/** What came of each mutant, kept in packages/sim/results/mutants.json and shown in docs/trust.md. */
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { table, writeBlock } from "../page.ts";
+import { root } from "./copy.ts";
+import type { Mutant } from "./patch.ts";
+import type { Outcome } from "./trial.ts";
+
+export const recordFile = join(root, "packages/sim/results/mutants.json");
+const command = "npm run mutants -- --record";
+
+export interface Result {
+  readonly name: string;
+  readonly breaks: string;
+  readonly file: string;
+  readonly how: Outcome["how"];
+  /** The first seed that noticed; null when none did. */
+  readonly seed: number | null;
+  /** Lives lived on the mutant. */
+  readonly lives: number;
+  /** The simulator's rule, or the product's own assertion, that was broken. */
+  readonly rule: string | null;
+  readonly message: string;
+  readonly notCaughtBecause: string | null;
+  readonly seconds: number;
+  /** Commit of the sources that the fault was put into. */
+  readonly build: string;
+}
+
+export function resultOf(mutant: Mutant, outcome: Outcome, build: string, seconds: number): Result {
+  const { name, breaks, file, notCaughtBecause } = mutant;
+  const caught = outcome.how === "caught";
+  return {
+    name,
+    breaks,
+    file,
+    how: outcome.how,
+    seed: caught ? outcome.seed : null,
+    lives: caught || outcome.how === "hung" ? outcome.seed : outcome.how === "sound" ? outcome.seeds : 0,
+    rule: caught ? outcome.rule : null,
+    message: "message" in outcome ? outcome.message : "",
+    notCaughtBecause,
+    seconds: Math.round(seconds),
+    build,
+  };
+}
+
+/** Is it as its patch says: caught, or explained and not caught? */
+export const asExpected = ({ how, notCaughtBecause }: Result): boolean =>
+  notCaughtBecause === null ? how === "caught" : how === "sound";
+
+export function readRecord(path = recordFile): Result[] {
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Result[]) : [];
+}
+
+/** Puts the results in the place of older ones of the same mutants; those of mutants that are no more go. */
+export function merged(old: readonly Result[], results: readonly Result[], mutants: readonly Mutant[]): Result[] {
+  const byName = new Map([...old, ...results].map((result) => [result.name, result]));
+  return mutants.flatMap(({ name }) => byName.get(name) ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+export async function writeRecord(results: readonly Result[], path = recordFile): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, `${JSON.stringify(results, null, 2)}\n`);
+  renameSync(`${path}.new`, path);
+  await writeBlock("mutants", command, pageOf(results));
+}
+
+/** The counts and the table, as they stand in docs/trust.md. */
+export function pageOf(results: readonly Result[]): string {
+  if (results.length === 0) return "No run is recorded yet.";
+  const caught = results.filter(({ how }) => how === "caught");
+  const within = (seeds: number): number => caught.filter(({ seed }) => (seed ?? 0) <= seeds).length;
+  const builds = [...new Set(results.map(({ build }) => build))].join(", ");
+  const counts =
+    `${results.length} mutants, ${caught.length} caught: ${within(1)} by seed 1, ${within(10)} within 10 seeds, ` +
+    `${within(100)} within 100, ${within(1_000)} within 1,000. The same seeds for all, from 1 on; put into commit ${builds}. ` +
+    "An assertion is one of the product's own, which end the process.";
+  const rows = results.map(({ name, breaks, seed, rule, how, lives, notCaughtBecause }) => [
+    `\`${name}\``,
+    breaks,
+    seed === null ? `${how} for ${lives}` : String(seed),
+    rule ?? notCaughtBecause ?? "**not explained**",
+  ]);
+  return `${counts}\n\n${table(["mutant", "the rule it breaks", "seeds", "what noticed"], rows)}`;
+}
