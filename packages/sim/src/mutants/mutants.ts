@@ -123,7 +123,9 @@ async function main(): Promise<number> {
   const results = await tryAll(options);
   const caught = results.filter(({ how }) => how === "caught").length;
   const other = results.filter((result) => !asExpected(result));
-  say(`${results.length} mutants, ${caught} caught, ${results.length - caught - other.length} excused, ${other.length} otherwise`);
+  say(
+    `${results.length} mutants, ${caught} caught, ${results.length - caught - other.length} excused, ${other.length} otherwise`,
+  );
   for (const result of other) say(`  ${lineOf(result)}`);
   if (options.record) await writeRecord(merged(readRecord(), results, options.all));
   return other.length === 0 ? 0 : 1;
