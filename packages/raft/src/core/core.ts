@@ -1,6 +1,6 @@
 import type { Boot, CoreOptions, CoreStatus, Input, LogView, NodeId, Outcome, Progress, RaftCore, Ready } from "../types.ts";
 import { digestOf } from "./digest.ts";
-import { checkStep, checkWhole, type Marks, marksOf } from "./invariants.ts";
+import { checkStep, type Marks, marksOf, WholeChecks } from "./invariants.ts";
 import { collect, hasNews } from "./ready.ts";
 import { becomeFollower } from "./roles.ts";
 import { RaftState } from "./state.ts";
@@ -19,17 +19,19 @@ export function makeCore(options: CoreOptions, boot: Boot, log: LogView): RaftCo
 class Core implements RaftCore {
   private readonly r: RaftState;
   private readonly marks: Marks;
+  private readonly whole: WholeChecks | null;
 
   constructor(r: RaftState) {
     becomeFollower(r, r.term, 0);
     this.r = r;
     this.marks = marksOf(r);
+    this.whole = r.options.checks === "full" ? new WholeChecks() : null;
   }
 
   step(i: Input): Outcome | undefined {
     const outcome = step(this.r, i);
     checkStep(this.r, this.marks);
-    if (this.r.options.checks === "full") checkWhole(this.r);
+    this.whole?.check(this.r);
     return outcome;
   }
 

@@ -1,5 +1,5 @@
 import { Broken, invariant } from "../errors.ts";
-import type { Index, NodeId, Term } from "../types.ts";
+import type { Index, Membership, NodeId, Term } from "../types.ts";
 import { memberIds } from "./confchange.ts";
 import type { RaftState } from "./state.ts";
 
@@ -53,8 +53,45 @@ export function checkStep(r: RaftState, marks: Marks): void {
   marks.leading = r.state === "leader";
 }
 
-/** The costly rules, for tests and the simulator: they read the whole log's terms. */
-export function checkWhole(r: RaftState): void {
+/** Steps at most between two looks at a log that seems untouched. */
+const stepsBetweenLooks = 256;
+
+/**
+ * The costly rules, for tests and the simulator: they read the whole log's terms. Two logs with the same last entry are the
+ * same log, so one whose ends have not moved is looked through again only now and then.
+ */
+export class WholeChecks {
+  private first: Index = -1;
+  private last: Index = -1;
+  private lastTerm: Term = -1;
+  private stored: Index = -1;
+  private peers: RaftState["tracker"]["peers"] | null = null;
+  private membership: Membership | null = null;
+  private untilLook = 0;
+
+  check(r: RaftState): void {
+    const { log } = r;
+    const last = log.lastIndex();
+    const first = log.firstIndex();
+    const lastTerm = log.knownTerm(last);
+    const stored = log.durableIndex();
+    this.untilLook -= 1;
+    const moved = first !== this.first || last !== this.last || lastTerm !== this.lastTerm || stored !== this.stored;
+    if (moved || this.untilLook <= 0) {
+      checkTerms(r);
+      this.untilLook = stepsBetweenLooks;
+    } else if (lastTerm > r.term) throw new Broken(`A1 the log's last term ${lastTerm} is not above the term ${r.term}`);
+    if (r.tracker.peers !== this.peers || r.membership() !== this.membership) checkPeers(r);
+    this.first = first;
+    this.last = last;
+    this.lastTerm = lastTerm;
+    this.stored = stored;
+    this.peers = r.tracker.peers;
+    this.membership = r.membership();
+  }
+}
+
+function checkTerms(r: RaftState): void {
   const { log } = r;
   let below = log.knownTerm(log.firstIndex() - 1);
   for (let i = log.firstIndex(); i <= log.lastIndex(); i++) {
@@ -63,6 +100,9 @@ export function checkWhole(r: RaftState): void {
       throw new Broken(`A1 terms never fall along the log: ${term} at ${i} after ${below}, in term ${r.term}`);
     below = term;
   }
+}
+
+function checkPeers(r: RaftState): void {
   const ids = memberIds(r.membership());
   invariant(
     ids.length === r.tracker.peers.length && r.tracker.peers.every((p, i) => p.id === ids[i]),
