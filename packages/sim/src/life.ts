@@ -261,7 +261,7 @@ class Life {
   #settled(): boolean {
     const leader = this.cluster.leader();
     if (leader === undefined) return false;
-    const { voters, outgoing, learners } = leader.driver.status().membership;
+    const { voters, outgoing, learners } = leader.store.membership;
     const ids = this.cluster.nodes.map(({ member, running }) => (running === null ? 0 : (member ?? 0)));
     if (outgoing.length > 0 || learners.length > 0 || voters.length !== ids.length) return false;
     return ids.every((id) => voters.includes(id));

@@ -99,11 +99,13 @@ export class Cluster {
   }
 
   leader(): (Running & { readonly node: SimNode }) | undefined {
-    const leading = this.nodes.flatMap((node) => {
+    let found: { readonly node: SimNode; readonly running: Running } | undefined;
+    for (const node of this.nodes) {
       const { running } = node;
-      return running?.driver.status().role.state === "leader" ? [{ ...running, node }] : [];
-    });
-    return leading.toSorted((a, b) => b.driver.status().role.term - a.driver.status().role.term)[0];
+      if (running === null || running.store.role.state !== "leader") continue;
+      if (found === undefined || running.store.role.term > found.running.store.role.term) found = { node, running };
+    }
+    return found === undefined ? undefined : { ...found.running, node: found.node };
   }
 
   /** Every membership that is in force at some running member, or that a config entry in its log may bring. */
@@ -160,7 +162,7 @@ export class Cluster {
     world.after(network.tripMs(), null, "call", () => {
       const { process } = target;
       if (process === null) return;
-      world.after(0, process, "asked", () => {
+      world.within(process, "asked", () => {
         if (target.running === null) return;
         ask(target.running, (then) => {
           if (!chance.chance(network.faults.loss)) world.after(network.tripMs(), null, "answer", then);

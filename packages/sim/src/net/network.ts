@@ -2,6 +2,7 @@
  * The network between members, at the level of messages: each is encoded and decoded by the product's codec, and may be
  * lost, repeated, held up or overtaken; links have a limit, can clog, and can be cut in one direction.
  */
+import { crc32 } from "node:zlib";
 import type { Envelope, NodeId, SnapshotStore } from "@aether/raft/types";
 import { ByteReader, ByteWriter } from "@aether/node/transport/byte-cursor";
 import { messageBytes, readMessage, writeMessage } from "@aether/node/transport/message-codec";
@@ -97,7 +98,7 @@ export class Network {
       link.cloggedUntil = this.world.now + this.#stream.around(faults.clogMs);
     }
     const bytes = encode(envelope);
-    this.world.mix(envelope.m.t, String(crcOf(bytes)));
+    this.world.mixNumber(crc32(bytes));
     this.#depart(from, envelope, bytes, link);
     if (this.#stream.chance(faults.repeat)) {
       counts.repeated += 1;
@@ -127,7 +128,7 @@ export class Network {
       }
       const arrived = readMessage(new ByteReader(bytes), from.id, to);
       if (arrived === null) throw new Error(`a ${m.t} did not survive its own codec`);
-      this.world.after(0, target.process, "arrives", () => {
+      this.world.within(target.process, "arrives", () => {
         target.heardAt.set(from.id, this.world.now);
         target.onRecv([arrived]);
       });
@@ -139,10 +140,4 @@ function encode({ term, m }: Envelope): Buffer {
   const bytes = Buffer.alloc(messageBytes(m));
   writeMessage(new ByteWriter(bytes), term, m);
   return bytes;
-}
-
-function crcOf(bytes: Buffer): number {
-  let sum = 0;
-  for (const byte of bytes) sum = (Math.imul(sum, 31) + byte) >>> 0;
-  return sum;
 }

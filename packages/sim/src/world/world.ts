@@ -21,6 +21,9 @@ const linesMax = 100_000;
 /** Events between two turns of the real event loop. */
 const stepsPerTurn = 4_096;
 const settled = Promise.resolve();
+const float = new Float64Array(1);
+/** The bits of what stands in `float`. */
+const halves = new Uint32Array(float.buffer);
 
 /** One running process of the cluster. When it is dead nothing of it runs again: not a timer, not the end of a write. */
 export class Process {
@@ -56,6 +59,7 @@ export class World {
   trace = 0x811c9dc5;
   readonly lines: string[] = [];
   readonly #queue: Happening[] = [];
+  readonly #names = new Map<string, number>();
   #order = 0;
 
   /** Lets `run` happen in `ms`; returns the canceller. */
@@ -77,6 +81,35 @@ export class World {
 
   mix(...parts: readonly string[]): void {
     for (const part of parts) this.trace = hashOf(part, this.trace);
+  }
+
+  /** Mixes in a number, to the last bit. */
+  mixNumber(value: number): void {
+    float[0] = value;
+    this.trace = Math.imul(Math.imul(this.trace ^ (halves[0] as number), 0x01000193) ^ (halves[1] as number), 0x01000193) >>> 0;
+  }
+
+  /** Runs in this process now, or when it goes on if it is stopped. */
+  within(owner: Process, label: string, run: () => void): void {
+    if (!owner.alive) return;
+    if (owner.paused) owner.held.push({ at: this.now, order: (this.#order += 1), owner, label, run });
+    else run();
+  }
+
+  #note({ at, label, owner }: Happening): void {
+    this.mixNumber(this.#named(label));
+    this.mixNumber(owner === null ? 0 : this.#named(owner.name));
+    this.mixNumber(at);
+  }
+
+  /** Few names, used over and over: each is hashed once. */
+  #named(name: string): number {
+    let hash = this.#names.get(name);
+    if (hash === undefined) {
+      hash = hashOf(name);
+      this.#names.set(name, hash);
+    }
+    return hash;
   }
 
   resume(process: Process): void {
@@ -131,7 +164,7 @@ export class World {
         continue;
       }
       this.steps += 1;
-      this.mix(next.label, next.owner?.name ?? "", next.at.toFixed(4));
+      this.#note(next);
       next.run();
       return true;
     }
