@@ -87,7 +87,8 @@ export class Database {
 }
 
 /** One character a byte: sorts as the bytes do. */
-export const keyText = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
+export const keyText = (key: Uint8Array): string =>
+  (key instanceof Buffer ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength)).toString("latin1");
 
 /** A Buffer's own slice() would be a view. */
 const copy = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
