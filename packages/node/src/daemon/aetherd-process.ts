@@ -23,6 +23,7 @@ import { makePeerTransport, type PeerTransport } from "../transport/peer-transpo
 import { makeAddressBook, routeVia, type AddressBook } from "./address-book.ts";
 import { judgeBootstrap, judgeWitnesses, type BootstrapRequest } from "./bootstrap.ts";
 import { exitCodes, type ExitCode } from "./exit-codes.ts";
+import { reportFatal } from "./fatal-report.ts";
 import { formatAsFirst, formatAsJoiner, openFolder, retiredFolders, type FolderFound } from "./folder.ts";
 import type { Log } from "./log.ts";
 import { makePeerLog } from "./peer-log.ts";
@@ -140,7 +141,7 @@ export class Aetherd {
 
   /** Nothing can be trusted any more: the last line says why, and the process is gone. Never returns. */
   readonly fatal = (error: Error): never => {
-    this.log.error("fatal", { error: error.name, message: error.message, next: "the log on disk is what counts: start again" });
+    this.log.error("fatal", { ...reportFatal(error, this.configuration.dataDir) });
     return this.#exit(exitCodes.fatal);
   };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { makeLog, renderLine } from "./log.ts";
+import { lossyWriter, makeLog, renderLine } from "./log.ts";
 
 const at = new Date("2026-11-21T12:00:00.123Z");
 
@@ -26,5 +26,25 @@ describe("the daemon's log", () => {
       .with({ member: 2 })
       .error("fatal", { code: 70 });
     expect(lines).toEqual(["2026-11-21T12:00:00.123Z error fatal node=n1 member=2 code=70"]);
+  });
+
+  it("outlives a disk without space, and says how many lines it lost", () => {
+    let written = "";
+    let full = false;
+    const write = lossyWriter(
+      (text) => {
+        if (!full) written += text;
+        else throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+      },
+      (lost) => `lost=${lost}`,
+    );
+    write("one");
+    full = true;
+    write("two");
+    write("three");
+    full = false;
+    write("four");
+    write("five");
+    expect(written.split("\n")).toEqual(["one", "", "lost=2", "four", "five", ""]);
   });
 });

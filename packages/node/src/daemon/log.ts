@@ -3,6 +3,8 @@
  * `<ISO time> <level> <event> key=value …`; values with spaces, quotes or control characters are JSON strings.
  */
 
+import { writeFileSync } from "node:fs";
+
 export type Level = "info" | "warn" | "error";
 export type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
@@ -45,11 +47,35 @@ export function makeLog(write: (line: string) => void, now: () => Date, base: Fi
   };
 }
 
+const standardOutput = 1;
+
 /** The process's log: whole lines to standard output. */
 export function standardLog(base: Fields): Log {
+  const now = (): Date => new Date();
   return makeLog(
-    (line) => process.stdout.write(`${line}\n`),
-    () => new Date(),
+    lossyWriter(
+      // Not process.stdout: a file system without space would break that stream for good, and the daemon with it.
+      (text) => writeFileSync(standardOutput, text),
+      (lost) => renderLine(now(), "warn", "log-lines-lost", { ...base, lost }),
+    ),
+    now,
     base,
   );
+}
+
+/**
+ * Writes lines with `write`. One that cannot be written is lost, and so is nothing else: the next line that can be says with
+ * `apology` how many were.
+ */
+export function lossyWriter(write: (text: string) => void, apology: (lost: number) => string): (line: string) => void {
+  let lost = 0;
+  return (line) => {
+    try {
+      // A line that was cut off must not run into the next one.
+      write(lost === 0 ? `${line}\n` : `\n${apology(lost)}\n${line}\n`);
+      lost = 0;
+    } catch {
+      lost++;
+    }
+  };
 }

@@ -6,6 +6,7 @@ import type { TlsMaterial } from "../identity/tls.ts";
 import { openFace } from "../server/face.ts";
 import { prepareAetherd, type Aetherd } from "./aetherd-process.ts";
 import { exitCodes, type ExitCode } from "./exit-codes.ts";
+import { reportFatal } from "./fatal-report.ts";
 import { makeFailpoints, type FailpointPlan } from "./failpoints.ts";
 import { standardLog, type Log } from "./log.ts";
 import { watchStalls } from "./stalls.ts";
@@ -27,7 +28,8 @@ export async function runDaemon(configuration: NodeFile, tls: TlsMaterial, plan:
   }
   const daemon = await prepareAetherd({ configuration, tls, log, exit }).catch((error: Error) => error);
   if (!(daemon instanceof Error)) return run(daemon, log);
-  log.error("fatal", { message: `the data folder cannot be read: ${daemon.message}` });
+  const { error, message, next } = reportFatal(daemon, configuration.dataDir);
+  log.error("fatal", { error, message: `the data folder cannot be read: ${message}`, next });
   return exitCodes.fatal;
 }
 

@@ -8,7 +8,7 @@ import { encodeEntry } from "./entry-codec.ts";
 import { sessionLimits } from "./sessions.ts";
 import { kindRange, openLevelState } from "./state-db.ts";
 import type { StateDb } from "./state-db.ts";
-import { openEventStore } from "./open.ts";
+import { openEventStore, openEventStoreOn } from "./open.ts";
 import { openSnapshots } from "../snapshots.ts";
 
 const members: OneMember[] = [];
@@ -303,5 +303,23 @@ describe("a state folder that is damaged", () => {
     const m = await leading();
     await expect(m.open()).rejects.toThrow("Database failed to open");
     expect(await readdir(m.dir)).toEqual(["snap", "state"]);
+  });
+
+  it("that a full disk does not let open is not taken for damaged: its rows stay where they are", async () => {
+    const told: string[] = [];
+    const m = await leading({ onRecovered: (why) => told.push(why) });
+    await m.store.close();
+    const cause = Object.assign(new Error("IO error: MANIFEST-000009: No space left on device"), { code: "LEVEL_IO_ERROR" });
+    const full = Object.assign(new Error("Database failed to open", { cause }), { code: "LEVEL_DATABASE_NOT_OPEN" });
+    const parts = { dir: m.state, now: Date.now, drawBits: () => "", flushMs: 5, flushRows: 10, keepEntries: 1, maxInFlight: 1 };
+    const options = {
+      ...parts,
+      snapshotEveryEntries: 10,
+      onFatal: () => undefined as never,
+      onRecovered: (why: string) => told.push(why),
+    };
+    await expect(openEventStoreOn(() => Promise.reject(full), options, boxRegistry, m.log, m.snapshots)).rejects.toBe(full);
+    expect([told, (await readdir(m.dir)).toSorted()]).toEqual([[], ["snap", "state"]]);
+    await m.open();
   });
 });

@@ -6,6 +6,7 @@ import { rename, rm } from "node:fs/promises";
 import type { DomainEvent } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
 import type { EntryId, LogView, SnapMeta, SnapshotStore } from "@aether/raft/types";
+import { isEnvironment } from "../log/folder.ts";
 import { readRows } from "../snapshots.ts";
 import type { EventStore, EventStoreOptions } from "../types.ts";
 import { emptyState } from "./applied-state.ts";
@@ -117,9 +118,13 @@ function checkHistory({ index, term }: EntryId, log: LogView): void {
  */
 const isOfLog = ({ index, term }: EntryId, log: LogView): boolean => log.term(index) === term;
 
-/** A folder another process holds is not damaged; nor is one that a newer build wrote. */
+/**
+ * A folder another process holds is not damaged; nor is one that a newer build wrote, nor one that the machine does not let
+ * LevelDB open: on a full disk the rows would be moved aside, and nothing put in their place.
+ */
 function isDamage(error: unknown): boolean {
   if (error instanceof Damaged) return true;
+  if (isEnvironment(error)) return false;
   const cause = (error as { cause?: unknown } | undefined)?.cause;
   return codeOf(error).startsWith("LEVEL_") && codeOf(cause) !== "LEVEL_LOCKED" && codeOf(error) !== "LEVEL_LOCKED";
 }

@@ -67,8 +67,9 @@ export const syncFolder = (dir: string): Promise<void> => syncFile(dir);
 
 export const exists = async (path: string): Promise<boolean> => (await stat(path).catch(orMissing)) !== undefined;
 
-const environment = new Set(["EACCES", "EPERM", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EROFS"]);
-const environmentText = /Permission denied|Too many open files|Cannot allocate memory|No space left|Read-only file system/;
+const environment = new Set(["EACCES", "EPERM", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EDQUOT", "EROFS"]);
+const environmentText =
+  /Permission denied|Too many open files|Cannot allocate memory|No space left|Disk quota exceeded|Read-only file system/;
 
 /** Did the machine refuse, rather than the data fail? Then nothing can be said about the data. `causes` are looked at too. */
 export function isEnvironment(error: unknown): boolean {
