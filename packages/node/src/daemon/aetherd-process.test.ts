@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -129,6 +129,20 @@ describe("a daemon's life, without its face", () => {
     expect(await d.bootstrap({ ...bootstrap, cluster: { ...cluster, name: "other" } })).toMatchObject({ reason: "conflict" });
     await d.end(exitCodes.done, "the test is over");
     await life;
+  });
+
+  it("says what to mend when its folder cannot be written, and is bootstrapped once it can", async () => {
+    const d = await make();
+    const life = d.live();
+    await until(d, "waiting");
+    mkdirSync(join(folder, "members.json.tmp"));
+    const refused = await d.bootstrap(bootstrap);
+    expect(refused).toMatchObject({ reason: "not_ready", message: expect.stringMatching(/cannot be written: EISDIR/) as string });
+    expect(lines.at(-1)).toMatch(/ error format-failed message="EISDIR.+" next=".+"/);
+    rmdirSync(join(folder, "members.json.tmp"));
+    expect(await d.bootstrap(bootstrap)).toEqual({ member: 1, created: true });
+    await life;
+    await d.end(exitCodes.done, "the test is over");
   });
 
   it("ends in time though its disk hangs: others have been told that it is gone", async () => {

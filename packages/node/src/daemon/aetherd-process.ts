@@ -163,12 +163,20 @@ export class Aetherd {
       const others = request.members.map((m) => m.address).filter((address) => address !== advertise);
       const witness = judgeWitnesses(node.member, await gatherNotes(this.http, cluster.id, others, witnessMs));
       if (witness !== null) return witness;
-      const why = await formatAsFirst(dataDir, cluster.id, node.member, request.members);
+      const why = await formatAsFirst(dataDir, cluster.id, node.member, request.members).catch((error: Error) => error);
+      if (why instanceof Error) return this.#cannotFormat(why);
       if (why !== null) return reject("conflict", `the data folder cannot be formatted: ${why}`, "look at what it holds");
       this.log.info("formatted", { member: node.member, as: "first voter", of: request.members.length });
       this.#formatted(request.members);
       return { member: node.member, created: true };
     });
+  }
+
+  /** Nothing was promised yet, and formatting can be repeated: the process goes on, and whoever asked is told what to mend. */
+  #cannotFormat(error: Error): Rejection {
+    const { message, next } = reportFatal(error, this.configuration.dataDir);
+    this.log.error("format-failed", { message, next });
+    return reject("not_ready", `the data folder cannot be written: ${message}`, next);
   }
 
   /** Two lists of first voters would be two beginnings of one cluster. Once it is initialised, nobody begins it any more. */

@@ -26,7 +26,7 @@ function chainOf(error: Error): readonly Error[] {
   return chain;
 }
 
-const codeOf = (error: Error): string => String((error as NodeJS.ErrnoException).code ?? error.name);
+const codeOf = (error: Error): string => (error as NodeJS.ErrnoException).code ?? error.name;
 
 const nextDefault = "nothing was retried; the log on disk is what counts: start again";
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -54,6 +54,17 @@ describe("floors", () => {
     floors.raise(2, { term: 3, index: 39 });
     await floors.save();
     expect(readFileSync(path, "utf8")).toBe("marker");
+  });
+
+  it("that the disk refused are written with the next save, though nothing rose since", async () => {
+    const path = join(folder, "floors.json");
+    const floors = await openFloors(path, cluster);
+    floors.raise(2, { term: 3, index: 40 });
+    mkdirSync(`${path}.tmp`);
+    await expect(floors.save()).rejects.toThrow("EISDIR");
+    rmdirSync(`${path}.tmp`);
+    await floors.save();
+    expect((await openFloors(path, cluster)).of(2)).toEqual({ term: 3, index: 40 });
   });
 
   it("say nothing of another cluster's members", async () => {

@@ -27,7 +27,7 @@ export interface Floors {
   /** Takes the higher of what is known and what is said. */
   raise(member: NodeId, floor: Floor): void;
   all(): Readonly<Record<string, Floor>>;
-  /** Writes the file if anything rose since the last save. One write at a time; callers share it. */
+  /** Writes the file if anything rose since the last save. One write at a time; callers share it. Rejects when the disk refuses. */
   save(): Promise<void>;
 }
 
@@ -43,9 +43,15 @@ export async function openFloors(path: string, clusterId: string): Promise<Floor
   const write = async (): Promise<void> => {
     while (dirty) {
       dirty = false;
-      await failpoints.at?.("beforeFloors");
-      await writeDurably(path, `${JSON.stringify({ clusterId, floors: all() })}\n`);
-      await failpoints.at?.("afterFloors");
+      try {
+        await failpoints.at?.("beforeFloors");
+        await writeDurably(path, `${JSON.stringify({ clusterId, floors: all() })}\n`);
+        await failpoints.at?.("afterFloors");
+      } catch (error) {
+        // The file is whole, the old or the new one; what it may lack is written with the next save.
+        dirty = true;
+        throw error;
+      }
     }
   };
   return {
