@@ -8,6 +8,7 @@ import type { NodeId } from "@aether/raft/types";
 import { firstEntry } from "@aether/store/log/start";
 import { Violation } from "./checks/history.ts";
 import { checkLinearizable, type Judgement } from "./checks/linearizability.ts";
+import { checkPast } from "./checks/reading-back.ts";
 import { Watcher } from "./checks/watching.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { initialise, insist, takeIn } from "./cluster/newcomers.ts";
@@ -18,7 +19,7 @@ import { calm } from "./net/network.ts";
 import { drawPlan, type LifeOptions, type Plan } from "./plan.ts";
 
 /** Virtual time that the parts of a life may take, in milliseconds. */
-const limits = { form: 60_000, reopen: 30_000, elect: 60_000, converge: 180_000, drain: 30_000 };
+const limits = { form: 60_000, reopen: 30_000, elect: 60_000, converge: 180_000, drain: 30_000, answer: 10_000 };
 const watchers = 2;
 
 export interface LifeReport {
@@ -76,6 +77,7 @@ class Life {
     this.#mischief.stop();
     await this.#recoverCore();
     await this.#agree();
+    await this.#readBack();
     this.#judge();
   }
 
@@ -276,6 +278,25 @@ class Life {
       }
     }
     return true;
+  }
+
+  /** Nobody is left waiting, and all members tell the same past. */
+  async #readBack(): Promise<void> {
+    const { cluster } = this;
+    const overdue = cluster.overdue(limits.answer);
+    if (overdue.length > 0) throw new Violation("every submission is answered", overdue.join("; "));
+    let read = 0;
+    for (const { member, running, rotten } of cluster.nodes) {
+      if (running === null || member === null) continue;
+      checkPast(cluster.history, member, running.store, running.storage.view)
+        .catch((error: Error) => {
+          // Rot that lay in the log unseen is found by reading it, and that is right.
+          if (rotten !== member || error.name !== "LogDamaged") cluster.failed(error);
+        })
+        .finally(() => (read += 1));
+    }
+    const all = (): boolean => read === cluster.nodes.length;
+    await this.#must("all members tell their past", limits.drain, all, () => this.#state());
   }
 
   #judge(): void {

@@ -2,6 +2,7 @@
  * The one true history of a life, gathered from all members as it happens. What contradicts it is a violation, thrown at
  * the step that did it. Nobody in the cluster sees any of this.
  */
+import { registry } from "@aether/core/registry";
 import { hashOf } from "../world/stream.ts";
 import { decodeEntry } from "@aether/store/events/entry-codec";
 import {
@@ -42,6 +43,8 @@ export class History {
   readonly committed = new Map<Index, Committed>();
   /** Where each request took effect, "client/id". */
   readonly effects = new Map<string, Index>();
+  /** Entries about each thing, "noun/id", ascending. */
+  readonly about = new Map<string, Index[]>();
   /** Requests whose only try was answered with a refusal that promises no effect, "client/id", and its reason. */
   readonly denied = new Map<string, string>();
   /** Highest index that any member has applied. */
@@ -182,6 +185,12 @@ export class History {
       const late = (): string => `${name} was refused as ${denial}, and takes effect at ${entry.index}`;
       hold(denial === undefined, "what is refused has no effect", late);
       this.effects.set(name, entry.index);
+    }
+    for (const { type, id } of events) {
+      const thing = `${registry.nounOf(type)?.name}/${id}`;
+      const indexes = this.about.get(thing);
+      if (indexes === undefined) this.about.set(thing, [entry.index]);
+      else if (indexes.at(-1) !== entry.index) indexes.push(entry.index);
     }
     return events.length;
   }

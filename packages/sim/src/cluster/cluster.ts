@@ -31,6 +31,8 @@ export class Cluster {
   /** The first thing that went wrong; the life ends with it. */
   violation: Error | null = null;
   readonly #streams = new Map<string, Stream>();
+  /** Submissions that were not answered yet: who took each, and when. */
+  readonly #unanswered = new Set<{ readonly by: Process; readonly since: number; readonly type: string }>();
 
   constructor(plan: Plan) {
     this.plan = plan;
@@ -146,12 +148,22 @@ export class Cluster {
   call(target: SimNode, submission: Submission, done: (a: Answer) => void): void {
     this.reach(target, ({ store }, back) => {
       let answers = 0;
+      const { type } = submission.command;
+      const open = { by: target.process as Process, since: this.world.now, type };
+      this.#unanswered.add(open);
       store.submit(submission, (answer) => {
         answers += 1;
+        this.#unanswered.delete(open);
         if (answers > 1) this.failed(new Violation("one answer per submission", `${submission.command.type} got ${answers}`));
         back(() => done(answer));
       });
     });
+  }
+
+  /** Commands that a process which still runs has owed an answer for longer than `ms`. */
+  overdue(ms: number): string[] {
+    const late = [...this.#unanswered].filter(({ by, since }) => by.alive && since < this.world.now - ms);
+    return late.map(({ by, since, type }) => `${type} at ${by.name} since ${(since / 1000).toFixed(3)} s`);
   }
 
   /** Runs `ask` in the target's process; what it hands to `back` runs at the caller's, if nothing is lost on the way. */

@@ -1,0 +1,31 @@
+/**
+ * What a member shows of the past when all is quiet: the audit chain over the log's entries leads from the digest before them to
+ * the one after, and what is shown of a thing is the end of all that was ever said of it, with nothing left out. How far back it
+ * goes differs: a snapshot brings no history, and the trimming of history may outlive a crash that the log's own does not.
+ */
+import type { LogView, NodeId } from "@aether/raft/types";
+import { chainNext } from "@aether/store/events/audit-chain";
+import type { AuditRange, EventStore } from "@aether/store/types";
+import { type History, hold } from "./history.ts";
+
+/** Entries looked at: the oldest that the log holds. More than a life has. */
+const entriesMax = 1_000;
+
+export async function checkPast(history: History, member: NodeId, store: EventStore, log: LogView): Promise<void> {
+  for (const [thing, indexes] of history.about) {
+    const slash = thing.indexOf("/");
+    const shown = await store.history(thing.slice(0, slash), thing.slice(slash + 1), 1, entriesMax);
+    const end = indexes.slice(Math.max(0, indexes.length - shown.length));
+    const differs = (): string => `member ${member} shows ${shown.join()} for ${thing}, which is in ${indexes.join()}`;
+    if (shown.length < entriesMax) hold(shown.join() === end.join(), "history leaves nothing out", differs);
+  }
+  const range = await store.auditRange(log.first(), entriesMax);
+  if (!("compacted" in range)) checkChain(member, range);
+}
+
+function checkChain(member: NodeId, { from, to, before, after, entries }: AuditRange): void {
+  let chain: Uint8Array = Buffer.from(before, "hex");
+  for (const { index, term, kind, data } of entries) chain = chainNext(chain, index, term, kind, data);
+  const proven = Buffer.from(chain).toString("hex") === after;
+  hold(proven, "the audit chain is proven", () => `member ${member}'s entries ${from} to ${to} do not lead to its digest`);
+}
