@@ -12,7 +12,8 @@ import { checkPast } from "./checks/reading-back.ts";
 import { Watcher } from "./checks/watching.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { initialise, insist, takeIn } from "./cluster/newcomers.ts";
-import { clusterId, type SimNode } from "./cluster/node.ts";
+import { addressOf, clusterId } from "./cluster/names.ts";
+import type { SimNode } from "./cluster/node.ts";
 import { Client, type RequestedOperation } from "./load/client.ts";
 import { Mischief } from "./mischief.ts";
 import { calm } from "./net/network.ts";
@@ -124,11 +125,12 @@ class Life {
     const { cluster } = this;
     const { plan } = cluster;
     const ids = Array.from({ length: plan.members }, (_, i): NodeId => i + 1);
+    const seats = ids.map((member) => ({ name: `n${member}`, member, address: addressOf(`n${member}`) }));
     let formatted = 0;
     for (const id of ids) {
       cluster
         .add()
-        .format(id, ids)
+        .format(id, ids, seats)
         .then(
           () => {
             cluster.history.holds(id, firstEntry(ids), 0);
@@ -182,7 +184,7 @@ class Life {
       if (node.process?.paused === true) world.resume(node.process);
       if (node.process === null && node.member !== null) node.start();
     }
-    const opened = (): boolean => nodes.every(({ member, running }) => member === null || running !== null);
+    const opened = (): boolean => nodes.every((node) => node.member === null || node.opened !== null);
     await this.#must("every sound disk opens", limits.reopen, opened, () => this.#state());
     const chance = cluster.stream("core");
     const frozen = new Set<SimNode>();
@@ -253,7 +255,7 @@ class Life {
   }
 
   #readmit(node: SimNode): void {
-    if (node.process !== null || this.#readmitting.has(node)) return;
+    if (node.process !== null || node.gone || this.#readmitting.has(node)) return;
     if (node.member !== null) return node.start();
     this.#readmitting.add(node);
     takeIn(this.cluster, node, () => this.#readmitting.delete(node));
@@ -264,13 +266,14 @@ class Life {
     const leader = this.cluster.leader();
     if (leader === undefined) return false;
     const { voters, outgoing, learners } = leader.store.membership;
-    const ids = this.cluster.nodes.map(({ member, running }) => (running === null ? 0 : (member ?? 0)));
+    const staying = this.cluster.nodes.filter(({ gone }) => !gone);
+    const ids = staying.map(({ member, running }) => (running === null ? 0 : (member ?? 0)));
     if (outgoing.length > 0 || learners.length > 0 || voters.length !== ids.length) return false;
     return ids.every((id) => voters.includes(id));
   }
 
   #equal(): boolean {
-    const tops = this.cluster.nodes.map(({ running }) => running?.store.applied ?? 0);
+    const tops = this.cluster.nodes.filter(({ gone }) => !gone).map(({ running }) => running?.store.applied ?? 0);
     if (tops.some((top) => top !== this.cluster.history.top)) return false;
     for (const { member, running } of this.cluster.nodes) {
       if (running !== null && member !== null) {
@@ -319,8 +322,11 @@ class Life {
 
   #state(): string {
     const { nodes } = this.cluster;
-    const lines = nodes.map(({ name, member, process, running }) => {
-      if (running === null) return `${name} (${member ?? "no number"}) ${process === null ? "is down" : "is opening"}`;
+    const lines = nodes.map(({ name, member, process, opened, running }) => {
+      if (running === null) {
+        const phase = process === null ? "is down" : opened === null ? "is opening" : "asks others about its disk";
+        return `${name} (${member ?? "no number"}) ${phase}`;
+      }
       const { role, hard, last, applied, membership } = running.driver.status();
       const { voters, outgoing, learners } = membership;
       const log = `term ${hard.term} commit ${hard.commit} last ${last.index} applied ${applied}`;

@@ -1,5 +1,6 @@
 /** What happens to a cluster while it works: each kind of fault has its own stream, and comes and goes as the plan says. */
-import { clusterName, type Cluster } from "./cluster/cluster.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { clusterName } from "./cluster/names.ts";
 import { insist, takeIn } from "./cluster/newcomers.ts";
 import type { Running, SimNode } from "./cluster/node.ts";
 import type { Stream } from "./world/stream.ts";
@@ -9,7 +10,18 @@ const stepMs = 50;
 const nodesMax = 7;
 
 export class Mischief {
-  readonly counts = { crashes: 0, wipes: 0, pauses: 0, partitions: 0, rot: 0, transfers: 0, growths: 0, drains: 0, steps: 0 };
+  readonly counts = {
+    crashes: 0,
+    wipes: 0,
+    oldDisks: 0,
+    pauses: 0,
+    partitions: 0,
+    rot: 0,
+    transfers: 0,
+    growths: 0,
+    drains: 0,
+    steps: 0,
+  };
   readonly #cluster: Cluster;
   #stopped = false;
   /** The leader that is cut off at the moment, in a life that dwells on this. */
@@ -64,19 +76,32 @@ export class Mischief {
       const { member } = node;
       node.wipe("is wiped");
       if (member !== null && this.#cluster.plan.defect === "wipedKeepsNumber") {
-        node.format(member, null).catch((error: unknown) => this.#cluster.failed(error));
+        node.format(member, null, node.seats).catch((error: unknown) => this.#cluster.failed(error));
       }
       return;
     }
+    if (this.#putsBack(node)) return;
     this.counts.crashes += 1;
     const at = this.#cluster.stream("faults/crash point");
     if (at.chance(0.6)) node.crashAtWrite(1 + at.below(8));
+    else if (node.image === null || at.chance(0.2)) node.crashAndImage("is killed");
     else node.crash("is killed");
+  }
+
+  /** The machine comes back with an older image of its disk, where somebody is sure to know that it held more. */
+  #putsBack(node: SimNode): boolean {
+    const { image } = node;
+    const drawn = this.#cluster.stream("faults/old disk").chance(this.#cluster.plan.oldDisks);
+    if (!drawn || image === null || image.member !== node.member) return false;
+    if (!this.#sparesAll(node) || !this.#cluster.wouldFindOut(image)) return false;
+    this.counts.oldDisks += 1;
+    node.rollBack();
+    return true;
   }
 
   #restart(node: SimNode): void {
     const { member, process } = node;
-    if (process !== null) return;
+    if (process !== null || node.gone) return;
     if (member === null) return this.#comeBack(node);
     node.start();
   }
@@ -84,7 +109,7 @@ export class Mischief {
   readonly #asking = new Set<SimNode>();
 
   #comeBack(node: SimNode): void {
-    if (this.#asking.has(node)) return;
+    if (this.#asking.has(node) || node.gone) return;
     this.#asking.add(node);
     takeIn(this.#cluster, node, () => this.#asking.delete(node));
   }
@@ -95,7 +120,9 @@ export class Mischief {
    */
   #sparesAll(node: SimNode): boolean {
     const { nodes, history } = this.#cluster;
-    const blind = nodes.some(({ member, running }) => member !== null && (running === null || hasUnwritten(running)));
+    const hidden = ({ opened, running }: SimNode): boolean => opened === null || (running !== null && hasUnwritten(running));
+    // While an old image is not found out, those who know of it must stay as they are.
+    const blind = nodes.some((one) => one.stale || (one.member !== null && hidden(one)));
     if (blind || history.newestChange > history.top) return false;
     const votes = this.#cluster.memberships().every(({ voters }) => node.member !== null && voters.includes(node.member));
     return votes && this.#cluster.sparesQuorum(new Set([node]));

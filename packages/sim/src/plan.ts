@@ -8,6 +8,7 @@ export const faultKinds = [
   "loss",
   "repeat",
   "clog",
+  "cut",
   "partition",
   "crash",
   "pause",
@@ -16,6 +17,7 @@ export const faultKinds = [
   "diskError",
   "rot",
   "wipe",
+  "oldDisk",
   "skew",
   "transfer",
   "growth",
@@ -64,6 +66,8 @@ export interface Plan {
   readonly rotPerS: number;
   /** Share of restarts that find an empty disk. */
   readonly wipes: number;
+  /** Share of crashes after which the machine comes back with an older image of its whole disk. */
+  readonly oldDisks: number;
   readonly transfersPerS: number;
   readonly growthsPerS: number;
   readonly drainsPerS: number;
@@ -167,6 +171,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
       clogChance: some("clog", 0.002),
       clogMs: draw.between(50, 2_000),
       capacity: draw.chance(0.3) ? 2 + draw.below(63) : 4_096,
+      cutChance: some("cut", 0.001),
     },
     device: {
       meanMs: draw.chance(0.6) ? draw.between(0.1, 3) : draw.between(1, 30),
@@ -184,6 +189,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     pausesPerS: some("pause", 0.3),
     rotPerS: some("rot", 0.1),
     wipes: off("wipe", defect === "wipedKeepsNumber" ? 0.6 : 0.2),
+    oldDisks: some("oldDisk", 0.6),
     transfersPerS: some("transfer", 0.5),
     growthsPerS: some("growth", 0.1),
     drainsPerS: some("drain", 0.3),

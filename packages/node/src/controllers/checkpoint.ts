@@ -6,6 +6,12 @@
 export const checkpointEntries = 1_000;
 export const checkpointMs = 60_000;
 
+/** So many entries, or so much time, lie between two checkpoints. */
+export interface CheckpointPace {
+  readonly entries: number;
+  readonly ms: number;
+}
+
 export interface CheckpointState {
   /** Index of the newest checkpoint's own entry, 0 for none. */
   readonly recordedAt: number;
@@ -17,9 +23,14 @@ export interface CheckpointState {
  * Due after {@link checkpointEntries} entries, or {@link checkpointMs} after the last one if anything but that checkpoint
  * itself has been applied since.
  */
-export function checkpointDue(last: CheckpointState, applied: number, now: number): boolean {
+export function checkpointDue(
+  last: CheckpointState,
+  applied: number,
+  now: number,
+  pace: CheckpointPace = { entries: checkpointEntries, ms: checkpointMs },
+): boolean {
   const entries = applied - last.recordedAt;
-  return entries >= checkpointEntries || (entries > 0 && now - last.since >= checkpointMs);
+  return entries >= pace.entries || (entries > 0 && now - last.since >= pace.ms);
 }
 
 export interface CheckpointFacts {

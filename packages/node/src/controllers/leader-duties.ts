@@ -6,19 +6,20 @@ import { theCluster } from "@aether/core/cluster/state";
 import type { Command } from "@aether/core/kernel/command";
 import type { NodeId } from "@aether/raft/types";
 import type { Answer } from "@aether/store/types";
-import { sign } from "../identity/signing.ts";
 import type { Log } from "../daemon/log.ts";
 import type { RunningMember } from "../member/member.ts";
-import { checkpointDue, checkpointStatement } from "./checkpoint.ts";
+import { checkpointDue, type CheckpointPace, checkpointStatement } from "./checkpoint.ts";
 import { makeContactClock, type ContactClock } from "./contact.ts";
 import { makeMembershipKeeper, type MembershipKeeper } from "./membership.ts";
 
 export interface LeaderDutiesOptions {
   readonly cluster: { readonly id: string; readonly name: string };
   readonly node: string;
-  readonly member: RunningMember;
-  /** PEM texts of this member. */
-  readonly signer: { readonly certificate: string; readonly key: string };
+  readonly member: Pick<RunningMember, "store" | "driver">;
+  /** This member's certificate (PEM), and what its key makes of a statement. */
+  readonly signer: { readonly certificate: string; readonly sign: (statement: Uint8Array) => string };
+  /** How often checkpoints are due. */
+  readonly checkpoints?: CheckpointPace;
   readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now: () => number;
@@ -31,7 +32,7 @@ const lookMs = 200;
 
 /** Starts looking; the function returned ends it. */
 export function startLeaderDuties(o: LeaderDutiesOptions): () => void {
-  const duties = new LeaderDuties(o);
+  const duties = makeLeaderDuties(o);
   let busy = false;
   const timer = setInterval(() => {
     duties.observeRole();
@@ -48,7 +49,17 @@ export function startLeaderDuties(o: LeaderDutiesOptions): () => void {
   };
 }
 
-class LeaderDuties {
+/** What has to be called every so often. */
+export interface LeaderDuties {
+  /** Set when nothing more may be begun. */
+  stopped: boolean;
+  observeRole(): void;
+  look(): Promise<void>;
+}
+
+export const makeLeaderDuties = (o: LeaderDutiesOptions): LeaderDuties => new Duties(o);
+
+class Duties implements LeaderDuties {
   stopped = false;
   readonly #o: LeaderDutiesOptions;
   readonly #contact: ContactClock;
@@ -91,15 +102,15 @@ class LeaderDuties {
 
   async #recordCheckpoint(): Promise<void> {
     const { store } = this.#o.member;
-    const { cluster, node, signer, log, now } = this.#o;
+    const { cluster, node, signer, checkpoints, log, now } = this.#o;
     const recordedAt = theCluster(store.world)?.row.checkpoint?.index ?? 0;
     if (recordedAt !== this.#checkpoint.recordedAt || this.#checkpoint.since === 0) {
       this.#checkpoint = { recordedAt, since: now() };
     }
-    if (!checkpointDue(this.#checkpoint, store.applied, now())) return;
+    if (!checkpointDue(this.#checkpoint, store.applied, now(), checkpoints)) return;
     const { index: upTo, chain } = store.auditHead();
     const { digest: state } = store.stateDigest();
-    const signature = sign(signer.key, checkpointStatement({ clusterId: cluster.id, upTo, chain, state, signer: node }));
+    const signature = signer.sign(checkpointStatement({ clusterId: cluster.id, upTo, chain, state, signer: node }));
     const facts = { upTo, chain, state, signer: node, certificate: signer.certificate, signature };
     const answer = await this.submit({ type: "RecordCheckpoint", id: cluster.name, ...facts });
     if (!answer.ok) log.warn("checkpoint-refused", { upTo, reason: answer.rejection.reason, message: answer.rejection.message });

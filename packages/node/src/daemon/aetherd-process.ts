@@ -17,7 +17,7 @@ import { startMember } from "../member/member.ts";
 import { makePeerHttp, type PeerHttp } from "../member/peer-http.ts";
 import { gatherNotes } from "../member/peer-notes.ts";
 import { readSeats, type Seat } from "../member/seats.ts";
-import { judgeVouchers } from "../member/vouching.ts";
+import { awaitVouchers } from "../member/vouching.ts";
 import { makeRefusalLedger, type RefusalLedger } from "../server/refusals.ts";
 import { makePeerTransport, type PeerTransport } from "../transport/peer-transport.ts";
 import { makeAddressBook, routeVia, type AddressBook } from "./address-book.ts";
@@ -296,7 +296,7 @@ export class Aetherd {
   }
 
   /** Why this disk may not take part, or null; waits as long as too few answer. */
-  async #vouch(store: EventStore, { member, verdict }: Usable): Promise<string | null> {
+  #vouch(store: EventStore, { member, verdict }: Usable): Promise<string | null> {
     const { voters } = store.membership;
     const { last, hard } = verdict.boot;
     const known = voters.length > 0 ? voters : this.book.seated;
@@ -304,18 +304,17 @@ export class Aetherd {
     const facts = { p: "vouching", member, store, last: last.index, term: hard.term } as const;
     let said = "";
     this.#phase = { ...facts, why: "other members are asked about this disk" };
-    while (this.#ending === null) {
-      const notes = await gatherNotes(this.http, this.configuration.cluster.id, this.book.others(store.world), vouchAskMs);
-      const judged = judgeVouchers(question, notes);
-      if (judged.v === "regressed") return judged.detail;
-      if (judged.v === "enough") return null;
-      const why = `${judged.have} of ${judged.need} other members have vouched for this disk`;
-      if (why !== said) this.log.info("vouching", { why });
-      said = why;
-      this.#phase = { ...facts, why };
-      await this.#pause(vouchMs);
-    }
-    return "the daemon was ended before enough members answered";
+    return awaitVouchers({
+      question,
+      ask: () => gatherNotes(this.http, this.configuration.cluster.id, this.book.others(store.world), vouchAskMs),
+      pause: () => this.#pause(vouchMs),
+      ended: () => this.#ending !== null,
+      onWaiting: (why) => {
+        if (why !== said) this.log.info("vouching", { why });
+        said = why;
+        this.#phase = { ...facts, why };
+      },
+    });
   }
 
   /** Ends early when something happens that the waiting loop should look at. */

@@ -1,7 +1,7 @@
 /** What this node says of itself: to its peers in their rounds, and to anyone who asks for /v1/member. */
 import type { CoreStatus } from "@aether/raft/types";
 import type { EventStore } from "@aether/store/types";
-import type { Floor } from "../member/floors.ts";
+import type { Floor, Floors } from "../member/floors.ts";
 import { floorsOfLeader } from "../member/floors.ts";
 import type { PeerNotes } from "../member/peer-notes.ts";
 import type { Aetherd } from "./aetherd-process.ts";
@@ -38,28 +38,30 @@ export function leaderOf(d: Aetherd, store: EventStore): LeaderSeen | null {
 export function ownNotes(d: Aetherd): PeerNotes {
   const { cluster, node } = d.configuration;
   const { member, store, status, term, last } = standing(d);
+  const leader = store === null ? null : leaderOf(d, store);
+  const floors = floorsNow(d.floors, status);
+  return composeNotes({ clusterId: cluster.id, node: node.name, build: version, member, store, term, last, leader, floors });
+}
+
+type Fields = Pick<PeerNotes, "clusterId" | "node" | "build" | "member" | "term" | "last" | "leader" | "floors">;
+
+/** Notes from what a node knows; `store` is null while it has none open. */
+export function composeNotes({ store, ...fields }: Fields & { readonly store: EventStore | null }): PeerNotes {
   return {
-    clusterId: cluster.id,
-    node: node.name,
-    build: version,
-    member,
+    ...fields,
     initialised: store !== null && clusterRow(store.world) !== undefined,
-    term,
     applied: store?.applied ?? 0,
-    last,
-    leader: store === null ? null : leaderOf(d, store),
     voters: store?.membership.voters ?? [],
     learners: store?.membership.learners ?? [],
-    floors: floorsNow(d, status),
     checkpoints: store?.checkpoints ?? [],
     nodes: store === null ? [] : nodeRows(store.world),
   };
 }
 
-/** What is on file, raised by what a leader knows at this very moment. */
-function floorsNow(d: Aetherd, status: CoreStatus | null): Record<string, Floor> {
-  if (status !== null) for (const [member, floor] of floorsOfLeader(status)) d.floors.raise(member, floor);
-  return d.floors.all();
+/** What is on file, raised by what a leader knows at this very moment. `status` is null while the member takes no part. */
+export function floorsNow(floors: Floors, status: CoreStatus | null): Record<string, Floor> {
+  if (status !== null) for (const [member, floor] of floorsOfLeader(status)) floors.raise(member, floor);
+  return floors.all();
 }
 
 /** GET /v1/member: never waits for anybody. `role` is the phase while there is no member that takes part. */

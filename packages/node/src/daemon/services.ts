@@ -4,6 +4,7 @@ import type { PeerTransport } from "../transport/peer-transport.ts";
 import { clientTls } from "../identity/tls.ts";
 import { handOver } from "../controllers/handover.ts";
 import { startLeaderDuties } from "../controllers/leader-duties.ts";
+import { sign } from "../identity/signing.ts";
 import { startPeerRounds } from "../controllers/peer-rounds.ts";
 import { startRefusalRecorder } from "../controllers/refusal-recorder.ts";
 import type { RunningMember } from "../member/member.ts";
@@ -68,7 +69,7 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
     cluster,
     node: node.name,
     member,
-    signer: d.tls,
+    signer: { certificate: d.tls.certificate, sign: (statement) => sign(d.tls.key, statement) },
     log: d.log,
     now: () => performance.now(),
     heardAgoMs: (id) => member.transport.heardAgoMs(id),

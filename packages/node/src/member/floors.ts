@@ -31,10 +31,21 @@ export interface Floors {
   save(): Promise<void>;
 }
 
+/** A small file that is whole or absent. */
+export interface TextFile {
+  read(): Promise<string | null>;
+  /** Durable when it resolves; a crash leaves the old text or the new one. */
+  write(text: string): Promise<void>;
+}
+
 /** Reads the file at `path`. A file of another cluster, or one that cannot be parsed, counts as knowing nothing. */
-export async function openFloors(path: string, clusterId: string): Promise<Floors> {
+export const openFloors = (path: string, clusterId: string): Promise<Floors> =>
+  openFloorsOn({ read: () => readIfThere(path), write: (text) => writeDurably(path, text) }, clusterId);
+
+/** The same on any file, for the simulator. */
+export async function openFloorsOn(file: TextFile, clusterId: string): Promise<Floors> {
   const known = new Map<NodeId, Floor>();
-  const text = await readIfThere(path);
+  const text = await file.read();
   if (text !== null) for (const [member, floor] of Object.entries(parse(text, clusterId))) known.set(Number(member), floor);
   let dirty = false;
   let saving: Promise<void> | null = null;
@@ -45,7 +56,7 @@ export async function openFloors(path: string, clusterId: string): Promise<Floor
       dirty = false;
       try {
         await failpoints.at?.("beforeFloors");
-        await writeDurably(path, `${JSON.stringify({ clusterId, floors: all() })}\n`);
+        await file.write(`${JSON.stringify({ clusterId, floors: all() })}\n`);
         await failpoints.at?.("afterFloors");
       } catch (error) {
         // The file is whole, the old or the new one; what it may lack is written with the next save.

@@ -43,3 +43,26 @@ function newestVoters(q: VouchingQuestion, notes: readonly PeerNotes[]): readonl
     .toSorted((a, b) => b.applied - a.applied)[0];
   return newest?.voters ?? q.voters;
 }
+
+export interface VouchingParts {
+  readonly question: VouchingQuestion;
+  /** One round: what every member says that answers in time. */
+  readonly ask: () => Promise<readonly PeerNotes[]>;
+  /** Between two rounds. */
+  readonly pause: () => Promise<void>;
+  /** Nobody waits for the outcome any more. */
+  readonly ended: () => boolean;
+  readonly onWaiting: (why: string) => void;
+}
+
+/** Asks round after round until enough have vouched. Why this disk may not take part, or null. */
+export async function awaitVouchers(p: VouchingParts): Promise<string | null> {
+  while (!p.ended()) {
+    const judged = judgeVouchers(p.question, await p.ask());
+    if (judged.v === "regressed") return judged.detail;
+    if (judged.v === "enough") return null;
+    p.onWaiting(`${judged.have} of ${judged.need} other members have vouched for this disk`);
+    await p.pause();
+  }
+  return "the daemon was ended before enough members answered";
+}

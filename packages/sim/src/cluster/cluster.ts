@@ -10,13 +10,9 @@ import { calm, Network } from "../net/network.ts";
 import type { Plan } from "../plan.ts";
 import { makeStream, type Stream } from "../world/stream.ts";
 import { type Process, World } from "../world/world.ts";
+import { diskEnds } from "./names.ts";
 import { rulesOf } from "./rules.ts";
-import { type Running, SimNode } from "./node.ts";
-
-export const clusterName = "simulated";
-
-/** What can end a process without anything being wrong with it: its disk. */
-const diskEnds = /EIO|LogDamaged|damaged|altered/;
+import { type Image, type Running, SimNode } from "./node.ts";
 
 export class Cluster {
   readonly world = new World();
@@ -27,7 +23,7 @@ export class Cluster {
   readonly rules: Registry;
   deviceFaults: DeviceFaults;
   readonly calmDevice: DeviceFaults = { meanMs: 0.2, stallChance: 0, stallMs: 0, errorChance: 0, lies: false };
-  readonly counts = { starts: 0, diskEnds: 0, lostLogs: 0, operations: 0, stalls: 0, errors: 0 };
+  readonly counts = { starts: 0, diskEnds: 0, lostLogs: 0, refused: 0, rebuilt: 0, operations: 0, stalls: 0, errors: 0 };
   /** The first thing that went wrong; the life ends with it. */
   violation: Error | null = null;
   readonly #streams = new Map<string, Stream>();
@@ -36,7 +32,7 @@ export class Cluster {
 
   constructor(plan: Plan) {
     this.plan = plan;
-    this.network = new Network(this.world, { ...calm }, this.stream("network"));
+    this.network = new Network(this.world, { ...calm }, this.stream("network"), this.stream("cut frames"));
     this.network.onCarry = ({ m }) => {
       if (m.t !== "app") return;
       for (const { kind, index } of m.entries) if (kind === Kind.config) this.history.sendsChange(index);
@@ -94,6 +90,28 @@ export class Cluster {
     this.failed(new Violation("a whole log opens", `${node.name} finds its log ${JSON.stringify(verdict)}`));
   }
 
+  /** Nobody vouched for its disk, or it contradicts itself: right only for one that was put back, or that rotted. */
+  refused(node: SimNode, why: string): void {
+    this.counts.refused += 1;
+    const deserved = node.stale || node.rotten === node.member || this.plan.defect === "lyingDisk";
+    if (!deserved) this.failed(new Violation("a whole disk takes part", `${node.name} is refused: ${why}`));
+    node.retire(`may not take part: ${why}`);
+  }
+
+  takesPart(node: SimNode): void {
+    this.counts.starts += 1;
+    if (!node.stale) return;
+    this.failed(new Violation("an old copy of a disk takes no part", `${node.name} takes part as member ${node.member}`));
+  }
+
+  stateRebuilt(node: SimNode, why: string): void {
+    this.counts.rebuilt += 1;
+    this.world.tell(node.name, `builds its rows anew: ${why}`);
+    const deserved = node.stateRotten || this.plan.defect === "lyingDisk";
+    if (!deserved) this.failed(new Violation("whole rows open", `${node.name}: ${why}`));
+    node.stateRotten = false;
+  }
+
   addDisk(counts: { readonly operations: number; readonly stalls: number; readonly errors: number }): void {
     this.counts.operations += counts.operations;
     this.counts.stalls += counts.stalls;
@@ -110,13 +128,13 @@ export class Cluster {
     return found === undefined ? undefined : { ...found.running, node: found.node };
   }
 
-  /** Every membership that is in force at some running member, or that a config entry in its log may bring. */
+  /** Every membership that is in force at some member whose disk is open, or that a config entry in its log may bring. */
   memberships(): Membership[] {
     const all: Membership[] = [];
-    for (const { running } of this.nodes) {
-      if (running === null) continue;
-      const { membership, applied } = running.driver.status();
-      const { view } = running.storage;
+    for (const { opened, running } of this.nodes) {
+      if (opened === null) continue;
+      const { membership, applied } = running?.driver.status() ?? opened.store;
+      const { view } = opened.storage;
       let current = membership;
       all.push(current);
       for (let i = Math.max(applied + 1, view.first()); i <= view.last().index; i++) {
@@ -133,8 +151,25 @@ export class Cluster {
 
   /** Would every such membership still have a quorum on sound disks, were it not for these nodes? */
   sparesQuorum(lost: ReadonlySet<SimNode>): boolean {
-    const sound = new Set(this.nodes.flatMap((node) => (lost.has(node) || node.rotten === node.member ? [] : [node.member])));
+    const sound = new Set(
+      this.nodes.flatMap((node) => (lost.has(node) || node.rotten === node.member || node.stale ? [] : [node.member])),
+    );
     return this.memberships().every((membership) => isQuorum(membership, (id) => sound.has(id)));
+  }
+
+  /**
+   * Would this older image of a disk be found out by whoever is asked? So it must be, when of every membership's other voters any
+   * that suffice for vouching include one with a higher floor on disk: what the product promises to catch (docs/internals/members.md).
+   */
+  wouldFindOut({ member, last, term }: Image): boolean {
+    const knows = (id: number): boolean => {
+      const floor = this.nodes.find((node) => node.member === id)?.floorOf(member);
+      return floor !== undefined && (floor.index > last.index || floor.term > term);
+    };
+    return this.memberships().every(({ voters, outgoing }) => {
+      const others = [...new Set([...voters, ...outgoing])].filter((id) => id !== member);
+      return others.filter((id) => !knows(id)).length < Math.floor(voters.length / 2);
+    });
   }
 
   /** Asks the leader once, as an operator, and does not wait for what comes of it. */

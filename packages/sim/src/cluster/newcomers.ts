@@ -1,48 +1,70 @@
 /** A node without a number asks to be taken in, as a daemon without a data folder does, until it is given one. */
-import type { NodeRow } from "@aether/core/node/state";
 import type { Command } from "@aether/core/kernel/command";
-import { clusterName, type Cluster } from "./cluster.ts";
+import { findPlace, type Place } from "@aether/node/daemon/take-in";
+import type { PeerNotes } from "@aether/node/member/peer-notes";
+import type { Seat } from "@aether/node/member/seats";
+import type { Cluster } from "./cluster.ts";
+import { addressOf, clusterName } from "./names.ts";
 import type { SimNode } from "./node.ts";
+import { gather } from "./notes.ts";
 
 const askMs = 600;
+/** A seed that does not answer within this is not waited for. */
+const commandMs = 1_500;
 
-/** Keeps asking while the node has no number. Every answer may be lost; then the number it named is never used. */
+/**
+ * Keeps asking while the node has no number: first what its row says, then to be taken in. Every answer may be lost; then the number
+ * it named is never used.
+ */
 export function takeIn(cluster: Cluster, node: SimNode, done: () => void): void {
   const { world } = cluster;
   const chance = cluster.stream("newcomers");
   let asked = 0;
-  const ask = (): void => {
-    if (cluster.violation !== null) return;
-    if (node.member !== null) return done();
+  const ask = async (): Promise<void> => {
+    if (cluster.violation !== null || node.gone || node.member !== null) return done();
+    const others = cluster.nodes.filter((other) => other !== node);
+    const notes = await gather(
+      cluster,
+      node,
+      null,
+      others.map(({ name }) => addressOf(name)),
+    );
+    const place = findPlace(node.name, notes);
+    if (place.v === "out") node.leave();
+    else if (place.v !== "wait" && others.length > 0) request(chance.pick(others), place, seatsOf(notes));
+    world.after(place.v === "wait" ? askMs * (0.5 + chance.next()) : commandMs, null, "ask again", again);
+  };
+  const again = (): void => void ask().catch((error: unknown) => cluster.failed(error));
+  const request = (target: SimNode, place: Place, seats: readonly Seat[]): void => {
     asked += 1;
     const question = asked;
-    world.after(askMs * (0.5 + chance.next()), null, "ask again", ask);
-    const target = chance.pick(cluster.nodes);
-    // First the row, then the command with the number read: one that comes late is stale by then.
-    cluster.reach(target, ({ store }, back) => {
-      const row = store.world.get<NodeRow>("node", node.name)?.row;
-      if (row !== undefined) back(() => question === asked && request(target, row, question));
-    });
-  };
-  const request = (target: SimNode, { address, member: old }: NodeRow, question: number): void => {
-    const asks = { id: node.name, address: `${node.name}:1` };
-    const again = { type: "RejoinNode", ...asks, member: old, verdict: "wiped" };
-    const command: Command = address === null ? { type: "JoinNode", ...asks } : again;
+    const address = addressOf(node.name);
+    const rejoin = place.v === "rejoin" ? { member: place.old, verdict: node.verdict } : {};
+    const command: Command = { type: place.v === "rejoin" ? "RejoinNode" : "JoinNode", id: node.name, address, ...rejoin };
     const actor = { name: node.name, role: "member" } as const;
-    cluster.call(target, { command, actor, request: null }, (answer) => {
+    const key = { client: `member:${node.name}`, id: `take-in-${question}-${world.now}` };
+    cluster.call(target, { command, actor, request: key }, (answer) => {
       // A late answer names a number that a later question may have retired.
-      if (answer.ok && question === asked) adopt((answer.answer as { readonly member: number }).member);
+      if (answer.ok && question === asked) adopt((answer.answer as { readonly member: number }).member, seats);
     });
   };
-  const adopt = (member: number): void => {
+  const adopt = (member: number, seats: readonly Seat[]): void => {
     const begin = (adopted: boolean): void => {
       if (!adopted) return;
       world.tell(node.name, `is taken in as member ${member}`);
       node.start();
     };
-    node.format(member, null).then(begin, (error: unknown) => cluster.failed(error));
+    const self = { name: node.name, member, address: addressOf(node.name) };
+    const known = [...seats.filter(({ name }) => name !== node.name), self];
+    node.format(member, null, known).then(begin, (error: unknown) => cluster.failed(error));
   };
-  ask();
+  again();
+}
+
+/** Whom the one that has applied most knows of. */
+function seatsOf(notes: readonly PeerNotes[]): readonly Seat[] {
+  const best = notes.toSorted((a, b) => b.applied - a.applied)[0];
+  return (best?.nodes ?? []).flatMap(({ name, member, address }) => (address === null ? [] : [{ name, member, address }]));
 }
 
 /** Submits as an operator until the command is taken, at whoever leads by then. */
@@ -66,7 +88,7 @@ export function insist(cluster: Cluster, command: Command, done: () => void = ()
 
 /** What makes the first members one cluster. */
 export function initialise(cluster: Cluster, id: string, done: () => void): void {
-  const members = cluster.nodes.map(({ name, member }) => ({ name, member, address: `${name}:1` }));
+  const members = cluster.nodes.map(({ name, member }) => ({ name, member, address: addressOf(name) }));
   const fields = { clusterId: id, size: members.length, provider: "local", configuration: {}, members };
   const ready = (): void => insist(cluster, { type: "MarkClusterReady", id: clusterName }, done);
   insist(cluster, { type: "InitialiseCluster", id: clusterName, ...fields }, ready);

@@ -70,6 +70,16 @@ export class Database {
     for (const batch of kept) enter(this.values, batch);
   }
 
+  /** The same content, of a database that nothing writes at the moment. */
+  clone(): Database {
+    const copy = new Database();
+    copy.values = new Map(this.values);
+    copy.#base = new Map(this.#base);
+    copy.#tail = [...this.#tail];
+    copy.torn = this.torn;
+    return copy;
+  }
+
   /** Changes one bit of a stored value, in memory and in whatever a crash would bring back. */
   rot(key: string, bit: number): void {
     const value = this.values.get(key);

@@ -9,9 +9,18 @@ const pagePairs = 64;
 
 /** What stands on a member's disk of its log: the database and the guard beside it. */
 export class LogDisk {
-  readonly database = new Database();
-  readonly #slots: [Uint8Array, Uint8Array] = [new Uint8Array(guardSlotBytes), new Uint8Array(guardSlotBytes)];
+  readonly database: Database;
+  readonly #slots: [Uint8Array, Uint8Array];
   #flying: { readonly slot: 0 | 1; readonly bytes: Uint8Array }[] = [];
+
+  constructor(database = new Database(), slots: readonly Uint8Array[] = []) {
+    this.database = database;
+    this.#slots = [slots[0] ?? new Uint8Array(guardSlotBytes), slots[1] ?? new Uint8Array(guardSlotBytes)];
+  }
+
+  clone(): LogDisk {
+    return new LogDisk(this.database.clone(), this.#slots);
+  }
 
   ports(device: Device): LogPorts {
     return { keyValue: this.#keyValue(device), guard: this.#guard(device) };

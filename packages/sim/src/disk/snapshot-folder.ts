@@ -40,6 +40,13 @@ export class SnapshotFolder {
     this.#partial = { name: this.#partial.name, bytes: kept, owner: {} };
   }
 
+  clone(): SnapshotFolder {
+    const copy = new SnapshotFolder();
+    copy.#held = [...this.#held];
+    if (this.#partial !== null) copy.#partial = { ...this.#partial, owner: {} };
+    return copy;
+  }
+
   open(device: Device): SnapshotStore {
     const put = async (file: File): Promise<void> => {
       this.#flying = file;

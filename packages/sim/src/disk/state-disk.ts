@@ -7,7 +7,20 @@ type Pairs = ReturnType<Database["pairs"]>;
 
 /** What stands on a member's disk of its rows. */
 export class StateFolder {
-  readonly database = new Database();
+  database: Database;
+
+  constructor(database = new Database()) {
+    this.database = database;
+  }
+
+  clone(): StateFolder {
+    return new StateFolder(this.database.clone());
+  }
+
+  /** The product keeps it for forensics; here nobody looks. */
+  setAside(): void {
+    this.database = new Database();
+  }
 
   crash(stream: Stream): void {
     this.database.crash(stream);

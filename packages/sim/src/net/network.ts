@@ -4,8 +4,11 @@
  */
 import { crc32 } from "node:zlib";
 import type { Envelope, NodeId, SnapshotStore } from "@aether/raft/types";
+import { clusterMark, decodeFrame, encodeFrames } from "@aether/node/transport/frames";
 import { ByteReader, ByteWriter } from "@aether/node/transport/byte-cursor";
 import { messageBytes, readMessage, writeMessage } from "@aether/node/transport/message-codec";
+import { clusterId } from "../cluster/names.ts";
+import { hold } from "../checks/history.ts";
 import type { Stream } from "../world/stream.ts";
 import type { Process, World } from "../world/world.ts";
 import { Endpoint } from "./endpoint.ts";
@@ -19,31 +22,39 @@ export interface NetworkFaults {
   clogMs: number;
   /** Messages under way on one link. */
   capacity: number;
+  /** Chance of a message to arrive cut short or altered. */
+  cutChance: number;
 }
 
-export const calm: NetworkFaults = { meanMs: 1, loss: 0, repeat: 0, clogChance: 0, clogMs: 0, capacity: 4096 };
+const mark = clusterMark(clusterId);
+
+export const calm: NetworkFaults = { meanMs: 1, loss: 0, repeat: 0, clogChance: 0, clogMs: 0, capacity: 4096, cutChance: 0 };
 
 interface Link {
   underWay: number;
+  /** Counts how often the link was made anew; what was under way before is lost. */
+  connection: number;
   cloggedUntil: number;
 }
 
 export class Network {
   faults: NetworkFaults;
-  readonly counts = { sent: 0, lost: 0, repeated: 0, clogged: 0, refused: 0 };
+  readonly counts = { sent: 0, lost: 0, repeated: 0, clogged: 0, refused: 0, cutShort: 0 };
   readonly world: World;
   /** Sees every message that is sent. */
   onCarry: (envelope: Envelope) => void = () => undefined;
   readonly #stream: Stream;
+  readonly #cutting: Stream;
   readonly #endpoints = new Map<NodeId, Endpoint>();
   readonly #links = new Map<string, Link>();
   /** "from>to" by node name. */
   readonly #cuts = new Set<string>();
 
-  constructor(world: World, faults: NetworkFaults, stream: Stream) {
+  constructor(world: World, faults: NetworkFaults, stream: Stream, cutting: Stream) {
     this.world = world;
     this.faults = faults;
     this.#stream = stream;
+    this.#cutting = cutting;
   }
 
   /** The transport of a running process that is member `id`. It leaves the network when the process dies. */
@@ -97,6 +108,10 @@ export class Network {
       counts.clogged += 1;
       link.cloggedUntil = this.world.now + this.#stream.around(faults.clogMs);
     }
+    if (this.#cutting.chance(faults.cutChance)) {
+      this.#cutShort(from, envelope, link);
+      return true;
+    }
     const bytes = encode(envelope);
     this.world.mixNumber(crc32(bytes));
     this.#depart(from, envelope, bytes, link);
@@ -107,10 +122,42 @@ export class Network {
     return true;
   }
 
+  /**
+   * The frame arrives shorter than it was sent, or with a byte changed: the product's decoder has to refuse it, whereupon the
+   * connection is closed and made anew, and all that was under way on it is gone.
+   */
+  #cutShort(from: Endpoint, envelope: Envelope, link: Link): void {
+    this.counts.cutShort += 1;
+    const route = { cluster: mark, from: from.id, to: envelope.to };
+    const [frame] = encodeFrames(route, [envelope]);
+    const whole = (frame as { readonly bytes: Buffer }).bytes;
+    const bytes = this.#cutting.chance(0.5) ? whole.subarray(0, this.#cutting.below(whole.length)) : Buffer.from(whole);
+    if (bytes.length === whole.length) {
+      const at = this.#cutting.below(bytes.length);
+      bytes[at] = (bytes[at] as number) ^ (1 + this.#cutting.below(255));
+    }
+    const decoded = decodeFrame(bytes, mark);
+    hold(!decoded.ok, "a frame that was cut is refused", () => `${envelope.m.t} from ${from.id} with ${bytes.length} bytes`);
+    link.connection += 1;
+    this.world.tell(
+      from.node,
+      `${envelope.m.t} to ${envelope.to} is cut short (${decoded.ok ? "" : decoded.why}): a new connection`,
+    );
+    this.world.after(this.tripMs(), from.process, "unreachable", () => from.onUnreachable(envelope.to));
+  }
+
+  /** Runs `then` at the other end of one way of a request, unless the way is cut when it leaves or when it arrives. */
+  pass(from: string, to: string, chance: Stream, then: () => void): void {
+    if (this.isCut(from, to) || chance.chance(this.faults.loss)) return;
+    this.world.after(chance.around(this.faults.meanMs), null, "passes", () => {
+      if (!this.isCut(from, to)) then();
+    });
+  }
+
   #link(key: string): Link {
     let link = this.#links.get(key);
     if (link === undefined) {
-      link = { underWay: 0, cloggedUntil: 0 };
+      link = { underWay: 0, connection: 0, cloggedUntil: 0 };
       this.#links.set(key, link);
     }
     return link;
@@ -118,11 +165,12 @@ export class Network {
 
   #depart(from: Endpoint, { to, m }: Envelope, bytes: Buffer, link: Link): void {
     link.underWay += 1;
+    const { connection } = link;
     const wait = Math.max(0, link.cloggedUntil - this.world.now) + this.tripMs();
     this.world.after(wait, null, m.t, () => {
       link.underWay -= 1;
       const target = this.find(to);
-      if (target === undefined || this.isCut(from.node, target.node)) {
+      if (target === undefined || link.connection !== connection || this.isCut(from.node, target.node)) {
         this.counts.lost += 1;
         return;
       }

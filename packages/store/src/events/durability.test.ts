@@ -8,7 +8,7 @@ import { encodeEntry } from "./entry-codec.ts";
 import { sessionLimits } from "./sessions.ts";
 import { kindRange, openLevelState } from "./state-db.ts";
 import type { StateDb } from "./state-db.ts";
-import { openEventStore, openEventStoreOn } from "./open.ts";
+import { openEventStore, openEventStoreOn, setAside } from "./open.ts";
 import { openSnapshots } from "../snapshots.ts";
 
 const members: OneMember[] = [];
@@ -318,7 +318,8 @@ describe("a state folder that is damaged", () => {
       onFatal: () => undefined as never,
       onRecovered: (why: string) => told.push(why),
     };
-    await expect(openEventStoreOn(() => Promise.reject(full), options, boxRegistry, m.log, m.snapshots)).rejects.toBe(full);
+    const folders = { open: () => Promise.reject(full), setAside };
+    await expect(openEventStoreOn(folders, options, boxRegistry, m.log, m.snapshots)).rejects.toBe(full);
     expect([told, (await readdir(m.dir)).toSorted()]).toEqual([[], ["snap", "state"]]);
     await m.open();
   });

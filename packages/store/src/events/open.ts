@@ -36,12 +36,19 @@ export function openEventStore(
   snapshots: SnapshotStore,
   installed: SnapMeta | null = null,
 ): Promise<EventStore> {
-  return openEventStoreOn(openLevelState, options, registry, log, snapshots, installed);
+  return openEventStoreOn({ open: openLevelState, setAside }, options, registry, log, snapshots, installed);
 }
 
-/** The same over another database than LevelDB: a simulator's, or one that fails on demand. */
+/** Where states lie: LevelDB folders, a simulator's, or some that fail on demand. */
+export interface StateFolders {
+  readonly open: (dir: string) => Promise<StateDb>;
+  /** Moves a damaged one away, so that the next open finds nothing there. */
+  readonly setAside: (dir: string) => Promise<void>;
+}
+
+/** The same on other folders than LevelDB's. */
 export async function openEventStoreOn(
-  openDb: (dir: string) => Promise<StateDb>,
+  folders: StateFolders,
   options: EventStoreOptions,
   registry: Registry,
   log: LogView,
@@ -49,10 +56,10 @@ export async function openEventStoreOn(
   installed: SnapMeta | null = null,
 ): Promise<EventStore> {
   const isCheckpoint = options.isCheckpoint ?? ((e: DomainEvent) => e.type === "CheckpointRecorded");
-  const folder = { openDb, dir: options.dir, registry, isCheckpoint, log };
+  const folder = { openDb: folders.open, dir: options.dir, registry, isCheckpoint, log };
   const opened = await openFolder(folder).catch(async (error: unknown) => {
     if (!isDamage(error)) throw error;
-    await setAside(options.dir);
+    await folders.setAside(options.dir);
     options.onRecovered?.(error instanceof Error ? error.message : String(error));
     return openFolder(folder);
   });
@@ -135,7 +142,7 @@ function codeOf(error: unknown): string {
 }
 
 /** Keeps the damaged folder for forensics: the newest one, so that a failing disk does not fill up with them. */
-async function setAside(dir: string): Promise<void> {
+export async function setAside(dir: string): Promise<void> {
   await rm(`${dir}-damaged`, { recursive: true, force: true });
   await rename(dir, `${dir}-damaged`);
 }

@@ -25,7 +25,7 @@ import type {
 import { openSnapshots } from "../../snapshots.ts";
 import type { Answer, ConsensusPort, EventStore, EventStoreOptions } from "../../types.ts";
 import { encodeEntry } from "../entry-codec.ts";
-import { openEventStoreOn } from "../open.ts";
+import { openEventStoreOn, setAside } from "../open.ts";
 import { openLevelState } from "../state-db.ts";
 import type { StateDb } from "../state-db.ts";
 import { boxRegistry, filled } from "./box-noun.ts";
@@ -137,8 +137,15 @@ export class OneMember implements ConsensusPort {
       },
       ...given,
     };
-    const openDb = async (dir: string): Promise<StateDb> => (wrapDb ?? ((db) => db))(await openLevelState(dir));
-    this.store = await openEventStoreOn(openDb, options, registry ?? boxRegistry, this.log, this.snapshots, this.installed);
+    const open = async (dir: string): Promise<StateDb> => (wrapDb ?? ((db) => db))(await openLevelState(dir));
+    this.store = await openEventStoreOn(
+      { open, setAside },
+      options,
+      registry ?? boxRegistry,
+      this.log,
+      this.snapshots,
+      this.installed,
+    );
     this.store.attach(this);
     const { applied } = this.store.stateMachine;
     this.openedAt = applied;

@@ -1,0 +1,55 @@
+/** The product's log and state machine with somebody looking on: what they do is told to the life's history, and done. */
+import type { LogStorage, LogView, Membership, NodeId, SnapshotStore, StateMachine } from "@aether/raft/types";
+import type { EventStore } from "@aether/store/types";
+import type { Cluster } from "./cluster.ts";
+import type { SimNode } from "./node.ts";
+
+export function observedLog({ history }: Cluster, storage: LogStorage, member: NodeId): LogStorage {
+  return {
+    view: storage.view,
+    append: async (batches) => {
+      await storage.append(batches);
+      history.durable(member, batches);
+    },
+    compact: (upTo) => storage.compact(upTo),
+    stats: () => storage.stats(),
+    close: () => storage.close(),
+  };
+}
+
+export function observedStore(cluster: Cluster, node: SimNode, store: EventStore, log: LogView, member: NodeId): StateMachine {
+  const { history, world } = cluster;
+  const inner = store.stateMachine;
+  const compare = (): void => {
+    const { index, digest } = store.stateDigest();
+    history.digest(member, index, digest);
+    world.mix(digest);
+  };
+  return {
+    get applied() {
+      return inner.applied;
+    },
+    apply: (entries, membership: Membership) => {
+      cluster.observe(() => history.applies(member, entries, { membership, log, now: world.now }));
+      inner.apply(entries, membership);
+      cluster.observe(compare);
+    },
+    restore: async (m, src: SnapshotStore) => {
+      await inner.restore(m, src);
+      history.counts.restores += 1;
+      world.tell(node.name, `restores the snapshot at ${m.id.index}`);
+      cluster.observe(compare);
+    },
+    snapshot: (src) => inner.snapshot(src),
+    onRole: (role) => {
+      cluster.observe(() => {
+        if (!history.leads(member, role)) return;
+        world.tell(node.name, `leads term ${role.term}`);
+        const last = node.running?.driver.status().last.index;
+        if (last !== undefined) history.leaderHolds(member, role.term, last);
+      });
+      inner.onRole(role);
+    },
+    onDropped: (runs) => inner.onDropped(runs),
+  };
+}

@@ -1,0 +1,79 @@
+import type { TextFile } from "@aether/node/member/floors";
+import type { Stream } from "../world/stream.ts";
+import type { Device } from "./device.ts";
+import { LogDisk } from "./log-disk.ts";
+import { SnapshotFolder } from "./snapshot-folder.ts";
+import { StateFolder } from "./state-disk.ts";
+
+/** All that a machine keeps when its process ends. */
+export class Disk {
+  readonly log: LogDisk;
+  readonly state: StateFolder;
+  readonly snapshots: SnapshotFolder;
+  /** What it knows of others' disks; it outlives a log that is retired. */
+  readonly floors: SmallFile;
+
+  constructor(
+    { log, state, snapshots, floors }: Pick<Disk, "log" | "state" | "snapshots" | "floors"> = {
+      log: new LogDisk(),
+      state: new StateFolder(),
+      snapshots: new SnapshotFolder(),
+      floors: new SmallFile(),
+    },
+  ) {
+    this.log = log;
+    this.state = state;
+    this.snapshots = snapshots;
+    this.floors = floors;
+  }
+
+  crash(stream: Stream): void {
+    this.log.crash(stream);
+    this.state.crash(stream);
+    this.snapshots.crash(stream);
+    this.floors.crash(stream);
+  }
+
+  /** An image of the whole disk, of a moment in which no process runs on it. */
+  clone(): Disk {
+    const [log, state, snapshots, floors] = [this.log.clone(), this.state.clone(), this.snapshots.clone(), this.floors.clone()];
+    return new Disk({ log, state, snapshots, floors });
+  }
+
+  /** What stays when the log is moved aside: the floors. */
+  retired(): Disk {
+    return new Disk({ log: new LogDisk(), state: new StateFolder(), snapshots: new SnapshotFolder(), floors: this.floors });
+  }
+}
+
+/** A file that is written aside, synced and renamed: the old text or the new one. */
+export class SmallFile {
+  text: string | null;
+  #flying: string | null = null;
+
+  constructor(text: string | null = null) {
+    this.text = text;
+  }
+
+  on(device: Device): TextFile {
+    return {
+      read: () => Promise.resolve(this.text),
+      write: (text) => {
+        this.#flying = text;
+        return device.write("floors", () => {
+          this.text = text;
+          this.#flying = null;
+        });
+      },
+    };
+  }
+
+  crash(stream: Stream): void {
+    if (this.#flying !== null && stream.chance(0.5)) this.text = this.#flying;
+    this.#flying = null;
+  }
+
+  clone(): SmallFile {
+    return new SmallFile(this.text);
+  }
+}
