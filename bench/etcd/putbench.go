@@ -1,10 +1,12 @@
 // putbench drives an etcd cluster with etcd's own Go client: N puts in flight over C mTLS connections, for a fixed
 // number of puts after a warm-up. It prints one line of JSON: puts per second and latency quantiles in milliseconds.
+// With --probe it writes at a steady pace through each member instead, see probe().
 //
 // Built by bench/etcd/etcd-cluster.ts against Debian's golang-etcd-server-dev, GOPATH mode.
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -68,13 +70,49 @@ type result struct {
 	Count     int     `json:"count"`
 }
 
+// probe writes through each member every `every` milliseconds, each write by itself and never repeated, and prints
+// "asked acknowledged place" (Unix milliseconds, and which address) for each that is acknowledged. It ends when its input does.
+func probe(addresses []string, secure *tls.Config, every float64, value string) {
+	out := bufio.NewWriter(os.Stdout)
+	var mutex sync.Mutex
+	now := func() float64 { return float64(time.Now().UnixNano()) / 1e6 }
+	for at, address := range addresses {
+		client, err := clientv3.New(clientv3.Config{Endpoints: []string{address}, DialTimeout: 5 * time.Second, TLS: secure})
+		must(err)
+		go func(at int, client *clientv3.Client) {
+			n := 0
+			for range time.Tick(time.Duration(every * float64(time.Millisecond))) {
+				n++
+				go func(n int) {
+					ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+					defer cancel()
+					asked := now()
+					_, err := client.Put(ctx, fmt.Sprintf("probe%d-%d", at, n%100), value)
+					if err != nil {
+						return
+					}
+					acknowledged := now()
+					mutex.Lock()
+					fmt.Fprintf(out, "%.3f %.3f %d\n", asked, acknowledged, at)
+					out.Flush()
+					mutex.Unlock()
+				}(n)
+			}
+		}(at, client)
+	}
+	ioutil.ReadAll(os.Stdin)
+}
+
 func main() {
 	endpoints := flag.String("endpoints", "127.0.0.1:12379", "comma separated")
 	inFlight := flag.Int("in-flight", 64, "puts in flight")
 	connections := flag.Int("connections", 4, "client connections")
 	total := flag.Int64("total", 20000, "puts to time")
 	size := flag.Int("size", 256, "bytes a value")
+	warm := flag.Int64("warm", 0, "puts before them, not timed")
 	keys := flag.Int64("keys", 10000, "distinct keys")
+	from := flag.Int64("from", 0, "the first key's number")
+	every := flag.Float64("probe", 0, "write through each member every so many milliseconds, until the input ends")
 	leader := flag.Bool("leader", false, "talk to the leader only")
 	read := flag.Bool("read", false, "linearizable gets instead of puts")
 	ca := flag.String("ca", "", "CA certificate (PEM)")
@@ -84,6 +122,10 @@ func main() {
 
 	value := strings.Repeat("x", *size)
 	addresses := strings.Split(*endpoints, ",")
+	if *every > 0 {
+		probe(addresses, tlsFrom(*ca, *cert, *key), *every, value)
+		return
+	}
 	if *leader {
 		addresses = []string{leaderOf(addresses, tlsFrom(*ca, *cert, *key))}
 	}
@@ -112,7 +154,7 @@ func main() {
 					if n > count {
 						return
 					}
-					name := fmt.Sprintf("k%08d", n%*keys)
+					name := fmt.Sprintf("k%08d", *from+(n-1)%*keys)
 					began := time.Now()
 					var err error
 					if *read {
@@ -139,10 +181,12 @@ func main() {
 		return all, elapsed
 	}
 
-	run(*total/10 + 1)
+	if *warm > 0 {
+		run(*warm)
+	}
 	all, elapsed := run(*total)
 	at := func(q float64) float64 { return all[int(q*float64(len(all)-1))] }
 	must(json.NewEncoder(os.Stdout).Encode(result{
-		float64(len(all)) / elapsed.Seconds(), at(0.5), at(0.99), at(0.999), len(all) + int(*total/10+1),
+		float64(len(all)) / elapsed.Seconds(), at(0.5), at(0.99), at(0.999), len(all) + int(*warm),
 	}))
 }

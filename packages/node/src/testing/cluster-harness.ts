@@ -24,6 +24,8 @@ export interface ClusterHarnessOptions {
   readonly program?: string;
   /** Where `from` dials to reach `to`; default: the address that `to` listens on. Asked once, when the nodes are prepared. */
   readonly route?: (from: TestNode, to: TestNode) => Promise<string>;
+  /** What node is given before the program, by member id, e.g. the inspector's address. */
+  readonly nodeArguments?: (member: number) => readonly string[];
 }
 
 export interface TestNode {
@@ -160,7 +162,7 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
       await configure(node);
       return node;
     },
-    start: (node, env = {}) => launch(node, program, env),
+    start: (node, env = {}) => launch(node, [...(o.nodeArguments?.(node.member) ?? []), program], env),
     kill: async (node, signal) => {
       node.process?.kill(signal);
       await h.ended(node, 15_000);
@@ -188,9 +190,9 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
   return h;
 }
 
-function launch(node: TestNode, program: string, env: Readonly<Record<string, string>>): void {
+function launch(node: TestNode, program: readonly string[], env: Readonly<Record<string, string>>): void {
   if (node.process !== null) throw new Error(`${node.name} runs already`);
-  const child = spawn(process.execPath, [program, "--config", node.configFile], {
+  const child = spawn(process.execPath, [...program, "--config", node.configFile], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
   });

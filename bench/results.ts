@@ -1,0 +1,149 @@
+/** Results on disk: one JSON file per part, so that each can be measured again by itself. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { LoadResult } from "./load.ts";
+import type { Costs } from "./process-costs.ts";
+
+export interface Saved<T> {
+  readonly part: string;
+  /** ISO time of the end. */
+  readonly when: string;
+  readonly machine: string;
+  readonly commit: string;
+  readonly command: string;
+  readonly quick: boolean;
+  readonly tookSeconds: number;
+  readonly data: T;
+}
+
+export interface Round extends LoadResult {
+  readonly costs: Costs;
+}
+
+export interface SideResult {
+  readonly name: string;
+  readonly points: readonly { readonly inFlight: number; readonly rounds: readonly Round[] }[];
+  /** Of each member at the end, MiB. */
+  readonly residentMiB: readonly number[];
+}
+
+/** Of commits and of reads. The first side is ours; the ratios are its through the last's. */
+export interface PointsData {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly sizeBytes: number;
+  readonly sides: readonly SideResult[];
+}
+
+export interface FailoverData {
+  readonly electionMs: number;
+  /** Milliseconds between writes through one member: how exact a time can be. */
+  readonly everyMs: number;
+  /** Milliseconds from SIGKILL of the leader to the first acknowledged write after it. */
+  readonly sides: readonly { readonly name: string; readonly ms: readonly number[] }[];
+}
+
+export interface RestartData {
+  readonly events: number;
+  readonly rows: number;
+  readonly sides: readonly {
+    readonly name: string;
+    /** Milliseconds from the start of the process until its log says that its consensus runs: it could vote. */
+    readonly consensusMs: readonly number[];
+    /** … until a linearizable read through it was answered. */
+    readonly servesMs: readonly number[];
+  }[];
+}
+
+export interface MemoryData {
+  readonly events: number;
+  readonly rows: number;
+  readonly settleSeconds: number;
+  /** MiB per member: right after the load, and after it was left alone for a while. */
+  readonly sides: readonly {
+    readonly name: string;
+    readonly afterLoad: readonly number[];
+    readonly settled: readonly number[];
+  }[];
+}
+
+export interface GrowthPoint {
+  readonly entries: number;
+  readonly rows: number;
+  readonly perSecond: readonly number[];
+  readonly p99: readonly number[];
+  /** Of all members, per 1,000 commits. */
+  readonly cpuMs: readonly number[];
+}
+
+/** In the order they were measured; each point has more entries, or more rows, than the one before. */
+export interface GrowthData {
+  readonly inFlight: number;
+  readonly points: readonly GrowthPoint[];
+}
+
+/** Latencies in milliseconds, of writes through the members that need no snapshot. */
+export interface Window {
+  readonly seconds: number;
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+}
+
+export interface SnapshotData {
+  readonly rows: number;
+  /** In flight besides the probe whose latencies these are. */
+  readonly inFlight: number;
+  /** All members up. */
+  readonly healthy: Window;
+  /** One member down. */
+  readonly down: Window;
+  /** From its start until it has caught up. */
+  readonly during: Window;
+}
+
+export interface ReplayData {
+  readonly lines: readonly string[];
+  /** Events a second of one core; null when the program's output did not say. */
+  readonly perSecond: number | null;
+}
+
+export interface Guard {
+  readonly name: string;
+  readonly rule: string;
+  readonly measured: string;
+  readonly holds: boolean;
+}
+
+export interface GuardsData {
+  readonly guards: readonly Guard[];
+}
+
+export interface Results {
+  readonly commits: PointsData;
+  readonly reads: PointsData;
+  readonly failover: FailoverData;
+  readonly restart: RestartData;
+  readonly memory: MemoryData;
+  readonly growth: GrowthData;
+  readonly snapshot: SnapshotData;
+  readonly replay: ReplayData;
+  readonly guards: GuardsData;
+}
+export type PartName = keyof Results;
+
+const fileOf = (folder: string, part: PartName): string => join(folder, `${part}.json`);
+
+export function saveResult<P extends PartName>(folder: string, saved: Saved<Results[P]> & { part: P }): string {
+  mkdirSync(folder, { recursive: true });
+  const file = fileOf(folder, saved.part);
+  writeFileSync(file, `${JSON.stringify(saved, null, 1)}\n`);
+  return file;
+}
+
+/** Undefined when the part has not been measured. Results are this program's own; their shape is trusted. */
+export function loadResult<P extends PartName>(folder: string, part: P): Saved<Results[P]> | undefined {
+  const file = fileOf(folder, part);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Saved<Results[P]>) : undefined;
+}

@@ -1,0 +1,98 @@
+/**
+ * What a lagging member costs the others: one is down until the log it would need is gone, comes back, and is sent a snapshot
+ * of all rows while writes go on. Latencies are of a steady probe through the other members, beside a closed load.
+ */
+import { untilCaughtUp } from "./catching-up.ts";
+import { fill } from "./fill.ts";
+import type { BenchCluster, Probe } from "./load.ts";
+import type { SnapshotData, Window } from "./results.ts";
+import { pause, say, type Stage } from "./stage.ts";
+import { quantile } from "./statistics.ts";
+
+const inFlight = 32;
+const everyMs = 5;
+const windowMs = { full: 15_000, quick: 3_000 };
+/** Longer than a snapshot's interval and the entries kept behind it: 50,000 and 10,000. */
+const behindEvents = 30_000;
+const behindMax = 20;
+/** Background writes are asked in loads of so many, one after the other. */
+const loadEvents = 10_000;
+const lagMax = 5_000;
+const catchUpMaxMs = 300_000;
+
+export async function measureSnapshot(stage: Stage): Promise<SnapshotData> {
+  const { rowsMost: rows, quick } = stage.options;
+  const [side] = await stage.clusters("wide");
+  if (side === undefined) throw new Error("there is no cluster to take a snapshot of");
+  if (stage.rowsOfWide < rows) await fill(side, { events: rows, keys: rows, done: stage.rowsOfWide });
+  stage.rowsOfWide = rows;
+  const { cluster } = side;
+  const place = ((await cluster.leader()) + 1) % cluster.members.length;
+  const ms = quick ? windowMs.quick : windowMs.full;
+  const probe = await cluster.probe(everyMs);
+  const background = startBackground(cluster, rows);
+  try {
+    const window = (from: number, to: number): Window => windowOf(probe, place, from, to);
+    const healthy = await watched(ms, window);
+    say(`all members up: p99 ${healthy.p99.toFixed(1)} ms`);
+    const left = (await cluster.facts(place))?.applied ?? 0;
+    await cluster.signal(place, "SIGKILL");
+    await untilCompacted(stage, cluster, left);
+    const down = await watched(ms, window);
+    say(`one member down: p99 ${down.p99.toFixed(1)} ms`);
+    const from = Date.now();
+    cluster.start(place);
+    await untilCaughtUp(cluster, place, lagMax, catchUpMaxMs);
+    const during = window(from, Date.now());
+    say(`it is back after ${during.seconds.toFixed(1)} s: p99 ${during.p99.toFixed(1)} ms meanwhile`);
+    const first = (await cluster.facts(place))?.first ?? 0;
+    if (first <= left) throw new Error(`the member took entries ${left + 1} and on from a log: no snapshot was sent`);
+    return { rows, inFlight, healthy, down, during };
+  } finally {
+    await background.stop();
+    await probe.stop();
+  }
+}
+
+async function watched(ms: number, window: (from: number, to: number) => Window): Promise<Window> {
+  const from = Date.now();
+  await pause(ms);
+  return window(from, Date.now());
+}
+
+/** Of the writes asked and acknowledged in between, through the members other than the one that lags. */
+export function windowOf(probe: Pick<Probe, "samples">, without: number, from: number, to: number): Window {
+  const latencies = probe.samples
+    .filter((sample) => sample.place !== without && sample.asked >= from && sample.acknowledged <= to)
+    .map(({ asked, acknowledged }) => acknowledged - asked);
+  const at = (q: number): number => quantile(latencies, q);
+  return { seconds: (to - from) / 1_000, count: latencies.length, p50: at(0.5), p99: at(0.99), p999: at(0.999) };
+}
+
+/** Writes on until no member that is up still holds the entry after `left`. */
+async function untilCompacted(stage: Stage, cluster: BenchCluster, left: number): Promise<void> {
+  for (let chunk = 1; chunk <= behindMax; chunk++) {
+    await cluster.load({ inFlight: 256, total: behindEvents, warm: 0, keys: stage.options.rowsMost });
+    const facts = await Promise.all(cluster.members.map((_, at) => cluster.facts(at)));
+    const up = facts.filter((each) => each !== null);
+    say(`${chunk * behindEvents} entries behind; the logs begin at ${up.map(({ first }) => first).join(" and ")}`);
+    if (up.length > 0 && up.every(({ first }) => first > left + 1)) return;
+  }
+  throw new Error(`the log still reaches back to entry ${left}: no snapshot was needed`);
+}
+
+function startBackground(cluster: BenchCluster, keys: number): { stop(): Promise<void> } {
+  let running = true;
+  const loop = async (): Promise<void> => {
+    while (running) await cluster.load({ inFlight, total: loadEvents, warm: 0, keys });
+  };
+  const ended = loop();
+  // Looked at by stop(); until then it must not count as unhandled.
+  ended.catch(() => undefined);
+  return {
+    stop: () => {
+      running = false;
+      return ended;
+    },
+  };
+}

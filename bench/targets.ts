@@ -1,0 +1,140 @@
+/** What was wanted, what was reached. Pure: from results alone, so that no hand writes a verdict. */
+import type { GrowthPoint, Results, Saved } from "./results.ts";
+import { median, sum } from "./statistics.ts";
+import { figure, fixed, whole } from "./table.ts";
+
+export interface TargetRow {
+  readonly what: string;
+  readonly wanted: string;
+  readonly reached: string;
+  readonly verdict: "reached" | "missed" | "not measured";
+}
+
+export type Measured = { readonly [P in keyof Results]?: Saved<Results[P]> | undefined };
+
+type Outcome = Omit<TargetRow, "what" | "wanted">;
+
+const unmeasured: Outcome = { reached: "", verdict: "not measured" };
+const judged = (values: readonly number[], holds: (value: number) => boolean, text: string): Outcome =>
+  values.length === 0 || values.some(Number.isNaN)
+    ? unmeasured
+    : { reached: text, verdict: values.every(holds) ? "reached" : "missed" };
+const ratios = (values: readonly number[], holds: (value: number) => boolean, unit = "×"): Outcome =>
+  judged(values, holds, values.map((value) => `${fixed(value, 2)}${unit}`).join(" / "));
+
+const loaded = [64, 256, 1_000];
+
+/** A figure of the named side through etcd's. NaN when one of the two was not measured. */
+function against(data: Results["commits"] | undefined, name: string, inFlight: number, key: "perSecond" | "p50" | "p99"): number {
+  const of = (side: string): number =>
+    figure(
+      data?.sides.find((each) => each.name === side),
+      inFlight,
+      key,
+    );
+  return of(name) / of("etcd");
+}
+
+function pair<S extends { readonly name: string }>(sides: readonly S[] | undefined, of: (side: S) => number): number {
+  const value = (name: string): number => {
+    const side = sides?.find((each) => each.name === name);
+    return side === undefined ? Number.NaN : of(side);
+  };
+  return value("aether") / value("etcd");
+}
+
+/** Rate and p99 of points that differ in one thing only: each against the first with as many rows, or the one with fewer. */
+export function growthRatios(points: readonly GrowthPoint[]): { entries: Ratio[]; rows: Ratio[] } {
+  const ratio = (from: GrowthPoint, to: GrowthPoint): Ratio => ({
+    rate: median(to.perSecond) / median(from.perSecond),
+    p99: median(to.p99) / median(from.p99),
+  });
+  const entries: Ratio[] = [];
+  const rows: Ratio[] = [];
+  for (const [at, point] of points.entries()) {
+    const first = points.find((each) => each.rows === point.rows);
+    const before = points[at - 1];
+    if (first !== undefined && first !== point) entries.push(ratio(first, point));
+    else if (before !== undefined) rows.push(ratio(before, point));
+  }
+  return { entries, rows };
+}
+interface Ratio {
+  readonly rate: number;
+  readonly p99: number;
+}
+
+function steady(changes: readonly Ratio[] | undefined): Outcome {
+  if (changes === undefined || changes.length === 0) return unmeasured;
+  const text = changes.map(({ rate, p99 }) => `${fixed(rate, 2)}× and ${fixed(p99, 2)}×`).join(", ");
+  return { reached: text, verdict: changes.every(({ rate, p99 }) => rate >= 0.9 && p99 <= 1.1) ? "reached" : "missed" };
+}
+
+export function targetRows(m: Measured): TargetRow[] {
+  const commits = m.commits?.data;
+  const reads = m.reads?.data;
+  const growth = m.growth === undefined ? undefined : growthRatios(m.growth.data.points);
+  const snapshot = m.snapshot?.data;
+  const replay = m.replay?.data.perSecond ?? Number.NaN;
+  const guards = m.guards?.data.guards;
+  const atMost = (most: number) => (value: number) => value <= most;
+  const atLeast = (least: number) => (value: number) => value >= least;
+  const mean = (values: readonly number[]): number => sum(values) / values.length;
+  const at = (k: readonly number[], key: "perSecond" | "p50" | "p99"): number[] =>
+    k.map((inFlight) => against(commits, "aether", inFlight, key));
+  const rows: [what: string, wanted: string, outcome: Outcome][] = [
+    ["committed writes/s at 64, 256, 1,000 in flight", "≥ 2× etcd, aim 3×", ratios(at(loaded, "perSecond"), atLeast(2))],
+    ["p99 of writes at the same points", "≤ 1× etcd", ratios(at(loaded, "p99"), atMost(1))],
+    ["one writer at a time: writes/s", "≥ 1× etcd", ratios(at([1], "perSecond"), atLeast(1))],
+    ["one writer at a time: p50", "≤ 1× etcd", ratios(at([1], "p50"), atMost(1))],
+    [
+      "linearizable reads/s at 256 in flight, one request a message on both sides",
+      "≥ 1× etcd",
+      ratios([against(reads, "aether, one a message", 256, "perSecond")], atLeast(1)),
+    ],
+    [
+      "the same as our client asks them, many in one message",
+      "≥ 1× etcd",
+      ratios([against(reads, "aether", 256, "perSecond")], atLeast(1)),
+    ],
+    [
+      "SIGKILL of the leader → first new commit, median",
+      "≤ 1× etcd",
+      ratios([pair(m.failover?.data.sides, ({ ms }) => median(ms))], atMost(1)),
+    ],
+    [
+      `restart with ${whole(m.restart?.data.events ?? 1_000_000)} entries behind → could vote`,
+      "≤ 1× etcd",
+      ratios([pair(m.restart?.data.sides, ({ consensusMs }) => median(consensusMs))], atMost(1)),
+    ],
+    [
+      "the same → first linearizable read through it",
+      "≤ 1× etcd",
+      ratios([pair(m.restart?.data.sides, ({ servesMs }) => median(servesMs))], atMost(1)),
+    ],
+    [
+      `resident memory per member after ${whole(m.memory?.data.events ?? 1_000_000)} events over ${whole(m.memory?.data.rows ?? 100_000)} rows`,
+      "≤ 1.5× etcd",
+      ratios([pair(m.memory?.data.sides, ({ settled }) => mean(settled))], atMost(1.5)),
+    ],
+    ["rate and p99 with more entries behind", "within 10 %", steady(growth?.entries)],
+    ["rate and p99 with more rows", "within 10 %", steady(growth?.rows)],
+    [
+      `others' p99 while a member is sent a snapshot of ${whole(snapshot?.rows ?? 1_000_000)} rows`,
+      "≤ 2× before",
+      ratios(snapshot === undefined ? [] : [snapshot.during.p99 / snapshot.healthy.p99], atMost(2)),
+    ],
+    ["replay of events on one core", "≥ 300,000/s", judged([replay], atLeast(300_000), `${whole(replay)}/s`)],
+    [
+      "guards of the design (below)",
+      "all hold",
+      guards === undefined
+        ? unmeasured
+        : {
+            reached: `${guards.filter(({ holds }) => holds).length} of ${guards.length}`,
+            verdict: guards.every(({ holds }) => holds) ? "reached" : "missed",
+          },
+    ],
+  ];
+  return rows.map(([what, wanted, outcome]) => ({ what, wanted, ...outcome }));
+}
