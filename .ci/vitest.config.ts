@@ -10,7 +10,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["packages/*/src/**/*.test.ts", ".ci/**/*.test.ts"],
+          include: ["packages/*/src/**/*.test.ts", "bench/**/*.test.ts", ".ci/**/*.test.ts"],
           exclude: ["**/*.process.test.ts", "**/node_modules/**"],
           pool: "threads",
           isolate: false,

@@ -15,12 +15,12 @@ const fillInFlight = 1_000;
 /** Between two lines of progress. */
 const chunkEvents = 100_000;
 
-/** The chunks of a filling; no chunk goes over the last key, so that every key is written as often as the next. */
+/** The chunks of a filling. One that does not begin with the first key ends with the last, so that every key is written as often. */
 export function chunksOf({ events, keys, done = 0 }: Filling): Pick<LoadOptions, "total" | "keys" | "from">[] {
   const chunks: Pick<LoadOptions, "total" | "keys" | "from">[] = [];
   for (let at = done; at < events;) {
     const from = at % keys;
-    const total = Math.min(chunkEvents, events - at, keys - from);
+    const total = Math.min(chunkEvents, events - at, from === 0 ? chunkEvents : keys - from);
     chunks.push({ total, keys, from });
     at += total;
   }

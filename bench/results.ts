@@ -93,8 +93,8 @@ export interface Window {
 
 export interface SnapshotData {
   readonly rows: number;
-  /** In flight besides the probe whose latencies these are. */
-  readonly inFlight: number;
+  /** Milliseconds between two writes through one member. */
+  readonly everyMs: number;
   /** All members up. */
   readonly healthy: Window;
   /** One member down. */

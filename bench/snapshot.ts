@@ -1,6 +1,7 @@
 /**
  * What a lagging member costs the others: one is down until the log it would need is gone, comes back, and is sent a snapshot
- * of all rows while writes go on. Latencies are of a steady probe through the other members, beside a closed load.
+ * of all rows while writes go on at a steady pace, well below what the cluster can do: a load that takes every core would show
+ * who gets the cores. Latencies are of the writes through the other members.
  */
 import { untilCaughtUp } from "./catching-up.ts";
 import { fill } from "./fill.ts";
@@ -9,15 +10,13 @@ import type { SnapshotData, Window } from "./results.ts";
 import { pause, say, type Stage } from "./stage.ts";
 import { quantile } from "./statistics.ts";
 
-const inFlight = 32;
-const everyMs = 5;
+/** 1,500 writes a second through three members. */
+const everyMs = 2;
 const windowMs = { full: 15_000, quick: 3_000 };
 /** Longer than a snapshot's interval and the entries kept behind it: 50,000 and 10,000. */
 const behindEvents = 30_000;
 const behindMax = 20;
-/** Background writes are asked in loads of so many, one after the other. */
-const loadEvents = 10_000;
-const lagMax = 5_000;
+const lagMax = 2_000;
 const catchUpMaxMs = 300_000;
 
 export async function measureSnapshot(stage: Stage): Promise<SnapshotData> {
@@ -30,7 +29,6 @@ export async function measureSnapshot(stage: Stage): Promise<SnapshotData> {
   const place = ((await cluster.leader()) + 1) % cluster.members.length;
   const ms = quick ? windowMs.quick : windowMs.full;
   const probe = await cluster.probe(everyMs);
-  const background = startBackground(cluster, rows);
   try {
     const window = (from: number, to: number): Window => windowOf(probe, place, from, to);
     const healthy = await watched(ms, window);
@@ -47,9 +45,8 @@ export async function measureSnapshot(stage: Stage): Promise<SnapshotData> {
     say(`it is back after ${during.seconds.toFixed(1)} s: p99 ${during.p99.toFixed(1)} ms meanwhile`);
     const first = (await cluster.facts(place))?.first ?? 0;
     if (first <= left) throw new Error(`the member took entries ${left + 1} and on from a log: no snapshot was sent`);
-    return { rows, inFlight, healthy, down, during };
+    return { rows, everyMs, healthy, down, during };
   } finally {
-    await background.stop();
     await probe.stop();
   }
 }
@@ -79,20 +76,4 @@ async function untilCompacted(stage: Stage, cluster: BenchCluster, left: number)
     if (up.length > 0 && up.every(({ first }) => first > left + 1)) return;
   }
   throw new Error(`the log still reaches back to entry ${left}: no snapshot was needed`);
-}
-
-function startBackground(cluster: BenchCluster, keys: number): { stop(): Promise<void> } {
-  let running = true;
-  const loop = async (): Promise<void> => {
-    while (running) await cluster.load({ inFlight, total: loadEvents, warm: 0, keys });
-  };
-  const ended = loop();
-  // Looked at by stop(); until then it must not count as unhandled.
-  ended.catch(() => undefined);
-  return {
-    stop: () => {
-      running = false;
-      return ended;
-    },
-  };
 }
