@@ -3,7 +3,7 @@
  * the disk follows behind.
  */
 import { createHash } from "node:crypto";
-import type { DomainEvent, EntryPayload } from "@aether/core/kernel/event";
+import type { DomainEvent } from "@aether/core/kernel/event";
 import type { Noun } from "@aether/core/kernel/noun";
 import type { Registry } from "@aether/core/kernel/registry";
 import { invariant } from "@aether/raft/errors";
@@ -11,7 +11,8 @@ import { Kind } from "@aether/raft/types";
 import type { Entry, EntryId, Membership } from "@aether/raft/types";
 import type { StateDigest } from "../types.ts";
 import { AuditTrail, chainGenesis } from "./audit-chain.ts";
-import { decodeCurrent } from "./entry-codec.ts";
+import { readEntry } from "./entry-reader.ts";
+import type { ReadEntry } from "./entry-reader.ts";
 import { HistoryIndex } from "./history-index.ts";
 import { Rows } from "./rows.ts";
 import { Sessions, sessionLimits } from "./sessions.ts";
@@ -57,31 +58,30 @@ export class AppliedState {
   }
 
   /**
-   * Applies the next entry; the things it changed are added to `changed`. Returns its payload, null for a no-op or a
+   * Applies the next entry; the things it changed are added to `changed`. Returns what the entry says, null for a no-op or a
    * membership change. Throws on a gap and on an event that this build does not know.
    */
-  apply(entry: Entry, changed: Set<string>): EntryPayload | null {
-    invariant(entry.index === this.applied.index + 1, `entry ${entry.index} follows the applied ${this.applied.index}`);
-    this.trail.append(entry.index, entry.term, entry.kind, entry.data);
-    this.applied = { index: entry.index, term: entry.term };
-    if (entry.kind !== Kind.normal) return null;
-    const payload = decodeCurrent(entry.data, this.registry);
-    invariant(payload.at >= this.at, `time of entry ${entry.index} does not go back`);
-    this.at = payload.at;
-    const context = { index: entry.index, at: payload.at, actor: payload.actor };
+  apply(entry: Entry, changed: Set<string>): ReadEntry | null {
+    const { index, term, kind, data } = entry;
+    invariant(index === this.applied.index + 1, "entries are applied in order, without gaps");
+    this.trail.append(index, term, kind, data);
+    this.applied = { index, term };
+    if (kind !== Kind.normal) return null;
+    const read = readEntry(data, this.registry);
+    const { at, actor, events, request } = read;
+    invariant(at >= this.at, "the time of entries does not go back");
+    this.at = at;
+    const context = { index, at, actor };
     let checkpoint = false;
-    for (const event of payload.events) {
-      const { thing } = this.rows.evolve(nounOf(this.registry, event), event, context);
-      this.history.add(thing, entry.index);
-      changed.add(thing);
+    for (const event of events) {
+      const slot = this.rows.evolve(nounOf(this.registry, event), event, context);
+      this.history.add(slot, index);
+      changed.add(slot.thing);
       checkpoint ||= this.isCheckpoint(event);
     }
-    if (payload.request !== null) {
-      const { client, id, fingerprint, version, answer } = payload.request;
-      this.sessions.remember({ client, id, fingerprint, index: entry.index, version, answer: answer ?? undefined });
-    }
+    if (request !== null) this.sessions.remember(request, index);
     if (checkpoint) this.checkpoints = [...this.checkpoints, this.digest()].slice(-checkpointsMax);
-    return payload;
+    return read;
   }
 
   /** The same on every member at the same index, however it came there. Costs one hash per row changed since the last call. */

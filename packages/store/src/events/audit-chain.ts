@@ -80,9 +80,8 @@ export class AuditTrail {
     this.index = index;
   }
 
-  /** Digests of start..index, not yet durable; null when there are none. The bytes stay valid as the trail grows. */
-  unflushed(): ChainRun | null {
-    if (this.index < this.start) return null;
+  /** Digests of start..index, not yet durable; none when it has not grown. The bytes stay valid as the trail grows. */
+  unflushed(): ChainRun {
     return { first: this.start, digests: this.buffer.subarray(0, (this.index - this.start + 1) * digestBytes) };
   }
 

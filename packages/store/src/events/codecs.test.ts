@@ -3,8 +3,7 @@ import { entryBytesMax } from "@aether/core/kernel/event";
 import type { EntryPayload } from "@aether/core/kernel/event";
 import { describe, expect, it } from "vitest";
 import { EntryTooLarge, decodeCurrent, decodeEntry, encodeEntry } from "./entry-codec.ts";
-import { decodeRun, encodeRun } from "./history-index.ts";
-import { historyKey, keyNumber, numberKey, parseRowKey, rowKey } from "./state-db.ts";
+import { keyNumber, numberKey, parseRowKey, rowKey } from "./state-db.ts";
 import { boxRegistry } from "./testing/box-noun.ts";
 import { packValue, seal, unpackValue, unseal, withoutUndefined } from "./value-codec.ts";
 
@@ -147,7 +146,7 @@ describe("keys", () => {
     );
     for (const n of [0, 1, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 5, Number.MAX_SAFE_INTEGER]) {
       expect(keyNumber(numberKey("c", n))).toBe(n);
-      expect(keyNumber(historyKey("box/a/b", n))).toBe(n);
+      expect(keyNumber(numberKey("h", n))).toBe(n);
     }
   });
 
@@ -158,25 +157,5 @@ describe("keys", () => {
         expect(Buffer.compare(numberKey("c", a), numberKey("c", b))).toBe(Math.sign(a - b));
       }),
     );
-  });
-
-  it("of one thing do not mix with those of a thing whose name begins the same", () => {
-    expect(historyKey("box/a", 5).subarray(0, 7)).toEqual(Buffer.from("hbox\0a\0"));
-    expect(historyKey("box/ab", 5).subarray(0, 7)).not.toEqual(Buffer.from("hbox\0a\0"));
-  });
-});
-
-describe("a run of history indexes", () => {
-  it("comes back as it was, also beyond 2^32, in a byte or two an entry", () => {
-    const ascending = fc
-      .uniqueArray(fc.integer({ min: 1, max: 2 ** 45 }), { minLength: 1 })
-      .map((list) => list.toSorted((a, b) => a - b));
-    fc.assert(
-      fc.property(ascending, (list) => {
-        expect(decodeRun(list[0] as number, encodeRun(list))).toEqual(list);
-      }),
-    );
-    const dense = Array.from({ length: 1_000 }, (_, i) => 2 ** 40 + i * 3);
-    expect(encodeRun(dense)).toHaveLength(999);
   });
 });

@@ -164,6 +164,10 @@ export class Decider {
         "choose a shorter id",
       );
     }
+    // half of a surrogate pair has no bytes of its own, so that two such ids could be taken for one
+    if (s.request !== null && !(s.request.client.isWellFormed() && s.request.id.isWellFormed())) {
+      return reject("invalid", "client and request id must be well-formed text", "choose another request id");
+    }
     return null;
   }
 

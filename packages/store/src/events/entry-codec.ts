@@ -18,7 +18,7 @@ export class EntryTooLarge extends Error {
 }
 
 /** The envelope's format; bytes of another one stop the reader. */
-const format = 1;
+export const entryFormat = 1;
 
 type RequestTuple = readonly [client: string, id: string, fingerprint: string, version: number, answer?: unknown];
 
@@ -39,7 +39,7 @@ type Envelope = readonly [
 /** Equal payloads give equal bytes. Throws {@link EntryTooLarge} above entryBytesMax. */
 export function encodeEntry(p: EntryPayload): Uint8Array {
   const request = p.request === null ? null : requestTuple(p.request);
-  const envelope: Envelope = [format, p.at, p.actor.name, p.actor.role, p.cause, request, p.events];
+  const envelope: Envelope = [entryFormat, p.at, p.actor.name, p.actor.role, p.cause, request, p.events];
   const bytes = packValue(envelope);
   if (bytes.length > entryBytesMax) throw new EntryTooLarge(bytes.length);
   return bytes;
@@ -51,8 +51,13 @@ const requestTuple = ({ client, id, fingerprint, version, answer }: RecordedRequ
 /** The payload as it was written: events keep the version they were written in. Throws on bytes that are no payload. */
 export function decodeEntry(bytes: Uint8Array): EntryPayload {
   const envelope = unpackValue(bytes) as Envelope;
-  if (!Array.isArray(envelope) || envelope[0] !== format || !Number.isSafeInteger(envelope[1]) || !Array.isArray(envelope[6])) {
-    throw new Error(`${bytes.length} bytes that are no entry payload of format ${format}`);
+  if (
+    !Array.isArray(envelope) ||
+    envelope[0] !== entryFormat ||
+    !Number.isSafeInteger(envelope[1]) ||
+    !Array.isArray(envelope[6])
+  ) {
+    throw new Error(`${bytes.length} bytes that are no entry payload of format ${entryFormat}`);
   }
   const [, at, name, role, cause, request, events] = envelope;
   return { at, actor: { name, role }, cause, request: request === null ? null : recordedRequest(request), events };

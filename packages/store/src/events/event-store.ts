@@ -26,6 +26,7 @@ import { Horizon } from "./horizon.ts";
 import { LogReader, pageEntriesMax, recordedEntry } from "./log-reader.ts";
 import { restoreSnapshot, snapshotRecords } from "./snapshot-stream.ts";
 import type { StateDisk } from "./state-disk.ts";
+import { eventLoop } from "./timing.ts";
 import { Watches } from "./watches.ts";
 
 export interface StoreParts {
@@ -40,16 +41,6 @@ export interface StoreParts {
 
 /** After losing leadership the fate of own entries usually shows within an election; longer a caller need not wait. */
 const orphanMs = 2_000;
-
-const eventLoop: StoreTiming = {
-  after: (ms, f) => {
-    const timer = setTimeout(f, ms).unref();
-    return () => clearTimeout(timer);
-  },
-  immediate: (f) => {
-    setImmediate(f);
-  },
-};
 
 /** The current rows, whichever state object holds them: a restore replaces it. */
 class CurrentWorld implements World {

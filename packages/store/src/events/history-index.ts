@@ -1,70 +1,125 @@
 /**
- * Which entries tell of a thing. In memory only what is not on disk yet; on disk runs of indexes, one key per thing and
- * flush: however often a thing changes between two flushes, it costs one small value.
+ * Which entries tell of a thing. In memory only what is not on disk yet, as it came; on disk one value for many entries:
+ * apply and flush pay a few bytes for each, and whoever asks for a thing's history pays for looking through them all.
  */
-import { invariant } from "@aether/raft/errors";
+import { ByteReader, ByteWriter } from "./varint.ts";
+
+/** A thing, as "noun/id"; the same object for the same thing between two flushes costs less to write. */
+interface Thing {
+  readonly thing: string;
+}
+
+/** A run of `(thing, index)`, in the order of the indexes. */
+interface Told {
+  readonly things: Thing[];
+  readonly indexes: number[];
+}
+
+/** What {@link packHistory} made of consecutive entries, `first` the lowest index in it. */
+export interface HistoryPack {
+  readonly first: number;
+  readonly bytes: Buffer;
+  /** Another pack follows. */
+  readonly more: boolean;
+}
 
 export class HistoryIndex {
-  /** Indexes since the last flush, by "noun/id", ascending. */
-  private pending = new Map<string, number[]>();
+  private pending: Told = { things: [], indexes: [] };
   /** What a flush is writing right now; readers still need it from here. */
-  private writing: ReadonlyMap<string, readonly number[]> = new Map();
+  private writing: Told = { things: [], indexes: [] };
 
-  add(thing: string, index: number): void {
-    const indexes = this.pending.get(thing);
-    if (indexes === undefined) this.pending.set(thing, [index]);
-    else if (indexes[indexes.length - 1] !== index) indexes.push(index);
+  add(thing: Thing, index: number): void {
+    this.pending.things.push(thing);
+    this.pending.indexes.push(index);
   }
 
-  /** Indexes that are not surely on disk. */
+  /** Indexes that are not surely on disk, ascending, each once. */
   recent(thing: string): readonly number[] {
-    return [...(this.writing.get(thing) ?? []), ...(this.pending.get(thing) ?? [])];
+    const found: number[] = [];
+    for (const { things, indexes } of [this.writing, this.pending]) {
+      for (let i = 0; i < things.length; i++) {
+        const index = indexes[i] as number;
+        if (things[i]?.thing === thing && found.at(-1) !== index) found.push(index);
+      }
+    }
+    return found;
   }
 
-  /** Hands everything to a flush, which calls {@link flushed} once it is durable. */
-  take(): ReadonlyMap<string, readonly number[]> {
+  /** Hands everything to a flush as packs of bounded size; it calls {@link flushed} once they are durable. */
+  take(): Iterable<HistoryPack> {
     this.writing = this.pending;
-    this.pending = new Map();
-    return this.writing;
+    this.pending = { things: [], indexes: [] };
+    return packsOf(this.writing);
   }
 
   flushed(): void {
-    this.writing = new Map();
+    this.writing = { things: [], indexes: [] };
   }
 }
 
-/** The distances between consecutive indexes, as LEB128 varints; the first index is in the key. */
-export function encodeRun(indexes: readonly number[]): Buffer {
-  const out: number[] = [];
-  let previous = indexes[0] ?? 0;
-  for (const index of indexes.slice(1)) {
-    invariant(index > previous, "history indexes ascend");
-    let rest = index - previous;
-    // no 32-bit operators: distances may exceed 2^32
-    while (rest >= 128) {
-      out.push((rest % 128) + 128);
-      rest = Math.floor(rest / 128);
+/** Packs are made as they are asked for. */
+function* packsOf(told: Told): Iterable<HistoryPack> {
+  const { indexes } = told;
+  for (let from = 0; from < indexes.length;) {
+    let to = Math.min(indexes.length, from + packEvents);
+    // an entry's events stay together, so that no index is in two packs
+    while (indexes[to] !== undefined && indexes[to] === indexes[to - 1]) to++;
+    yield { first: indexes[from] as number, bytes: packHistory(told, from, to), more: to < indexes.length };
+    from = to;
+  }
+}
+
+/** So many events, and those of the last one's entry, make a pack. */
+const packEvents = 4_096;
+const writer = new ByteWriter();
+
+/**
+ * Per event, as varints: the thing (its number in the pack, or the next free number, then length and UTF-8 of "noun/id") and the
+ * distance of its entry's index to the one before (for the first: to the pack's first).
+ */
+function packHistory({ things, indexes }: Told, from: number, to: number): Buffer {
+  writer.clear();
+  const numbers = new Map<Thing, number>();
+  let previous = indexes[from] as number;
+  for (let i = from; i < to; i++) {
+    const thing = things[i] as Thing;
+    const index = indexes[i] as number;
+    const known = numbers.get(thing);
+    writer.number(known ?? numbers.size);
+    if (known === undefined) {
+      numbers.set(thing, numbers.size);
+      writer.text(thing.thing);
     }
-    out.push(rest);
+    writer.number(index - previous);
     previous = index;
   }
-  return Buffer.from(out);
+  return writer.copy();
 }
 
-/** The indexes of a run that starts at `first`. */
-export function decodeRun(first: number, bytes: Uint8Array): number[] {
-  const indexes = [first];
-  let distance = 0;
-  let scale = 1;
+/** The indexes of the entries about `thing` (UTF-8 of "noun/id") in a pack, ascending, each once. Throws RangeError on a cut pack. */
+export function indexesIn(first: number, bytes: Uint8Array, thing: Uint8Array): number[] {
+  const reader = new ByteReader(bytes);
+  const found: number[] = [];
+  /** One that was removed and made anew between two flushes has more than one number. */
+  const wanted = new Set<number>();
+  let things = 0;
   let index = first;
-  for (const byte of bytes) {
-    distance += (byte % 128) * scale;
-    scale *= 128;
-    if (byte >= 128) continue;
-    index += distance;
-    indexes.push(index);
-    distance = 0;
-    scale = 1;
+  while (!reader.done) {
+    const number = reader.number();
+    if (number === things) {
+      const length = reader.number();
+      const at = reader.skipTo(reader.at + length);
+      if (sameBytes(bytes, at, length, thing)) wanted.add(number);
+      things++;
+    }
+    index += reader.number();
+    if (wanted.has(number) && found.at(-1) !== index) found.push(index);
   }
-  return indexes;
+  return found;
+}
+
+function sameBytes(bytes: Uint8Array, at: number, length: number, other: Uint8Array): boolean {
+  if (length !== other.length) return false;
+  for (let i = length - 1; i >= 0; i--) if (bytes[at + i] !== other[i]) return false;
+  return true;
 }

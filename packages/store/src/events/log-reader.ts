@@ -1,5 +1,5 @@
 /** The log as readers see it: recorded entries and audit ranges, in bounded pages that let others run in between. */
-import type { EntryPayload, Identity, RecordedEntry } from "@aether/core/kernel/event";
+import type { DomainEvent, Identity, RecordedEntry } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
 import { decodeConfigChange } from "@aether/raft/config-change";
 import { Kind } from "@aether/raft/types";
@@ -21,8 +21,16 @@ const consensus: Identity = { name: "raft", role: "member" };
 /** How far back the time of a no-op or membership change is looked for; there are never many in a row. */
 const lookBack = 64;
 
+/** What a reader is shown of an entry's payload. */
+interface Shown {
+  readonly at: number;
+  readonly actor: Identity;
+  readonly cause: string;
+  readonly events: readonly DomainEvent[];
+}
+
 /** `at` is used for entries that carry no time of their own: that of the last entry before them that does. */
-export function recordedEntry(entry: Entry, payload: EntryPayload | null, at: number): RecordedEntry {
+export function recordedEntry(entry: Entry, payload: Shown | null, at: number): RecordedEntry {
   const { index, term } = entry;
   if (payload === null) {
     const noop = entry.kind === Kind.noop;

@@ -8,16 +8,18 @@ import type { Registry } from "@aether/core/kernel/registry";
 import type { EntryId, LogView, SnapMeta, SnapshotStore } from "@aether/raft/types";
 import { isEnvironment } from "../log/folder.ts";
 import { readRows } from "../snapshots.ts";
-import type { EventStore, EventStoreOptions } from "../types.ts";
+import type { EventStore, EventStoreOptions, StoreTiming } from "../types.ts";
 import { emptyState } from "./applied-state.ts";
 import type { AppliedState } from "./applied-state.ts";
 import { MemberEventStore } from "./event-store.ts";
+import { noPacks } from "./pack-list.ts";
 import { restoreSnapshot } from "./snapshot-stream.ts";
 import { openLevelState } from "./state-db.ts";
 import type { StateDb } from "./state-db.ts";
 import { StateDisk } from "./state-disk.ts";
 import { loadState } from "./state-load.ts";
 import { emptyDisk, headOf } from "./state-meta.ts";
+import { eventLoop } from "./timing.ts";
 import { Damaged } from "./value-codec.ts";
 
 /** Neither state, snapshot nor log together reach back far enough: this member has to be replaced. */
@@ -56,7 +58,7 @@ export async function openEventStoreOn(
   installed: SnapMeta | null = null,
 ): Promise<EventStore> {
   const isCheckpoint = options.isCheckpoint ?? ((e: DomainEvent) => e.type === "CheckpointRecorded");
-  const folder = { openDb: folders.open, dir: options.dir, registry, isCheckpoint, log };
+  const folder = { openDb: folders.open, dir: options.dir, registry, isCheckpoint, log, timing: options.timing ?? eventLoop };
   const opened = await openFolder(folder).catch(async (error: unknown) => {
     if (!isDamage(error)) throw error;
     await folders.setAside(options.dir);
@@ -89,6 +91,7 @@ interface Folder {
   readonly registry: Registry;
   readonly isCheckpoint: (e: DomainEvent) => boolean;
   readonly log: LogView;
+  readonly timing: StoreTiming;
 }
 
 async function openFolder({
@@ -97,14 +100,15 @@ async function openFolder({
   registry,
   isCheckpoint,
   log,
+  timing,
 }: Folder): Promise<{ state: AppliedState; disk: StateDisk }> {
   const db = await openDb(dir);
   try {
     const loaded = await loadState(db, registry, isCheckpoint);
     if (loaded !== null) checkHistory(loaded.meta.applied, log);
-    if (loaded !== null) return { state: loaded.state, disk: new StateDisk(db, loaded.meta, loaded.packs) };
+    if (loaded !== null) return { state: loaded.state, disk: new StateDisk(db, loaded.meta, loaded.packs, timing) };
     const state = emptyState(registry, isCheckpoint);
-    return { state, disk: new StateDisk(db, { ...headOf(state), generation: 1, disk: emptyDisk }, []) };
+    return { state, disk: new StateDisk(db, { ...headOf(state), generation: 1, disk: emptyDisk }, noPacks(), timing) };
   } catch (error) {
     await db.close();
     throw error;

@@ -35,6 +35,14 @@ export class Slot {
   }
 }
 
+/** A changed row as a flush takes it; its slot may change again while the flush is written. */
+export interface TakenRow {
+  readonly slot: Slot;
+  readonly stored: Stored | undefined;
+  /** Its encoding, when it is known already. */
+  readonly bytes: Buffer | null;
+}
+
 interface Table {
   readonly slots: Map<string, Slot>;
   live: number;
@@ -132,9 +140,22 @@ export class Rows implements World {
 
   /** The sums over the rows as they are now. Costs one hash per row changed since the last call. */
   settle(): RowSums {
-    if (this.stale.length === 0) return this.sums;
+    this.settleSome(Number.POSITIVE_INFINITY);
+    return this.sums;
+  }
+
+  /** Rows changed since they were hashed last. */
+  get staleCount(): number {
+    return this.stale.length;
+  }
+
+  /** Hashes at most `max` of them. */
+  settleSome(max: number): void {
+    if (this.stale.length === 0) return;
     let { count, a, b } = this.sums;
-    for (const slot of this.stale) {
+    const kept = Math.max(0, this.stale.length - max);
+    const slots = this.stale.splice(kept);
+    for (const slot of slots) {
       slot.stale = false;
       if (slot.summed === slot.stored) continue;
       if (slot.summed !== undefined) {
@@ -154,22 +175,24 @@ export class Rows implements World {
       b = (b + slot.summedHash[1]) % modulus;
       count++;
     }
-    this.stale = [];
     this.sums = { count, a, b };
-    return this.sums;
   }
 
-  /** The slots changed since the last call, for the flush, each once. */
-  takeDirty(): readonly Slot[] {
-    const taken = this.dirty;
+  /** The rows changed since the last call, for the flush, each once. */
+  takeDirty(): readonly TakenRow[] {
+    const taken = this.dirty.map((slot) => {
+      const bytes = slot.summed === slot.stored ? slot.bytes : null;
+      slot.dirty = false;
+      slot.bytes = null;
+      return { slot, stored: slot.stored, bytes };
+    });
     this.dirty = [];
-    for (const slot of taken) slot.dirty = false;
     return taken;
   }
 
   /** The removals among `flushed` are on disk: their slots may go, unless the thing came back since. */
-  dropRemoved(flushed: readonly Slot[]): void {
-    for (const slot of flushed) {
+  dropRemoved(flushed: readonly TakenRow[]): void {
+    for (const { slot } of flushed) {
       if (slot.stored !== undefined || slot.dirty || slot.stale) continue;
       this.tables.get(slot.noun)?.slots.delete(slot.id);
     }

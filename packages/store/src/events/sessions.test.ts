@@ -1,24 +1,23 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Sessions } from "./sessions.ts";
-import type { Remembered, SessionLimits } from "./sessions.ts";
+import type { AnswerPack, NewAnswer, SessionLimits } from "./sessions.ts";
 
-const answer = (client: string, id: string, index: number): Omit<Remembered, "seq"> => ({
-  client,
-  id,
-  fingerprint: `f${id}`,
-  index,
-  version: index,
-  answer: undefined,
-});
+/** As an entry's reader gives it: the texts are spans of bytes that hold more than them. */
+function answer(client: string, id: string, version = 1, given?: unknown): NewAnswer {
+  const idBytes = Buffer.from(id);
+  const bytes = Buffer.concat([Buffer.from("--"), idBytes, Buffer.from(`f${id}-`)]);
+  const idEnd = 2 + idBytes.length;
+  return { client, bytes, idAt: 2, idEnd, printAt: idEnd, printEnd: bytes.length - 1, version, answer: given };
+}
 const live = (s: Sessions, names: readonly (readonly [string, string])[]): string[] =>
   names.filter(([client, id]) => s.find(client, id) !== undefined).map(([client, id]) => `${client}:${id}`);
 
 describe("remembered answers", () => {
   it("are forgotten oldest first for each client", () => {
     const s = new Sessions({ perClient: 2, clients: 10, window: 100 });
-    for (const id of ["1", "2", "3"]) s.remember(answer("a", id, Number(id)));
-    s.remember(answer("b", "1", 4));
+    for (const id of ["1", "2", "3"]) s.remember(answer("a", id), Number(id));
+    s.remember(answer("b", "1"), 4);
     expect(
       live(s, [
         ["a", "1"],
@@ -32,10 +31,10 @@ describe("remembered answers", () => {
 
   it("go with the client that has been silent longest when there are too many", () => {
     const s = new Sessions({ perClient: 5, clients: 2, window: 100 });
-    s.remember(answer("a", "1", 1));
-    s.remember(answer("b", "1", 2));
-    s.remember(answer("a", "2", 3));
-    s.remember(answer("c", "1", 4));
+    s.remember(answer("a", "1"), 1);
+    s.remember(answer("b", "1"), 2);
+    s.remember(answer("a", "2"), 3);
+    s.remember(answer("c", "1"), 4);
     expect(
       live(s, [
         ["a", "1"],
@@ -48,7 +47,7 @@ describe("remembered answers", () => {
 
   it("leave the window in the order they came", () => {
     const s = new Sessions({ perClient: 5, clients: 9, window: 3 });
-    for (const [i, client] of ["a", "b", "c", "d"].entries()) s.remember(answer(client, "1", i));
+    for (const [i, client] of ["a", "b", "c", "d"].entries()) s.remember(answer(client, "1"), i);
     expect(
       live(
         s,
@@ -60,8 +59,8 @@ describe("remembered answers", () => {
 
   it("may not be remembered twice: that would be a second execution", () => {
     const s = new Sessions({ perClient: 5, clients: 9, window: 30 });
-    s.remember(answer("a", "1", 1));
-    expect(() => s.remember(answer("a", "1", 2))).toThrow("answered from memory");
+    s.remember(answer("a", "1"), 1);
+    expect(() => s.remember(answer("a", "1"), 2)).toThrow("answered from memory");
   });
 });
 
@@ -71,22 +70,25 @@ describe("the memory of answers", () => {
 
   it("read back from any suffix that covers the window equals the one that lived through everything", () => {
     fc.assert(
-      fc.property(script, fc.nat(40), (asked, extra) => {
+      fc.property(script, fc.nat(40), fc.array(fc.nat(6), { maxLength: 7 }), (asked, extra, flushes) => {
         const lived = new Sessions(limits);
-        const written: Remembered[] = [];
+        const written: AnswerPack[] = [];
         for (const [index, [client, id]] of asked.entries()) {
           if (lived.find(client, `${id}`) !== undefined) continue;
-          lived.remember(answer(client, `${id}`, index));
-          written.push(...lived.takeFresh());
+          lived.remember(answer(client, `${id}`), index);
+          // flushed now and then: what is forgotten before it is flushed is never written
+          if (flushes.includes(index % 7)) written.push(...lived.takeFresh());
         }
+        written.push(...lived.takeFresh());
         const read = new Sessions(limits);
-        for (const remembered of written.filter(({ seq }) => seq > lived.floor - extra)) read.restore(remembered);
+        const needed = written.filter((_, i) => (written[i + 1]?.first ?? Number.POSITIVE_INFINITY) > lived.floor + 1 - extra);
+        for (const { first, bytes } of needed) read.restore(first, bytes);
         read.skipTo(lived.seq);
         expect(read.digest()).toBe(lived.digest());
         // and from now on both forget alike
         for (let i = 0; i < 10; i++) {
-          lived.remember(answer(`z${i % 5}`, `${i}`, 1_000 + i));
-          read.remember(answer(`z${i % 5}`, `${i}`, 1_000 + i));
+          lived.remember(answer(`z${i % 5}`, `${i}`), 1_000 + i);
+          read.remember(answer(`z${i % 5}`, `${i}`), 1_000 + i);
           expect(read.digest()).toBe(lived.digest());
         }
         const names = asked.map(([client, id]) => [client, `${id}`] as const);
@@ -101,7 +103,7 @@ describe("the memory of answers", () => {
       fc.property(script, (asked) => {
         const s = new Sessions(limits);
         for (const [index, [client, id]] of asked.entries()) {
-          if (s.find(client, `${id}`) === undefined) s.remember(answer(client, `${id}`, index));
+          if (s.find(client, `${id}`) === undefined) s.remember(answer(client, `${id}`), index);
           const names = ["a", "b", "c", "d", "e", "f"].flatMap((c) => Array.from({ length: 10 }, (_, i) => [c, `${i}`] as const));
           const held = live(s, names);
           expect(held.length).toBe(s.size);
@@ -114,12 +116,31 @@ describe("the memory of answers", () => {
     );
   });
 
+  it("gives back what it was told, before and after the disk", () => {
+    const lived = new Sessions({ perClient: 500, clients: 40, window: 2_000 });
+    // more than a pack, more than the first slots, and clients that come again
+    for (let i = 0; i < 1_500; i++)
+      lived.remember(answer(`client-ä${i % 30}`, `é${i}`, i, i % 7 === 0 ? { member: i } : undefined), 10 * i);
+    const read = new Sessions({ perClient: 500, clients: 40, window: 2_000 });
+    const packs = lived.takeFresh();
+    expect(packs.length).toBeGreaterThan(1);
+    for (const { first, bytes } of packs) read.restore(first, bytes);
+    for (const s of [lived, read]) {
+      for (let i = 0; i < 1_500; i++) {
+        const expected = { seq: i + 1, fingerprint: `fé${i}`, index: 10 * i, version: i };
+        expect(s.find(`client-ä${i % 30}`, `é${i}`)).toEqual({ ...expected, answer: i % 7 === 0 ? { member: i } : undefined });
+      }
+      expect(s.find("client-ä1", "é0")).toBeUndefined();
+    }
+    expect([read.digest(), read.takeFresh()]).toEqual([lived.digest(), []]);
+  });
+
   it("forgets everything when its place moves on by more than a window", () => {
     const s = new Sessions(limits);
-    s.remember(answer("a", "1", 1));
+    s.remember(answer("a", "1"), 1);
     s.skipTo(1_000);
     expect([s.size, s.seq, s.find("a", "1")]).toEqual([0, 1_000, undefined]);
-    s.remember(answer("a", "1", 2));
+    s.remember(answer("a", "1"), 2);
     expect(s.find("a", "1")?.seq).toBe(1_001);
   });
 });

@@ -8,6 +8,9 @@
  * of what fell out of the window.
  */
 import { invariant } from "@aether/raft/errors";
+import { packAnswers, readAnswers } from "./answer-pack.ts";
+import { AnswerTable, Client } from "./answer-table.ts";
+import type { RequestText } from "./answer-table.ts";
 
 export interface SessionLimits {
   readonly perClient: number;
@@ -18,31 +21,41 @@ export interface SessionLimits {
 /** Constants, not options: members that forgot differently would answer differently. */
 export const sessionLimits: SessionLimits = { perClient: 4_096, clients: 10_000, window: 131_072 };
 
-/** `seq` counts remembered answers from 1; `index` is where the request's entry committed. */
+/** A remembered answer as the leader gives it again. `seq` counts remembered answers from 1; `index` is where the request committed. */
 export interface Remembered {
   readonly seq: number;
-  readonly client: string;
-  readonly id: string;
   readonly fingerprint: string;
   readonly index: number;
   readonly version: number;
   readonly answer: unknown;
 }
 
-/** A remembered answer with its share in the digest, worked out once. */
-interface Held extends Remembered {
-  readonly hashA: number;
-  readonly hashB: number;
+/** An answer to remember, with the request's texts as they lie in its entry or pack. */
+export interface NewAnswer extends RequestText {
+  readonly client: string;
+  readonly version: number;
+  readonly answer: unknown;
 }
 
+/** What is remembered of a run of seqs from `first` on, as one value for the disk. */
+export interface AnswerPack {
+  readonly first: number;
+  readonly bytes: Buffer;
+}
+
+/** Seqs in one pack, so that no value on disk grows with the load. */
+const packAnswersMax = 1_024;
+
 export class Sessions {
-  /** Clients in the order of their latest answer; each one's answers in the order they were given. */
-  private readonly clients = new Map<string, Map<string, Held>>();
-  /** The client that answered last; it stands last in {@link clients} already. */
-  private latest = "";
-  private readonly ring: (Held | undefined)[] = [];
+  private readonly clients = new Map<string, Client>();
+  /** The client that has been silent longest, and the one that answered last. */
+  private silent: Client | null = null;
+  private latest: Client | null = null;
+  private readonly table = new AnswerTable();
   private readonly limits: SessionLimits;
-  private fresh: Remembered[] = [];
+  /** The last seq that is in a pack, and the packs that nobody took yet. */
+  private taken = 0;
+  private ahead: AnswerPack[] = [];
   seq = 0;
   size = 0;
   private sumA = 0;
@@ -53,38 +66,67 @@ export class Sessions {
   }
 
   find(client: string, id: string): Remembered | undefined {
-    return this.clients.get(client)?.get(id);
+    const known = this.clients.get(client);
+    if (known === undefined) return undefined;
+    const bytes = Buffer.from(id);
+    const slot = this.table.find(known, bytes, 0, bytes.length);
+    if (slot < 0) return undefined;
+    return {
+      seq: this.table.seqOf(slot),
+      fingerprint: this.table.fingerprintOf(slot).toString(),
+      index: this.table.indexOf(slot),
+      version: this.table.versionOf(slot),
+      answer: this.table.extraOf(slot),
+    };
   }
 
-  /** Remembers a new answer and forgets what no longer fits. A request that is still remembered must not come again. */
-  remember(a: Omit<Remembered, "seq">): void {
-    const remembered = { ...a, seq: this.seq + 1 };
-    this.add(remembered);
-    this.fresh.push(remembered);
+  /** Remembers the answer given at entry `index` and forgets what no longer fits. A request that is still remembered must not come again. */
+  remember(a: NewAnswer, index: number): void {
+    this.add(this.seq + 1, index, a);
   }
 
-  /** Puts back an answer read from disk or a snapshot; answers come in the order of their seq, gaps allowed. */
-  restore(remembered: Remembered): void {
-    invariant(remembered.seq > this.seq, "remembered answers are restored in order");
-    this.skipTo(remembered.seq - 1);
-    this.add(remembered);
+  /** Puts back the answers of a pack read from disk or a snapshot; packs come in the order of their seqs, gaps allowed. */
+  restore(first: number, bytes: Uint8Array): void {
+    readAnswers(first, bytes, (seq, index, answer) => {
+      invariant(seq > this.seq, "remembered answers are restored in order");
+      this.skipTo(seq - 1);
+      this.add(seq, index, answer);
+      this.taken = seq;
+    });
   }
 
   /** Moves the window on to `seq`, as if answers up to it had been remembered and forgotten since. */
   skipTo(seq: number): void {
     if (seq - this.seq >= this.limits.window) {
-      for (const old of this.ring) if (old !== undefined) this.forget(old);
+      while (this.silent !== null) this.forgetOldest(this.silent);
       this.seq = seq;
-      return;
     }
     while (this.seq < seq) this.evict(++this.seq);
+    this.table.dropTexts(this.floor);
+    this.taken = this.seq;
   }
 
-  /** Answers since the last call, for the disk. */
-  takeFresh(): readonly Remembered[] {
-    const taken = this.fresh;
-    this.fresh = [];
-    return taken;
+  /** Answers since the last call, for the disk, in packs of bounded size. What was forgotten before it was packed is in none. */
+  takeFresh(): readonly AnswerPack[] {
+    while (this.taken < this.seq) this.pack();
+    const packs = this.ahead;
+    this.ahead = [];
+    return packs;
+  }
+
+  /** Makes one pack of what {@link takeFresh} would give, if there is a whole one up to `seq`; false when there is none. */
+  packAhead(seq: number): boolean {
+    if (seq - this.taken < packAnswersMax) return false;
+    this.pack();
+    return true;
+  }
+
+  private pack(): void {
+    const first = Math.max(this.taken, this.floor) + 1;
+    const last = Math.min(this.seq, first + packAnswersMax - 1);
+    const bytes = packAnswers(this.table, first, last);
+    this.taken = last;
+    if (bytes.length > 0) this.ahead.push({ first, bytes });
   }
 
   /** Answers at or below this seq are forgotten for good. */
@@ -97,93 +139,70 @@ export class Sessions {
     return `${this.seq}.${this.size}.${this.sumA}.${this.sumB}`;
   }
 
-  private add(remembered: Remembered): void {
-    this.seq = remembered.seq;
-    this.evict(remembered.seq);
-    const held = this.clients.get(remembered.client);
-    invariant(held?.has(remembered.id) !== true, "a remembered request is answered from memory, not applied again");
-    if (held !== undefined && held.size >= this.limits.perClient) this.forget(first(held.values()));
-    const answers = held ?? this.admitClient();
-    const kept = hashed(remembered);
-    answers.set(kept.id, kept);
-    if (this.latest !== kept.client || held === undefined) {
-      // deleted and set again: a Map keeps the order of insertion, which thereby is the order of the latest answer
-      this.clients.delete(kept.client);
-      this.clients.set(kept.client, answers);
-      this.latest = kept.client;
-    }
-    this.ring[kept.seq % this.limits.window] = kept;
+  private add(seq: number, index: number, a: NewAnswer): void {
+    this.seq = seq;
+    this.evict(seq);
+    const known = this.clients.get(a.client);
+    const twice = known !== undefined && this.table.find(known, a.bytes, a.idAt, a.idEnd) >= 0;
+    invariant(!twice, "a remembered request is answered from memory, not applied again");
+    const client = known ?? this.admitClient(a.client);
+    const slot = this.table.add(seq, client, a, index, a.version, a.answer);
+    if (client.held > this.limits.perClient) this.forgetOldest(client);
+    this.moveLast(client);
     this.size++;
-    this.count(kept, 1);
+    this.count(slot, 1);
   }
 
-  private admitClient(): Map<string, Held> {
+  private admitClient(name: string): Client {
     if (this.clients.size >= this.limits.clients) {
-      for (const old of first(this.clients.values()).values()) this.forget(old);
+      const gone = this.silent;
+      invariant(gone !== null, "one of many clients has been silent longest");
+      while (gone.held > 0) this.forgetOldest(gone);
     }
-    return new Map();
+    const client = new Client(name);
+    this.clients.set(name, client);
+    return client;
   }
 
-  /** Empties the place in the window that `seq` takes. */
+  /** Forgets what leaves the window as `seq` enters it. */
   private evict(seq: number): void {
-    const old = this.ring[seq % this.limits.window];
-    if (old !== undefined) this.forget(old);
+    const old = seq - this.limits.window;
+    if (old <= 0) return;
+    const slot = this.table.slotOf(old);
+    if (slot >= 0) this.forgetOldest(this.table.ownerOf(slot));
+    this.table.dropTexts(old);
   }
 
-  private forget(old: Held): void {
-    const answers = this.clients.get(old.client);
-    answers?.delete(old.id);
-    if (answers?.size === 0) this.clients.delete(old.client);
-    this.ring[old.seq % this.limits.window] = undefined;
+  private forgetOldest(client: Client): void {
     this.size--;
-    this.count(old, -1);
+    this.count(client.oldest, -1);
+    this.table.removeOldest(client);
+    if (client.held > 0) return;
+    this.unlink(client);
+    this.clients.delete(client.name);
   }
 
-  private count(held: Held, sign: 1 | -1): void {
-    this.sumA = (this.sumA + sign * held.hashA + 2 ** 32) % 2 ** 32;
-    this.sumB = (this.sumB + sign * held.hashB + 2 ** 32) % 2 ** 32;
+  private moveLast(client: Client): void {
+    if (this.latest === client) return;
+    this.unlink(client);
+    client.before = this.latest;
+    if (this.latest === null) this.silent = client;
+    else this.latest.after = client;
+    this.latest = client;
+  }
+
+  /** Takes a client out of the order of latest answers, if it is in it. */
+  private unlink(client: Client): void {
+    if (client.before !== null) client.before.after = client.after;
+    else if (this.silent === client) this.silent = client.after;
+    if (client.after !== null) client.after.before = client.before;
+    else if (this.latest === client) this.latest = client.before;
+    client.before = null;
+    client.after = null;
+  }
+
+  private count(slot: number, sign: 1 | -1): void {
+    this.sumA = (this.sumA + sign * this.table.hashA(slot) + 2 ** 32) % 2 ** 32;
+    this.sumB = (this.sumB + sign * this.table.hashB(slot) + 2 ** 32) % 2 ** 32;
   }
 }
-
-function first<T>(values: Iterator<T>): T {
-  const step = values.next();
-  invariant(step.done !== true, "a full table has a first element");
-  return step.value;
-}
-
-const fnvPrime = 0x01000193;
-const offsetA = 0x811c9dc5;
-const offsetB = 0x2f0b4c47;
-
-/** Hashes every field but the answer, part by part: putting them into one text first would cost more than hashing it. */
-function hashed(r: Remembered): Held {
-  const { seq, client, id, fingerprint, index, version, answer } = r;
-  let hashA = textHash(fingerprint, textHash(id, textHash(client, offsetA)));
-  let hashB = textHash(fingerprint, textHash(id, textHash(client, offsetB)));
-  for (const number of [seq, index, version]) {
-    hashA = numberHash(number, hashA);
-    hashB = numberHash(number, hashB);
-  }
-  return {
-    seq,
-    client,
-    id,
-    fingerprint,
-    index,
-    version,
-    answer,
-    hashA: hashA >>> 0,
-    hashB: hashB >>> 0,
-  };
-}
-
-/** FNV-1a over UTF-16 units and the length, 32 bits: guards against members drifting apart, not against an adversary (the chain does). */
-function textHash(text: string, seed: number): number {
-  let h = Math.imul(seed ^ text.length, fnvPrime);
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), fnvPrime);
-  return h;
-}
-
-/** The same over the two 32-bit halves of a safe integer. */
-const numberHash = (value: number, seed: number): number =>
-  Math.imul(Math.imul(seed ^ (value % 2 ** 32), fnvPrime) ^ (value / 2 ** 32), fnvPrime);

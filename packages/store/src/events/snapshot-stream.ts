@@ -60,7 +60,7 @@ export function restoreSnapshot(
     const old = disk.generation;
     const generation = old + 1;
     invariant(generation < generationMax, "generations of keys do not run out");
-    const loader = new StateLoader(registry, generation, null);
+    const loader = new StateLoader(registry, null);
     const sent = await loadRecords(records, loader, (ops) => disk.db.write(ops), generation);
     const head: StateHead = { ...sent, membership: m.membership, chainFirst: m.id.index + 1, chainBase: sent.chain };
     const state = loader.finish(head, isCheckpoint);

@@ -7,9 +7,9 @@
  * | key after the generation | value (sealed with a CRC over key and value) |
  * |---|---|
  * | `r` noun 0 id | row |
- * | `s` u64 first seq | remembered answers of one flush |
- * | `h` noun 0 id 0 u64 first index | indexes of the entries about the thing, of one flush |
- * | `c` u64 first index | chain digests of one flush, 32 bytes each |
+ * | `s` u64 first seq | a pack of remembered answers (answer-pack.ts) |
+ * | `h` u64 first index | a pack of history: which entries tell of which things (history-index.ts) |
+ * | `c` u64 first index | chain digests of consecutive entries, 32 bytes each |
  */
 import { readdir } from "node:fs/promises";
 import { Level } from "level";
@@ -88,21 +88,11 @@ export function parseRowKey(bare: Uint8Array): readonly [noun: string, id: strin
   return [text.slice(0, cut), text.slice(cut + 1)];
 }
 
-/** `s`, `c`: the kind and a number. */
-export function numberKey(kind: "s" | "c", n: number): Buffer {
+/** `s`, `h`, `c`: the kind and a number. */
+export function numberKey(kind: "s" | "h" | "c", n: number): Buffer {
   const key = Buffer.allocUnsafe(9);
   key.write(kind, 0);
   writeU64(key, n, 1);
-  return key;
-}
-
-/** `thing` is "noun/id"; nouns hold no slash and ids no NUL, so the key's parts cannot be confused. */
-export function historyKey(thing: string, firstIndex: number): Buffer {
-  const cut = thing.indexOf("/");
-  const name = Buffer.from(`h${thing.slice(0, cut)}\0${thing.slice(cut + 1)}\0`);
-  const key = Buffer.allocUnsafe(name.length + 8);
-  key.set(name);
-  writeU64(key, firstIndex, name.length);
   return key;
 }
 
@@ -111,6 +101,23 @@ export const keyNumber = (key: Uint8Array): number =>
   readU64(Buffer.from(key.buffer, key.byteOffset, key.byteLength), key.length - 8);
 
 const pageKeys = 1_000;
+/** LevelDB copies what is put into a batch on the calling thread: so many at a time, between which others get their turn. */
+const putsPerStep = 512;
+
+async function writeInSteps(db: Level<Uint8Array, Uint8Array>, ops: readonly StateOp[]): Promise<void> {
+  if (ops.length <= putsPerStep) return db.batch(ops as StateOp[], { sync: true });
+  const batch = db.batch();
+  try {
+    for (const [i, op] of ops.entries()) {
+      if (i > 0 && i % putsPerStep === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (op.type === "put") batch.put(op.key, op.value);
+      else batch.del(op.key);
+    }
+    await batch.write({ sync: true });
+  } finally {
+    await batch.close();
+  }
+}
 
 /**
  * Opens or creates the folder. Its files are checked first, because LevelDB serves altered ones, or ends the process over
@@ -143,7 +150,7 @@ export async function openLevelState(dir: string): Promise<StateDb> {
     }
   }
   return {
-    write: (ops) => db.batch(ops as StateOp[], { sync: true }),
+    write: (ops) => writeInSteps(db, ops),
     get: (key) => db.get(key),
     scan: (range) => pages(range, undefined),
     last: async (range) => (await db.iterator({ ...range, reverse: true, limit: 1 }).all())[0],

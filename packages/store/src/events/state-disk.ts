@@ -1,21 +1,30 @@
 /**
  * The state's way to disk, behind the apply: one atomic, synced batch of everything that changed, with the applied index
  * inside. The Raft log is the durability; a flush only shortens the next start. All writers take turns.
+ *
+ * A flush covers one moment, but does its work in steps between which commands and messages get their turn: what is of the
+ * moment is taken in one go (which rows changed and what they are, all immutable), and turned into bytes afterwards.
  */
 import { failpoints } from "@aether/core/kernel/failpoint";
 import type { EntryId, Index } from "@aether/raft/types";
+import type { StoreTiming } from "../types.ts";
 import type { AppliedState } from "./applied-state.ts";
 import { digestBytes } from "./audit-chain.ts";
-import { decodeRun, encodeRun } from "./history-index.ts";
+import { indexesIn } from "./history-index.ts";
+import type { Packs } from "./pack-list.ts";
 import { encodeRow } from "./rows.ts";
-import type { Slot } from "./rows.ts";
-import { bareKey, historyKey, keyNumber, kindRange, metaKey, numberKey, rowKey, withGeneration } from "./state-db.ts";
-import type { Range, StateDb, StateOp, StateView } from "./state-db.ts";
-import { encodeAnswers } from "./state-load.ts";
-import type { SessionPack } from "./state-load.ts";
+import type { TakenRow } from "./rows.ts";
+import { bareKey, keyNumber, kindRange, metaKey, numberKey, rowKey, withGeneration } from "./state-db.ts";
+import type { StateDb, StateOp, StateView } from "./state-db.ts";
 import { SumKeeper, encodeMeta, headOf } from "./state-meta.ts";
 import type { StateMeta } from "./state-meta.ts";
 import { seal, sealOf, unseal } from "./value-codec.ts";
+
+/** Rows encoded or hashed, and packs deleted, in one step: a millisecond or less. */
+const stepRows = 256;
+const stepPacks = 512;
+/** Chain digests in one value. */
+const chainEntries = 4_096;
 
 export class StateDisk {
   readonly db: StateDb;
@@ -24,12 +33,14 @@ export class StateDisk {
   /** The entry up to which everything is on disk. */
   durable: EntryId;
   private sum: SumKeeper;
-  private packs: SessionPack[];
+  private packs: Packs;
+  private readonly timing: StoreTiming;
   private turn: Promise<void> = Promise.resolve();
   private queued: Promise<Index> | null = null;
 
-  constructor(db: StateDb, meta: StateMeta, packs: SessionPack[]) {
+  constructor(db: StateDb, meta: StateMeta, packs: Packs, timing: StoreTiming) {
     this.db = db;
+    this.timing = timing;
     this.meta = meta;
     this.durable = meta.applied;
     this.sum = new SumKeeper(meta.disk);
@@ -68,7 +79,7 @@ export class StateDisk {
   }
 
   /** A new generation has been written in full and `meta` names it: go on from there. Only inside {@link exclusive}. */
-  adopt(meta: StateMeta, packs: SessionPack[]): void {
+  adopt(meta: StateMeta, packs: Packs): void {
     this.meta = meta;
     this.durable = meta.applied;
     this.sum = new SumKeeper(meta.disk);
@@ -79,17 +90,15 @@ export class StateDisk {
   async history(state: AppliedState, thing: string, from: Index, limit: number): Promise<readonly Index[]> {
     // memory and view are of the same moment, so nothing falls between them; what is in both is dropped below
     const recent = state.history.recent(thing);
+    const name = Buffer.from(thing);
     const view = this.db.view();
     const found: number[] = [];
     try {
-      const range = {
-        gte: this.key(historyKey(thing, 0)),
-        lt: this.key(historyKey(thing, Number.MAX_SAFE_INTEGER)),
-      };
-      for await (const page of view.scan(range)) {
+      for await (const page of view.scan(kindRange(this.generation, "h"))) {
         for (const [key, value] of page) {
-          if (key.length !== range.gte.length) continue;
-          for (const index of decodeRun(keyNumber(key), unseal(bareKey(key), value))) if (index >= from) found.push(index);
+          const bare = bareKey(key);
+          for (const index of indexesIn(keyNumber(bare), unseal(bare, value), name)) if (index >= from) found.push(index);
+          await this.othersTurn();
         }
         if (found.length >= limit) break;
       }
@@ -114,49 +123,47 @@ export class StateDisk {
     return at + digestBytes > digests.length ? undefined : Buffer.from(digests.subarray(at, at + digestBytes));
   }
 
-  /** Forgets history and digests of entries below `first`. In slices, between which flushes take their turns. */
+  /** Forgets history and digests of entries below `first`. In steps, between which flushes take their turns. */
   async trim(first: Index): Promise<void> {
     await failpoints.at?.("beforeTrim");
-    const generation = this.generation;
-    const chain = kindRange(generation, "c");
-    await this.trimRange(generation, chain, (key, payload) => keyNumber(key) + payload().length / digestBytes < first);
-    // most runs begin at or above `first`, which their key tells
-    const before = (key: Uint8Array, payload: () => Uint8Array): boolean =>
-      keyNumber(key) < first && lastOfRun(key, payload()) < first;
-    await this.trimRange(generation, kindRange(generation, "h"), before);
-  }
-
-  private async trimRange(
-    generation: number,
-    range: Range,
-    old: (key: Uint8Array, payload: () => Uint8Array) => boolean,
-  ): Promise<void> {
-    for await (const page of this.db.scan(range)) {
-      const gone = page.filter(([key, value]) => old(key, () => unseal(bareKey(key), value)));
-      if (gone.length === 0) continue;
-      const done = await this.exclusive(async () => {
-        if (this.generation !== generation) return true;
-        for (const [, value] of gone) this.sum.remove(sealOf(value));
+    const { generation } = this;
+    for (let more = true; more;) {
+      more = await this.exclusive(async () => {
+        if (this.generation !== generation) return false;
+        const ops = [...this.dropPacks("c", first, stepPacks), ...this.dropPacks("h", first, stepPacks)];
+        if (ops.length === 0) return false;
         this.meta = { ...this.meta, disk: this.sum.value };
-        await this.db.write([...gone.map(([key]) => ({ type: "del", key }) as const), this.metaOp()]);
-        return false;
+        await this.db.write([...ops, this.metaOp()]);
+        return true;
       });
-      if (done) return;
     }
   }
 
   private async write(state: AppliedState): Promise<Index> {
     // lower: a flush of the state that a restore has replaced since
     if (state.applied.index <= this.meta.applied.index) return this.meta.applied.index;
+    await this.prepare(state);
+    // from here to the next await everything is of one moment
     const head = headOf(state);
-    const ops: StateOp[] = [];
-    const slots = state.rows.takeDirty();
-    for (const slot of slots) this.pushRow(ops, slot);
-    for (const [thing, indexes] of state.history.take())
-      this.pushSealed(ops, historyKey(thing, indexes[0] ?? 0), encodeRun(indexes));
+    const rows = state.rows.takeDirty();
+    const answers = state.sessions.takeFresh();
+    const { floor } = state.sessions;
     const digests = state.trail.unflushed();
-    if (digests !== null) this.pushSealed(ops, numberKey("c", digests.first), digests.digests);
-    this.pushAnswers(ops, state);
+    const history = state.history.take();
+    const ops: StateOp[] = [];
+    for (const { first, bytes } of answers) this.pushPack(ops, "s", first, bytes);
+    for (const [i, row] of rows.entries()) {
+      if (i > 0 && i % stepRows === 0) await this.othersTurn();
+      this.pushRow(ops, row);
+    }
+    for (const { first, bytes, more } of history) {
+      this.pushPack(ops, "h", first, bytes);
+      if (more) await this.othersTurn();
+    }
+    for (let i = 0; i < digests.digests.length; i += chainEntries * digestBytes) {
+      this.pushPack(ops, "c", digests.first + i / digestBytes, digests.digests.subarray(i, i + chainEntries * digestBytes));
+    }
+    ops.push(...this.dropPacks("s", floor + 1, Number.POSITIVE_INFINITY));
     this.meta = { ...head, generation: this.generation, disk: this.sum.value };
     ops.push(this.metaOp());
     if (failpoints.at !== null) await failpoints.at("beforeFlush");
@@ -165,35 +172,38 @@ export class StateDisk {
     this.durable = head.applied;
     state.trail.flushed(head.applied.index);
     state.history.flushed();
-    state.rows.dropRemoved(slots);
+    state.rows.dropRemoved(rows);
     return head.applied.index;
   }
 
-  private pushRow(ops: StateOp[], slot: Slot): void {
-    const bare = rowKey(slot.noun, slot.id);
-    if (slot.diskCrc !== null) this.sum.remove(slot.diskCrc);
-    if (slot.stored === undefined) {
-      if (slot.diskCrc !== null) ops.push({ type: "del", key: this.key(bare) });
-      slot.diskCrc = null;
-      return;
+  /** Does what would take long of what the moment needs; what is applied meanwhile is left to it. */
+  private async prepare(state: AppliedState): Promise<void> {
+    for (let left = state.rows.staleCount; left > stepRows; left -= stepRows) {
+      state.rows.settleSome(stepRows);
+      await this.othersTurn();
     }
-    slot.diskCrc = this.pushSealed(ops, bare, slot.bytes ?? encodeRow(slot.stored));
-    slot.bytes = null;
+    for (let { seq } = state.sessions; state.sessions.packAhead(seq);) await this.othersTurn();
   }
 
-  private pushAnswers(ops: StateOp[], state: AppliedState): void {
-    const fresh = state.sessions.takeFresh();
-    const [oldest] = fresh;
-    if (oldest !== undefined) {
-      const bare = numberKey("s", oldest.seq);
-      const crc = this.pushSealed(ops, bare, encodeAnswers(fresh));
-      this.packs.push({ key: this.key(bare), crc, lastSeq: state.sessions.seq });
+  private pushRow(ops: StateOp[], { slot, stored, bytes }: TakenRow): void {
+    const bare = rowKey(slot.noun, slot.id);
+    if (slot.diskCrc !== null) this.sum.remove(slot.diskCrc);
+    if (stored !== undefined) slot.diskCrc = this.pushSealed(ops, bare, bytes ?? encodeRow(stored));
+    else if (slot.diskCrc !== null) {
+      ops.push({ type: "del", key: this.key(bare) });
+      slot.diskCrc = null;
     }
-    const kept = this.packs.findIndex((p) => p.lastSeq > state.sessions.floor);
-    for (const gone of this.packs.splice(0, Math.max(0, kept))) {
-      this.sum.remove(gone.crc);
-      ops.push({ type: "del", key: gone.key });
-    }
+  }
+
+  private pushPack(ops: StateOp[], kind: keyof Packs, first: number, bytes: Uint8Array): void {
+    this.packs[kind].add(first, this.pushSealed(ops, numberKey(kind, first), bytes));
+  }
+
+  private dropPacks(kind: keyof Packs, floor: number, max: number): StateOp[] {
+    return this.packs[kind].takeBelow(floor, max).map(({ first, crc }) => {
+      this.sum.remove(crc);
+      return { type: "del", key: this.key(numberKey(kind, first)) };
+    });
   }
 
   private pushSealed(ops: StateOp[], bare: Uint8Array, payload: Uint8Array): number {
@@ -211,9 +221,9 @@ export class StateDisk {
   private key(bare: Uint8Array): Uint8Array {
     return withGeneration(this.generation, bare);
   }
-}
 
-function lastOfRun(key: Uint8Array, payload: Uint8Array): number {
-  const run = decodeRun(keyNumber(key), payload);
-  return run[run.length - 1] ?? 0;
+  /** Lets waiting input and timers run. */
+  private othersTurn(): Promise<void> {
+    return new Promise((resolve) => this.timing.immediate(resolve));
+  }
 }

@@ -6,41 +6,26 @@ import { AuditTrail } from "./audit-chain.ts";
 import { Rows } from "./rows.ts";
 import type { RowSums } from "./rows.ts";
 import { Sessions, sessionLimits } from "./sessions.ts";
-import type { Remembered } from "./sessions.ts";
-import { bareKey, generationMax, generationRange, kindRange, metaKey, parseRowKey, withGeneration } from "./state-db.ts";
+import { noPacks } from "./pack-list.ts";
+import type { Packs } from "./pack-list.ts";
+import { bareKey, generationMax, generationRange, keyNumber, kindRange, metaKey, parseRowKey } from "./state-db.ts";
 import type { StateDb } from "./state-db.ts";
 import { SumKeeper, decodeMeta, emptyDisk } from "./state-meta.ts";
 import type { StateHead, StateMeta } from "./state-meta.ts";
-import { Damaged, packValue, sealOf, unpackValue, unseal } from "./value-codec.ts";
-
-/** Where the answers of one flush lie on disk, so that they can be deleted once all are out of the window. */
-export interface SessionPack {
-  /** With its generation. */
-  readonly key: Uint8Array;
-  readonly crc: number;
-  readonly lastSeq: number;
-}
-
-type PackedAnswer = readonly [number, string, string, string, number, number, unknown];
-
-export const encodeAnswers = (answers: readonly Remembered[]): Buffer =>
-  packValue(answers.map((a) => [a.seq, a.client, a.id, a.fingerprint, a.index, a.version, a.answer]));
+import { Damaged, sealOf, unseal } from "./value-codec.ts";
 
 /** Collects rows and answers in key order and makes a state of them. */
 export class StateLoader {
   readonly disk = new SumKeeper(emptyDisk);
-  readonly packs: SessionPack[] = [];
+  readonly packs: Packs = noPacks();
   private readonly registry: Registry;
   private readonly rows: Rows;
   private readonly sessions = new Sessions(sessionLimits);
   private readonly summed: boolean;
 
-  private readonly generation: number;
-
   /** `sums` null: the rows' sums are computed from the rows, as is right for data from elsewhere. */
-  constructor(registry: Registry, generation: number, sums: RowSums | null) {
+  constructor(registry: Registry, sums: RowSums | null) {
     this.registry = registry;
-    this.generation = generation;
     this.rows = new Rows(
       registry.nouns.map((n) => n.name),
       sums,
@@ -59,8 +44,9 @@ export class StateLoader {
       if (this.registry.noun(noun) === undefined)
         throw new Error(`rows of noun ${noun}, which this build does not know: use a newer build`);
       this.rows.load(noun, id, payload, crc, this.summed);
-    } else if (kind === "s") {
-      this.takeAnswers(bare, crc, unpackValue(payload) as readonly PackedAnswer[]);
+    } else if (kind === "s" || kind === "h" || kind === "c") {
+      this.packs[kind].add(keyNumber(bare), crc);
+      if (kind === "s") this.sessions.restore(keyNumber(bare), payload);
     }
   }
 
@@ -76,19 +62,12 @@ export class StateLoader {
       checkpoints: head.checkpoints,
     });
   }
-
-  private takeAnswers(bare: Uint8Array, crc: number, answers: readonly PackedAnswer[]): void {
-    for (const [seq, client, id, fingerprint, index, version, answer] of answers) {
-      this.sessions.restore({ seq, client, id, fingerprint, index, version, answer: answer ?? undefined });
-    }
-    this.packs.push({ key: withGeneration(this.generation, bare), crc, lastSeq: this.sessions.seq });
-  }
 }
 
 export interface Loaded {
   readonly state: AppliedState;
   readonly meta: StateMeta;
-  readonly packs: SessionPack[];
+  readonly packs: Packs;
 }
 
 /**
@@ -108,7 +87,7 @@ export async function loadState(
   const meta = decodeMeta(sealed);
   await db.clear(generationRange(0, meta.generation));
   await db.clear(generationRange(meta.generation + 1, generationMax));
-  const loader = new StateLoader(registry, meta.generation, meta.sums);
+  const loader = new StateLoader(registry, meta.sums);
   for (const kind of ["c", "h", "s", "r"] as const) {
     for await (const page of db.scan(kindRange(meta.generation, kind))) {
       for (const [key, value] of page) loader.take(bareKey(key), value);

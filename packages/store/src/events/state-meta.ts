@@ -6,7 +6,8 @@ import type { RowSums } from "./rows.ts";
 import { metaKey } from "./state-db.ts";
 import { packValue, seal, unpackValue, unseal } from "./value-codec.ts";
 
-export const stateFormat = 1;
+/** 2: history and answers in packs. Folders of format 1 were written by builds before the first release only. */
+export const stateFormat = 2;
 
 /** What the applied index stands for besides rows: also the head of a snapshot. */
 export interface StateHead {

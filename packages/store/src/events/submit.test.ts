@@ -340,6 +340,13 @@ describe("the same request again", () => {
     expect(member.log.last().index).toBe(1);
   });
 
+  it("is well-formed text, because half of a surrogate pair has no bytes to be found by", async () => {
+    await leading();
+    expect(reasonOf(await member.ask(fill("a", 1), "r\ud800"))).toBe("invalid");
+    expect(await member.ask(fill("a", 1), "r😀")).toMatchObject({ ok: true, replayed: false });
+    expect(await member.ask(fill("a", 1), "r😀")).toMatchObject({ ok: true, replayed: true });
+  });
+
   it("of another client is another request", async () => {
     await leading();
     await member.ask(fill("a", 1), "r1");
