@@ -4,6 +4,7 @@ import { logTicks, renderChart, zeroTicks, type Chart } from "./chart.ts";
 const chart: Chart = {
   title: "Writes <&> reads",
   subtitle: "two sides",
+  hint: "up is better",
   x: { label: "in flight", scale: "log" },
   y: { label: "writes/s", scale: "linear" },
   series: [
@@ -43,7 +44,8 @@ describe("a chart", () => {
 
   it("says what it shows: title, axes and every series, with nothing that breaks the markup", () => {
     const svg = renderChart(chart);
-    for (const text of ["Writes &lt;&amp;&gt; reads", "in flight", "writes/s", ">aether<", ">etcd<"]) expect(svg).toContain(text);
+    for (const text of ["Writes &lt;&amp;&gt; reads", "in flight", "writes/s", "up is better", ">aether<", ">etcd<"])
+      expect(svg).toContain(text);
     expect(svg).not.toContain("<&>");
     expect(svg).toContain("stroke-dasharray");
     expect(svg).toContain("prefers-color-scheme: dark");

@@ -19,6 +19,7 @@ export interface ChartPoint {
 }
 
 export interface Series {
+  /** In the legend; empty for a series that its colour says enough of. */
   readonly name: string;
   /** Series of one colour belong together; dashes tell them apart. 0 to 2. */
   readonly color: number;
@@ -29,6 +30,8 @@ export interface Series {
 export interface Chart {
   readonly title: string;
   readonly subtitle: string;
+  /** How to read it. */
+  readonly hint: string;
   readonly x: Axis;
   readonly y: Axis;
   readonly series: readonly Series[];
@@ -106,7 +109,8 @@ export function renderChart(chart: Chart): string {
     `<rect class="page" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8"/>`,
     `<text class="ink title" x="20" y="28">${escape(chart.title)}</text>`,
     `<text class="faint" x="20" y="47">${escape(chart.subtitle)}</text>`,
-    ...legend(chart.series),
+    `<text class="faint" x="${width - 20}" y="72" text-anchor="end">${escape(chart.hint)}</text>`,
+    ...legend(chart.series.filter(({ name }) => name !== "")),
     ...axes(chart, x, y),
     ...chart.series.flatMap((series) => drawn(series, x, y)),
     "</svg>",

@@ -40,8 +40,11 @@ function pointsBlock(data: PointsData, written: boolean): string {
   return [rateTable(data), spent, costTable(data, written), ...resident].join("\n\n");
 }
 
-const origin = (saved: Saved<unknown>): string =>
-  `\`${saved.command}\` at commit ${saved.commit} on ${saved.when.slice(0, 10)}, ${Math.round(saved.tookSeconds)} s${saved.quick ? ", **a quick look only**" : ""}. Machine: ${saved.machine}.`;
+function origin({ command, commit, when, tookSeconds, quick, machine }: Saved<unknown>): string {
+  const caution = quick ? ", **a quick look only**" : "";
+  const made = `\`${command}\` at commit ${commit} on ${when.slice(0, 10)}, ${Math.round(tookSeconds)} s${caution}.`;
+  return `${made} Machine: ${machine}.`;
+}
 
 /** The block of one part. */
 export function partBlock<P extends PartName>(part: P, saved: Saved<Results[P]> | undefined): string {
