@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { keepDefault } from "@aether/core/config/raft-timing";
 import { makeClusterHarness, type ClusterHarness, type TestNode } from "@aether/node/testing/cluster-harness";
 import { runLoad, runProbe, type BenchCluster, type LoadOptions } from "./load.ts";
 import { ask, type ClientFiles } from "./member-http.ts";
@@ -23,7 +24,13 @@ interface MemberAnswer {
 
 /** Forms a cluster of `program`, a bundled aetherd. Nothing is left behind when it rejects. */
 export async function startAether(program: string, nodeArguments: NodeArguments = () => []): Promise<BenchCluster> {
-  const harness = await makeClusterHarness({ size: 3, raft, program, nodeArguments: (member) => nodeArguments(member - 1) });
+  const harness = await makeClusterHarness({
+    size: 3,
+    raft,
+    program,
+    historyKeep: keepDefault,
+    nodeArguments: (member) => nodeArguments(member - 1),
+  });
   try {
     await harness.form();
     const operator = await harness.material("operator", "bench");

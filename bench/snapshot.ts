@@ -13,8 +13,8 @@ import { quantile } from "./statistics.ts";
 /** 1,500 writes a second through three members. */
 const everyMs = 2;
 const windowMs = { full: 15_000, quick: 3_000 };
-/** Longer than a snapshot's interval and the entries kept behind it: 50,000 and 10,000. */
-const behindEvents = 30_000;
+/** Between two looks at whether the log still reaches back: 100,000 entries are kept, and some more until a snapshot is made. */
+const behindEvents = 50_000;
 const behindMax = 20;
 const lagMax = 2_000;
 const catchUpMaxMs = 300_000;
