@@ -4,6 +4,7 @@ import { parseBench } from "./options.ts";
 import { defaultPage, partBlock, partNames, withBlocks } from "./page.ts";
 import { parts } from "./parts.ts";
 import { countsOf } from "./inspector.ts";
+import { floors } from "./guards.ts";
 import { growthSteps } from "./growth.ts";
 import { replayRate } from "./replay.ts";
 import { windowOf } from "./snapshot.ts";
@@ -76,6 +77,12 @@ describe("what parts make of what they see", () => {
       { asked: 18, acknowledged: 30, place: 0 },
     ];
     expect(windowOf({ samples }, 1, 10, 20)).toEqual({ seconds: 0.01, count: 2, p50: 4, p99: 7, p999: 7 });
+  });
+
+  it("a heap that rises and falls has a floor; one that leaks raises it", () => {
+    expect(floors([30, 38, 34, 31, 37, 35, 30, 39, 33])).toMatchObject({ before: 30, after: 30, growth: 0 });
+    expect(floors([30, 38, 34, 40, 48, 44, 45, 58, 54]).growth).toBe(0.5);
+    expect(floors([30, 31]).growth).toBeNaN();
   });
 
   it("calls are counted in the daemon's script alone", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { highest, lowest, median, quantile, silenceAround, slope } from "./statistics.ts";
+import { highest, lowest, median, quantile, silenceAround } from "./statistics.ts";
 
 describe("statistics of a bench", () => {
   it("takes the middle value, or the mean of the middle two, whatever the order", () => {
@@ -22,24 +22,6 @@ describe("statistics of a bench", () => {
     median(values);
     quantile(values, 0.9);
     expect(values).toEqual([3, 1, 2]);
-  });
-
-  it("finds the slope through noise that cancels out", () => {
-    expect(
-      slope([
-        [0, 1],
-        [1, 3],
-        [2, 5],
-      ]),
-    ).toBeCloseTo(2);
-    expect(
-      slope([
-        [0, 7],
-        [1, 9],
-        [2, 7],
-      ]),
-    ).toBeCloseTo(0);
-    expect(slope([[1, 1]])).toBeNaN();
   });
 
   it("takes the silence that the kill began, not a longer one long before or after it", () => {

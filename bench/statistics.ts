@@ -21,16 +21,6 @@ export const highest = (values: readonly number[]): number => quantile(values, 1
 
 export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
-/** Units of y per unit of x, by least squares. */
-export function slope(points: readonly (readonly [x: number, y: number])[]): number {
-  const n = points.length;
-  if (n < 2) return Number.NaN;
-  const meanX = sum(points.map(([x]) => x)) / n;
-  const meanY = sum(points.map(([, y]) => y)) / n;
-  const across = sum(points.map(([x, y]) => (x - meanX) * (y - meanY)));
-  return across / sum(points.map(([x]) => (x - meanX) ** 2));
-}
-
 /** The longest time between two neighbours of `times` that ends after `from`, and begins before `before`. */
 export function silenceAround(times: readonly number[], from: number, before: number): { began: number; ended: number } | null {
   const sorted = ascending(times);
