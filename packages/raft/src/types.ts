@@ -322,13 +322,12 @@ export interface Transport {
   setPeers(peers: readonly Peer[]): void;
   /** Synchronous, bounded; drops what does not fit and reports it once through onUnreachable. */
   send(batch: readonly Envelope[]): void;
-  /**
-   * `term` is the leader's when it began the stream; the receiver's onSnapshot is told the same one.
-   * Resolves "broken" on close() or when `to` leaves the peers.
-   */
+  /** `term`: the leader's when it began, as the receiver's onSnapshot is told. Resolves "broken" on close() or when `to` leaves. */
   sendSnapshot(to: NodeId, m: SnapMeta, src: SnapshotStore, term: Term): Promise<"installed" | "refused" | "broken">;
   onRecv: (batch: readonly Envelope[]) => void;
   onUnreachable: (to: NodeId) => void;
+  /** Nothing listens where `id` did, and nothing comes from it: its process is over, as far as can be seen from here. May repeat. */
+  onGone: (id: NodeId) => void;
   /** A whole snapshot has arrived and is durable: the driver steps it into the core as snapOffer from `from`. */
   onSnapshot: (from: NodeId, term: Term, m: SnapMeta) => void;
   close(): Promise<void>;

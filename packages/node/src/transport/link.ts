@@ -41,6 +41,8 @@ export interface LinkHooks {
   opened(): void;
   /** A dial failed (`wasOpen` false) or the connection was lost. */
   closed(wasOpen: boolean, why: string): void;
+  /** Nothing listens at the peer's address. */
+  nobody(): void;
   message(data: Buffer, isBinary: boolean): void;
   /** What the peer says instead of a greeting: a member that we were removed from. */
   parting(data: Buffer): void;
@@ -222,8 +224,9 @@ export class Link {
     });
     ws.on("message", (data, isBinary) => this.#received(c, data as Buffer, isBinary));
     ws.on("pong", () => this.#answered(c));
-    ws.on("error", (error) => {
+    ws.on("error", (error: NodeJS.ErrnoException) => {
       c.why = error.message;
+      if (error.code === "ECONNREFUSED" && !this.#stopped) this.#hooks.nobody();
     });
     ws.on("close", (code) => {
       freeSlot();
@@ -277,7 +280,9 @@ export class Link {
     if (this.#stopped) return;
     const told = closeReason(code);
     const { redialMinMs, redialMaxMs, refusedRedialMs } = this.#context.limits;
-    const jitter = redialMinMs + this.#context.random() * (redialMaxMs - redialMinMs);
+    // One that worked is looked after soon: whether the process or only the connection is gone makes a difference to elections.
+    const latest = c.open ? 2 * redialMinMs : redialMaxMs;
+    const jitter = redialMinMs + this.#context.random() * (latest - redialMinMs);
     const refused = c.refused || (told !== null && told !== "replaced");
     this.#timer = setTimeout(() => this.#dialWhenFree(), refused ? refusedRedialMs + jitter : jitter);
     this.#hooks.closed(c.open, told === null ? c.why : `refused: ${told}`);

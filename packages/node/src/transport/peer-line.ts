@@ -18,6 +18,8 @@ export interface PeerLineHooks {
   heard(): void;
   /** Told once for each stretch of time in which appends were lost. */
   unreachable(): void;
+  /** Nothing listens at its address. */
+  nobody(): void;
   changed(channel: Channel, up: boolean, why: string): void;
   snapshotWord(data: Buffer): void;
   snapshotLink(up: boolean): void;
@@ -128,6 +130,7 @@ export class PeerLine {
         this.#hooks.changed(channel, false, why);
         if (wasOpen && channel === "snapshot") this.#hooks.snapshotLink(false);
       },
+      nobody: () => this.#hooks.nobody(),
       message: (data, isBinary) => {
         if (isBinary) this.#hooks.received(data);
         else if (channel === "snapshot") this.#hooks.snapshotWord(data);

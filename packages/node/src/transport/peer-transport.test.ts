@@ -127,6 +127,29 @@ describe("messages between members", () => {
     await until("flowing", () => indexes(again.received).includes(99));
   });
 
+  it("show that a member's process is over when nobody listens at its address any more", async () => {
+    const [one, two, three] = [await start({ id: 1 }), await start({ id: 2 }), await start({ id: 3 })];
+    await meet(one, two, three);
+    expect(one.gone).toEqual([]);
+    await two.kill();
+    await until("both have seen it", () => one.gone.includes(2) && three.gone.includes(2));
+    expect([...one.gone, ...three.gone]).not.toContain(3);
+  });
+
+  it("do not call a member gone that still speaks, though nobody listens where we believe it to be", async () => {
+    const [one, two] = [await start({ id: 1 }), await start({ id: 2 })];
+    const elsewhere = await start({ id: 9 });
+    await elsewhere.kill();
+    two.transport.setPeers([{ id: 1, address: one.address }]);
+    await until("it speaks to us", () => isOpen(two, 1));
+    one.transport.setPeers([{ id: 2, address: elsewhere.address }]);
+    const refused = (): number => one.events.filter((event) => event.e === "down" && event.peer === 2).length;
+    await until("a dial of each channel was refused", () => refused() >= 3);
+    expect(one.gone).toEqual([]);
+    await two.kill();
+    await until("it has fallen silent", () => one.gone.includes(2));
+  });
+
   it("to a member that stopped answering without hanging up are reported, once it has been silent too long", async () => {
     const [one, two] = [await start({ id: 1, limits: { pingMs: 50, silentMs: 200 } }), await start({ id: 2 })];
     const relay = await startRelay(two.port);

@@ -80,6 +80,7 @@ const monotonic = (): number => performance.now();
 class MutualTlsTransport implements PeerTransport {
   onRecv: Transport["onRecv"] = () => undefined;
   onUnreachable: Transport["onUnreachable"] = () => undefined;
+  onGone: Transport["onGone"] = () => undefined;
   onSnapshot: Transport["onSnapshot"] = () => undefined;
   readonly #o: PeerTransportOptions;
   readonly #limits: TransportLimits;
@@ -254,6 +255,10 @@ class MutualTlsTransport implements PeerTransport {
       heard: () => this.#heardFrom(id),
       unreachable: () => {
         if (this.#closed === null && this.#lines.has(id)) this.onUnreachable(id);
+      },
+      nobody: () => {
+        const heard = this.#inbound.reach(id, "append") ?? this.#inbound.reach(id, "control");
+        if (this.#closed === null && this.#lines.has(id) && heard === null) this.onGone(id);
       },
       changed: (channel, up, why) =>
         this.#o.onEvent?.(up ? { e: "up", peer: id, channel } : { e: "down", peer: id, channel, why }),

@@ -64,7 +64,14 @@ class Network implements InProcessNetwork {
   }
 
   leave(endpoint: Endpoint): void {
-    if (this.#members.get(endpoint.id) === endpoint) this.#members.delete(endpoint.id);
+    const { id } = endpoint;
+    if (this.#members.get(id) !== endpoint) return;
+    this.#members.delete(id);
+    // As a kernel that hangs up for a process: told to whoever is connected, and not at all across a cut.
+    for (const other of this.#members.values()) {
+      const told = (): boolean => this.linked(id, other.id) && !this.#members.has(id);
+      if (told()) this.#options.clock.immediate(() => told() && other.lostSight(id));
+    }
   }
 
   setDelay(ms: number): void {
@@ -95,9 +102,12 @@ class Network implements InProcessNetwork {
 
   /** The endpoint of `to` when a message from `from` can reach it now. */
   reach(from: NodeId, to: NodeId): Endpoint | undefined {
-    if (this.#cuts.has(`${from}>${to}`)) return undefined;
-    if (this.#groups !== null && !this.#groups.some((group) => group.includes(from) && group.includes(to))) return undefined;
-    return this.#members.get(to);
+    return this.linked(from, to) ? this.#members.get(to) : undefined;
+  }
+
+  linked(from: NodeId, to: NodeId): boolean {
+    if (this.#cuts.has(`${from}>${to}`)) return false;
+    return this.#groups === null || this.#groups.some((group) => group.includes(from) && group.includes(to));
   }
 
   /** False when the link is full or nobody is there. */
@@ -153,6 +163,7 @@ class Endpoint implements Transport {
   readonly snapshots: SnapshotStore;
   onRecv: Transport["onRecv"] = () => undefined;
   onUnreachable: Transport["onUnreachable"] = () => undefined;
+  onGone: Transport["onGone"] = () => undefined;
   onSnapshot: Transport["onSnapshot"] = () => undefined;
   readonly #network: Network;
   readonly #peers = new Set<NodeId>();
@@ -170,6 +181,11 @@ class Endpoint implements Transport {
   setPeers(peers: readonly Peer[]): void {
     this.#peers.clear();
     for (const { id } of peers) this.#peers.add(id);
+  }
+
+  /** The process of `id` has ended. */
+  lostSight(id: NodeId): void {
+    if (!this.#closed && this.#peers.has(id)) this.onGone(id);
   }
 
   send(batch: readonly Envelope[]): void {

@@ -34,6 +34,7 @@ import { PeerBook } from "./peer-book.ts";
 import { PendingOperations } from "./pending-operations.ts";
 import { ReadBarriers } from "./read-barriers.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
+import { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
 
 /** Readies one turn acts on before it lets the event loop go on. */
@@ -51,6 +52,7 @@ export class MemberLoop implements Driver {
   readonly #keeper: SnapshotKeeper;
   readonly #peers: PeerBook;
   readonly #ticker: Ticker;
+  readonly #succession: Succession;
   readonly #inbox = new Inbox();
   #restored: Promise<void> = Promise.resolve();
   #scheduled = false;
@@ -94,12 +96,15 @@ export class MemberLoop implements Driver {
     });
     this.#peers = new PeerBook(parts.id, parts.transport, parts.addressOf);
     this.#ticker = new Ticker(clock, options.tickMs, () => this.#schedule());
+    const role = (): Role => core.status().role;
+    this.#succession = new Succession({ clock, rng: parts.rng, role, step: (input) => this.#step(input) });
   }
 
   start(): void {
     const { transport, boot, stateMachine } = this.#parts;
     transport.onRecv = (batch) => this.#receive(batch);
     transport.onUnreachable = (to) => this.#step({ k: "unreachable", to });
+    transport.onGone = (id) => this.#succession.gone(id);
     transport.onSnapshot = (from, term, meta) => this.#enqueue({ from, to: this.#parts.id, term, m: { t: "snapOffer", meta } });
     this.#peers.membership(this.#apply.membership);
     this.#ticker.start();
@@ -175,8 +180,10 @@ export class MemberLoop implements Driver {
     this.#ticker.stop();
     this.#inbox.clear();
     this.#outgoing.stop();
+    this.#succession.stop();
     transport.onRecv = () => undefined;
     transport.onUnreachable = () => undefined;
+    transport.onGone = () => undefined;
     transport.onSnapshot = () => undefined;
     this.#reads.stop();
     this.#operations.stop();
@@ -292,12 +299,9 @@ export class MemberLoop implements Driver {
   #send(envelopes: readonly Envelope[]): void {
     if (envelopes.length === 0 || this.#stopped !== null) return;
     const { id } = this.#parts;
-    let others = envelopes;
-    if (envelopes.some((envelope) => envelope.to === id)) {
-      others = envelopes.filter((envelope) => envelope.to !== id);
-      for (const envelope of envelopes) if (envelope.to === id) this.#core.step({ k: "recv", e: envelope });
-    }
-    if (others.length > 0) this.#outgoing.send(others);
+    const own = envelopes.filter(({ to }) => to === id);
+    for (const e of own) this.#core.step({ k: "recv", e });
+    this.#outgoing.send(own.length === 0 ? envelopes : envelopes.filter(({ to }) => to !== id));
   }
 
   /** The batches are on disk, in order. A snapshot among them is restored before anything behind it is answered. */

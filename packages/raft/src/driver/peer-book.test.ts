@@ -12,6 +12,7 @@ function setUp(addresses: Map<number, string>): { book: PeerBook; told: number[]
     sendSnapshot: () => Promise.resolve("broken"),
     onRecv: () => undefined,
     onUnreachable: () => undefined,
+    onGone: () => undefined,
     onSnapshot: () => undefined,
     close: () => Promise.resolve(),
   };

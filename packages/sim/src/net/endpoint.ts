@@ -23,6 +23,7 @@ export class Endpoint implements Transport {
   readonly process: Process;
   onRecv: Transport["onRecv"] = () => undefined;
   onUnreachable: Transport["onUnreachable"] = () => undefined;
+  onGone: Transport["onGone"] = () => undefined;
   onSnapshot: Transport["onSnapshot"] = () => undefined;
   readonly #network: Network;
   readonly #snapshots: SnapshotStore;

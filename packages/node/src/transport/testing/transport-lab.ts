@@ -21,6 +21,7 @@ export interface LabMember {
   readonly snapshots: MemorySnapshots;
   readonly received: Envelope[];
   readonly unreachable: NodeId[];
+  readonly gone: NodeId[];
   readonly installed: { readonly from: NodeId; readonly term: number; readonly meta: SnapMeta }[];
   readonly events: TransportEvent[];
   /** Stops listening and drops all connections, as a dead process would. */
@@ -102,7 +103,12 @@ export const isOpen = (m: Pick<LabMember, "transport">, to: NodeId): boolean =>
 
 async function startMember(o: LabStart, tls: TlsMaterial): Promise<LabMember> {
   const snapshots = o.snapshots ?? makeMemorySnapshots();
-  const heard = { received: [] as Envelope[], unreachable: [] as NodeId[], installed: [] as LabMember["installed"][number][] };
+  const heard = {
+    received: [] as Envelope[],
+    unreachable: [] as NodeId[],
+    gone: [] as NodeId[],
+    installed: [] as LabMember["installed"][number][],
+  };
   const events: TransportEvent[] = [];
   const transport = makePeerTransport({
     clusterId,
@@ -115,6 +121,7 @@ async function startMember(o: LabStart, tls: TlsMaterial): Promise<LabMember> {
   });
   transport.onRecv = (batch) => void heard.received.push(...batch);
   transport.onUnreachable = (to) => void heard.unreachable.push(to);
+  transport.onGone = (id) => void heard.gone.push(id);
   transport.onSnapshot = (from, term, meta) => void heard.installed.push({ from, term, meta });
   const server = await listen(tls, transport, o.port ?? 0);
   const { port } = server.address() as AddressInfo;
