@@ -1,110 +1,100 @@
 /**
- * `npm run soak -- --minutes M [--from SEED]`: life after life on all cores. The first that breaks a rule is made smaller, and
+ * `npm run soak -- --minutes M | --lives N`: life after life on all cores. The first that breaks a rule is made smaller, and
  * the command that lives it again is printed.
  */
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Worker } from "node:worker_threads";
-import { live, type LifeReport } from "./life.ts";
+import { live } from "./life.ts";
+import { writeBlock } from "./page.ts";
 import { commandFor, shrink } from "./shrink.ts";
+import { commitOf, machineLine, putRecord, readRecords, soakPage, soakRecords } from "./soak/record.ts";
+import { Soak } from "./soak/soak.ts";
 
-const usage = `usage: npm run soak -- --minutes M [--from SEED] [--cores N]
-  --minutes M   how long
-  --from SEED   the first seed (default: the seconds since 1970, so that every soak lives other lives)
-  --cores N     lives at a time (default: all cores)
-exit code: 0 every life was sound, 1 one was not, 2 usage
+const usage = `usage: npm run soak -- [--minutes M] [--lives N] [--from SEED] [--cores N] [--keep-going] [--record FILE]
+       npm run soak -- --page
+  --minutes M    how long
+  --lives N      how many; with --minutes, whichever is reached first
+  --from SEED    the first seed (default: from the time of day, so that every soak lives other lives)
+  --cores N      lives at a time (default: all cores)
+  --keep-going   do not end at the first broken life: list the seeds of all
+  --record FILE  add what was lived to this file (packages/sim/results/soak.json is the one that docs/trust.md shows)
+  --page         write the table of docs/trust.md from packages/sim/results/soak.json
+exit code: 0 every life was sound, 1 one was not, 2 usage. Ctrl-C ends it in order.
 `;
 const tellMs = 30_000;
+/** The record is renewed so often, for a soak may be ended from outside. */
+const recordMs = 60_000;
 
-interface Options {
-  readonly minutes: number;
-  readonly from: number;
-  readonly cores: number;
-}
+type Options = ReturnType<typeof parse>;
 
-function parse(): Options {
+function parse() {
   const text = { type: "string" } as const;
-  const { values } = parseArgs({ options: { minutes: text, from: text, cores: text } });
-  const minutes = Number(values.minutes);
-  const from = Number(values.from ?? Math.floor(Date.now() / 1000));
-  const cores = Number(values.cores ?? availableParallelism());
+  const flag = { type: "boolean", default: false } as const;
+  const options = { minutes: text, lives: text, from: text, cores: text, record: text, "keep-going": flag, page: flag };
+  const { values } = parseArgs({ options });
+  const whole = (name: "lives" | "from" | "cores", least: number, most: number, otherwise: number): number => {
+    const value = Number(values[name] ?? otherwise);
+    if (value === otherwise || (Number.isSafeInteger(value) && value >= least && value <= most)) return value;
+    throw new Error(`--${name} takes a whole number from ${least} to ${most}`);
+  };
+  const minutes = Number(values.minutes ?? Infinity);
   if (!(minutes > 0)) throw new Error("--minutes takes a number above 0");
-  if (!Number.isSafeInteger(from) || from < 0) throw new Error("--from takes a whole number");
-  if (!Number.isSafeInteger(cores) || cores < 1 || cores > 256) throw new Error("--cores takes a whole number from 1 to 256");
-  return { minutes, from, cores };
+  const lives = whole("lives", 1, 1e12, Infinity);
+  if (minutes === Infinity && lives === Infinity && !values.page) throw new Error("say --minutes or --lives");
+  return {
+    page: values.page,
+    minutes,
+    lives,
+    from: whole("from", 0, 1e15, Date.now()),
+    cores: whole("cores", 1, 256, availableParallelism()),
+    keepGoing: values["keep-going"],
+    record: values.record,
+  };
 }
 
-class Soak {
-  readonly #until: number;
-  readonly #began = performance.now();
-  #next: number;
-  #lives = 0;
-  #virtualMs = 0;
-  #steps = 0;
-  #broken: LifeReport | null = null;
-  readonly #counts = new Map<string, number>();
-
-  constructor({ minutes, from }: Options) {
-    this.#until = this.#began + minutes * 60_000;
-    this.#next = from;
+async function lived(options: Options): Promise<number> {
+  const { record, ...rest } = options;
+  const say = (text: string): boolean => process.stdout.write(`${text}\n`);
+  const onBroken = ({ seed, message }: { readonly seed: number; readonly message: string }): void => {
+    say(`BROKEN seed ${seed}: ${message}\nlive it again: ${commandFor({ seed })}`);
+  };
+  const soak = new Soak({ ...rest, onBroken });
+  const facts = { commit: commitOf(import.meta.dirname), machine: machineLine() };
+  say(`from seed ${options.from}, ${options.cores} at a time, commit ${facts.commit}`);
+  const write = (): Promise<void> => (record === undefined ? Promise.resolve() : putRecord(soak.record(facts), record));
+  let writing = Promise.resolve();
+  const telling = setInterval(() => say(soak.progress()), tellMs);
+  const keeping = setInterval(() => (writing = writing.then(write)), recordMs);
+  const end = (): void => soak.end();
+  process.once("SIGINT", end).once("SIGTERM", end);
+  await soak.run();
+  process.off("SIGINT", end).off("SIGTERM", end);
+  clearInterval(telling);
+  clearInterval(keeping);
+  await writing;
+  await write();
+  const { counts } = soak.record(facts);
+  say(
+    Object.entries(counts)
+      .map(([name, count]) => `${name.padEnd(24)} ${count}`)
+      .join("\n"),
+  );
+  say(soak.progress());
+  const [first] = soak.broken;
+  if (first === undefined) {
+    say("every life was sound");
+    return 0;
   }
-
-  /** The first broken life, or null. */
-  async run(cores: number): Promise<LifeReport | null> {
-    const telling = setInterval(() => process.stdout.write(`${this.progress()}\n`), tellMs);
-    await Promise.all(Array.from({ length: cores }, () => this.#work()));
-    clearInterval(telling);
-    return this.#broken;
-  }
-
-  progress(): string {
-    const seconds = (performance.now() - this.#began) / 1000;
-    return `${this.#lives} lives, ${(this.#virtualMs / 3_600_000).toFixed(2)} h lived in ${seconds.toFixed(0)} s, ${this.#steps} steps`;
-  }
-
-  counted(): string {
-    return [...this.#counts].map(([name, count]) => `${name.padEnd(24)} ${count}`).join("\n");
-  }
-
-  async #work(): Promise<void> {
-    const worker = new Worker(join(import.meta.dirname, "soak-worker.ts"));
-    try {
-      while (performance.now() < this.#until && this.#broken === null) {
-        const seed = this.#next;
-        this.#next += 1;
-        this.#take(await ask(worker, seed));
-      }
-    } finally {
-      await worker.terminate();
-    }
-  }
-
-  #take(report: LifeReport): void {
-    this.#lives += 1;
-    this.#virtualMs += report.virtualMs;
-    this.#steps += report.steps;
-    for (const [name, count] of Object.entries(report.counts)) this.#counts.set(name, (this.#counts.get(name) ?? 0) + count);
-    if (report.violation !== null) this.#broken ??= report;
-  }
+  if (!options.keepGoing) await tellSmaller(first.seed, say);
+  return 1;
 }
 
-function ask(worker: Worker, seed: number): Promise<LifeReport> {
-  return new Promise((resolve, reject) => {
-    const end = (): void => {
-      worker.off("message", told).off("error", failed);
-    };
-    const told = (report: LifeReport): void => {
-      end();
-      resolve(report);
-    };
-    const failed = (error: Error): void => {
-      end();
-      reject(new Error(`seed ${seed} ended the simulator itself`, { cause: error }));
-    };
-    worker.on("message", told).on("error", failed);
-    worker.postMessage({ seed }, []);
-  });
+async function tellSmaller(seed: number, say: (text: string) => void): Promise<void> {
+  say("making it smaller …");
+  const broken = await live({ seed });
+  if (broken.violation === null) return say("lived again it is sound: the simulator itself is at fault");
+  const least = await shrink({ seed }, broken, live);
+  say(`${least.report.violation?.message}\nlive it again: ${commandFor(least.options)}`);
 }
 
 async function main(): Promise<number> {
@@ -115,18 +105,9 @@ async function main(): Promise<number> {
     process.stderr.write(`${(error as Error).message}\n${usage}`);
     return 2;
   }
-  const soak = new Soak(options);
-  process.stdout.write(`from seed ${options.from}, ${options.cores} at a time\n`);
-  const broken = await soak.run(options.cores);
-  process.stdout.write(`${soak.counted()}\n${soak.progress()}\n`);
-  if (broken === null) {
-    process.stdout.write("every life was sound\n");
-    return 0;
-  }
-  process.stdout.write(`BROKEN seed ${broken.seed}: ${broken.violation?.message}\nmaking it smaller …\n`);
-  const least = await shrink({ seed: broken.seed }, broken, live);
-  process.stdout.write(`${least.report.violation?.message}\nlive it again: ${commandFor(least.options)}\n`);
-  return 1;
+  if (!options.page) return lived(options);
+  await writeBlock("soak", "npm run soak -- --page", soakPage(await readRecords(soakRecords)));
+  return 0;
 }
 
 process.exitCode = await main();
