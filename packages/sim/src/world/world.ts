@@ -20,7 +20,7 @@ const waitingMax = 200_000;
 const linesMax = 100_000;
 /** Events between two turns of the real event loop. */
 const stepsPerTurn = 4_096;
-const settled = Promise.resolve();
+const settle = (process as any)._tickCallback as () => void;
 const float = new Float64Array(1);
 /** The bits of what stands in `float`. */
 const halves = new Uint32Array(float.buffer);
@@ -129,25 +129,23 @@ export class World {
    */
   run(deadline: number, until: () => boolean, afterStep: () => void): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      let happened = false;
-      const tick = (): void => process.nextTick(turn);
-      const settle = (): void => {
-        if (this.steps % stepsPerTurn === 0) setImmediate(turn);
-        else void settled.then(tick);
-      };
       const turn = (): void => {
         try {
-          if (happened) afterStep();
-          if (until()) return resolve(true);
-          happened = this.#happen(deadline);
-          if (happened) return settle();
-          this.now = Math.max(this.now, deadline);
-          resolve(until());
+          for (let i = 0; i < stepsPerTurn; i++) {
+            if (until()) return resolve(true);
+            if (!this.#happen(deadline)) {
+              this.now = Math.max(this.now, deadline);
+              return resolve(until());
+            }
+            settle();
+            afterStep();
+          }
+          setImmediate(turn);
         } catch (error) {
           reject(error);
         }
       };
-      settle();
+      setImmediate(turn);
     });
   }
 
