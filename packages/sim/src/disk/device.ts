@@ -47,8 +47,13 @@ export class Device {
     this.#armed = null;
   }
 
-  /** A write: takes the disk's time, then `effect` has happened; or it fails, and whether it has happened nobody knows. */
-  write(lane: string, effect: () => void): Promise<void> {
+  /**
+   * A write: `begin` hands the bytes over and returns what ends it. That takes the disk's time; or it fails, and whether it has
+   * happened nobody knows. What a dead process still asks for is never begun.
+   */
+  write(lane: string, begin: () => () => void): Promise<void> {
+    if (!this.#process.alive) return new Promise(() => undefined);
+    const effect = begin();
     const { meanMs, times = 1, stallChance, stallMs, errorChance } = this.#faults();
     this.counts.operations += 1;
     let ms = this.#stream.around(meanMs * times);
@@ -62,7 +67,8 @@ export class Device {
     if (this.#comesDue()) this.#world.after(0, null, "dies", () => this.#armed?.die());
     return new Promise((resolve, reject) => {
       this.#world.after(end - this.#world.now, this.#process, lane, () => {
-        if (!fails) {
+        // Once faults have ended none comes late: nobody would bring the process back.
+        if (!fails || this.#faults().errorChance === 0) {
           effect();
           if (this.#comesDue()) this.#armed?.die();
           else resolve();

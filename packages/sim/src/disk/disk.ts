@@ -59,10 +59,12 @@ export class SmallFile {
     return {
       read: () => Promise.resolve(this.text),
       write: (text) => {
-        this.#flying = text;
         return device.write("floors", () => {
-          this.text = text;
-          this.#flying = null;
+          this.#flying = text;
+          return () => {
+            this.text = text;
+            this.#flying = null;
+          };
         });
       },
     };

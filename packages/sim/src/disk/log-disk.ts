@@ -41,7 +41,7 @@ export class LogDisk {
   #keyValue(device: Device): KeyValue {
     const { database } = this;
     return {
-      batch: (ops, { sync }) => device.write("log", database.begin(ops, sync && !device.lies)),
+      batch: (ops, { sync }) => device.write("log", () => database.begin(ops, sync && !device.lies)),
       getSync: (key) => database.get(key),
       pages: async function* () {
         const pairs = database.pairs();
@@ -56,10 +56,12 @@ export class LogDisk {
       read: (slot) => Promise.resolve(new Uint8Array(this.#slots[slot])),
       write: (slot, bytes) => {
         const write = { slot, bytes: new Uint8Array(bytes) };
-        this.#flying.push(write);
         return device.write("guard", () => {
-          this.#flying = this.#flying.filter((other) => other !== write);
-          this.#slots[slot] = write.bytes;
+          this.#flying.push(write);
+          return () => {
+            this.#flying = this.#flying.filter((other) => other !== write);
+            this.#slots[slot] = write.bytes;
+          };
         });
       },
       close: () => Promise.resolve(),

@@ -15,6 +15,7 @@ interface File {
 }
 
 const keep = 2;
+const nothing = (): void => undefined;
 const awaitedMax = 4;
 const nameOf = ({ id, digest, bytes }: SnapMeta): string => `${id.index}/${id.term}/${digest}/${bytes}`;
 
@@ -49,17 +50,19 @@ export class SnapshotFolder {
 
   open(device: Device): SnapshotStore {
     const put = async (file: File): Promise<void> => {
-      this.#flying = file;
       await device.write("snapshot", () => {
-        this.#adopt(file);
-        this.#flying = null;
+        this.#flying = file;
+        return () => {
+          this.#adopt(file);
+          this.#flying = null;
+        };
       });
     };
     return {
       create: async (id, membership, digest, rows) => {
         const pieces: Buffer[] = [];
         for await (const piece of encodeSnapshot({ id, membership, digest }, rows)) {
-          await device.write("snapshot", () => undefined);
+          await device.write("snapshot", () => nothing);
           pieces.push(piece);
         }
         const bytes = Buffer.concat(pieces);
@@ -98,12 +101,12 @@ export class SnapshotFolder {
         checkMine();
         if (offset !== mine.bytes.length || crc32(bytes) !== crc) throw new Error(`bytes from ${offset} do not fit ${mine.name}`);
         mine.bytes = Buffer.concat([mine.bytes, bytes]);
-        await device.write("snapshot", () => undefined);
+        await device.write("snapshot", () => nothing);
       },
       commit: async () => {
         checkMine();
         this.#partial = null;
-        await device.write("snapshot", () => undefined);
+        await device.write("snapshot", () => nothing);
         await verified(mine.bytes, meta);
         if (this.#awaited.length < awaitedMax) this.#awaited.push(meta);
         await put({ meta, bytes: mine.bytes });

@@ -30,7 +30,7 @@ export class StateFolder {
     const { database } = this;
     const within = ({ gte, lt }: Range): Pairs => database.pairs(keyText(gte), keyText(lt));
     return {
-      write: (ops) => device.write("rows", database.begin(ops, !device.lies)),
+      write: (ops) => device.write("rows", () => database.begin(ops, !device.lies)),
       get: (key) => Promise.resolve(database.get(key)),
       scan: (range) => pageOf(within(range)),
       last: (range) => Promise.resolve(within(range).at(-1)),
@@ -44,8 +44,7 @@ export class StateFolder {
         };
       },
       clear: (range) =>
-        device.write(
-          "rows",
+        device.write("rows", () =>
           database.begin(
             within(range).map(([key]) => ({ type: "del", key })),
             false,

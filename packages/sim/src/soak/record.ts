@@ -1,6 +1,6 @@
 /** What a soak leaves behind: one record a run, in a JSON file that only grows. docs/trust.md shows their sums. */
 import { execFileSync } from "node:child_process";
-import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -47,27 +47,22 @@ const betweenTriesMs = 100;
 /** Adds the record, or puts it in place of an earlier one of its run. Whole or not at all, also when two soaks end together. */
 export async function putRecord(record: SoakRecord, path = soakRecords): Promise<void> {
   const lock = `${path}.lock`;
-  const beside = `${path}.${process.pid}`;
-  await writeFile(beside, String(process.pid));
+  for (let tries = 1; !(await taken(lock)); tries++) {
+    if (tries >= triesMax) throw new Error(`${lock} stays: if no soak is writing, remove it`);
+    await sleep(betweenTriesMs);
+  }
   try {
-    for (let tries = 1; !(await linked(beside, lock)); tries++) {
-      if (tries >= triesMax) throw new Error(`${lock} stays: if no soak is writing, remove it`);
-      await sleep(betweenTriesMs);
-    }
-    try {
-      const others = (await readRecords(path)).filter(({ run }) => run !== record.run);
-      await writeFile(beside, `${JSON.stringify([...others, record], null, 1)}\n`);
-      await rename(beside, path);
-    } finally {
-      await rm(lock);
-    }
+    const others = (await readRecords(path)).filter(({ run }) => run !== record.run);
+    await writeFile(`${path}.new`, `${JSON.stringify([...others, record], null, 1)}\n`);
+    await rename(`${path}.new`, path);
   } finally {
-    await rm(beside, { force: true });
+    await rm(lock);
   }
 }
 
-const linked = (from: string, to: string): Promise<boolean> =>
-  link(from, to).then(
+/** Makes the file, if it was not there. */
+const taken = (lock: string): Promise<boolean> =>
+  writeFile(lock, String(process.pid), { flag: "wx" }).then(
     () => true,
     (error: NodeJS.ErrnoException) => {
       if (error.code === "EEXIST") return false;

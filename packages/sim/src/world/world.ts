@@ -20,7 +20,11 @@ const waitingMax = 200_000;
 const linesMax = 100_000;
 /** Events between two turns of the real event loop. */
 const stepsPerTurn = 4_096;
-const settle = (process as any)._tickCallback as () => void;
+/**
+ * All promises that can settle do, with all ticks, before this returns: what Node itself does after each callback of its loop.
+ * A life has some twenty thousand events; to wait for a turn of the loop after each took half of its time.
+ */
+const { _tickCallback: settle } = process as typeof process & { readonly _tickCallback: () => void };
 const float = new Float64Array(1);
 /** The bits of what stands in `float`. */
 const halves = new Uint32Array(float.buffer);
@@ -123,9 +127,8 @@ export class World {
    * Runs event after event until `until` says so or virtual time passes `deadline`. True when `until` was met. Rejects with
    * what an event or `afterStep` throws.
    *
-   * Between two events all promises settle: a tick that is asked for by a promise's reaction comes when no reaction waits any
-   * more. That is all there is to wait for, as nothing that lives here uses the real event loop (a test sees to that). Now
-   * and then the loop gets a turn all the same, for whoever else is in this thread.
+   * Between two events all promises settle. That is all there is to wait for, as nothing that lives here uses the real event
+   * loop (a test sees to that). Now and then the loop gets a turn all the same, for whoever else is in this thread.
    */
   run(deadline: number, until: () => boolean, afterStep: () => void): Promise<boolean> {
     return new Promise((resolve, reject) => {
