@@ -64,7 +64,10 @@ async function lived(options: Options): Promise<number> {
   const write = (): Promise<void> => (record === undefined ? Promise.resolve() : putRecord(soak.record(facts), record));
   let writing = Promise.resolve();
   const telling = setInterval(() => say(soak.progress()), tellMs);
-  const keeping = setInterval(() => (writing = writing.then(write)), recordMs);
+  const keep = (): void => {
+    writing = writing.then(write);
+  };
+  const keeping = setInterval(keep, recordMs);
   const end = (): void => soak.end();
   process.once("SIGINT", end).once("SIGTERM", end);
   await soak.run();
