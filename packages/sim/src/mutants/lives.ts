@@ -2,14 +2,14 @@
 import { live } from "../life.ts";
 import type { FromLives } from "./trial.ts";
 
-const [from = 0, to = 0] = process.argv.slice(2).map(Number);
+const seeds = JSON.parse(process.argv[2] ?? "[]") as number[];
 const tell = (told: FromLives): Promise<void> =>
   new Promise((resolve, reject) => {
     process.send?.(told, (error: Error | null) => (error === null ? resolve() : reject(error)));
   });
 
 await tell({ told: "loaded" });
-for (let seed = from; seed <= to; seed++) {
+for (const seed of seeds) {
   const { violation } = await live({ seed });
   await tell({ told: "lived", seed, violation });
   if (violation !== null) break;

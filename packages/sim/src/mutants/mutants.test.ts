@@ -5,7 +5,7 @@ import { blockOf, trustPage } from "../page.ts";
 import { type Copy, makeCopy, mutantsFolder, root } from "./copy.ts";
 import { mutate, parseMutant, readMutants } from "./patch.ts";
 import { merged, pageOf, readRecord, type Result } from "./record.ts";
-import { livesOf } from "./trial.ts";
+import { livesOf, upTo } from "./trial.ts";
 
 const mutants = readMutants(mutantsFolder);
 const source = (file: string): string => readFileSync(join(root, file), "utf8");
@@ -41,11 +41,10 @@ describe("a mutant's trial", () => {
     const mutant = mutants.find((one) => one.name === name);
     if (mutant === undefined) throw new Error(`no mutant is called ${name}`);
     copy.put(mutant);
-    const outcome = await livesOf(copy.program, 1, seeds);
+    const outcome = await livesOf(copy.program, upTo(seeds));
     copy.takeOut(mutant);
     expect(outcome).toMatchObject({ how: "caught" });
-    if (outcome.how === "caught")
-      expect(await livesOf(copy.program, outcome.seed, outcome.seed)).toEqual({ how: "sound", seeds: 1 });
+    if (outcome.how === "caught") expect(await livesOf(copy.program, [outcome.seed])).toEqual({ how: "sound", seeds: 1 });
   });
 
   it("does not take a program that does not load for a mutant that was noticed", { timeout: 90_000 }, async () => {
@@ -53,7 +52,7 @@ describe("a mutant's trial", () => {
     const cut = parseMutant("no-program", patch(['-await tell({ told: "loaded" });', '+await tell({ told: "loaded"']));
     const mutant = { ...cut, file: "packages/sim/src/mutants/lives.ts" };
     copy.put(mutant);
-    expect(await livesOf(copy.program, 1, 1)).toMatchObject({ how: "broken" });
+    expect(await livesOf(copy.program, [1])).toMatchObject({ how: "broken" });
     copy.takeOut(mutant);
   });
 });

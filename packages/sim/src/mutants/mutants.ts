@@ -3,14 +3,14 @@
  * only if it notices every fault that its patch does not excuse.
  */
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Copy, makeCopy, mutantsFolder, root } from "./copy.ts";
 import { type Mutant, mutate, readMutants } from "./patch.ts";
 import { asExpected, merged, readRecord, type Result, resultOf, writeRecord } from "./record.ts";
-import { livesOf, type Outcome } from "./trial.ts";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { livesOf, upTo } from "./trial.ts";
 
 const usage = `usage: npm run mutants -- [--only NAME,NAME] [--seeds N] [--cores N] [--record] [--list]
   --only NAMES   only these mutants
@@ -48,7 +48,7 @@ function parse(): Options {
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 /** Tries the mutants, `cores` at a time, each worker in a copy of its own. */
-async function tryAll({ mutants, seeds, cores }: Options): Promise<Result[]> {
+async function tryAll({ mutants, all, seeds, cores, record }: Options): Promise<Result[]> {
   const build = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" }).trim();
   const waiting = [...mutants];
   const results: Result[] = [];
@@ -56,10 +56,12 @@ async function tryAll({ mutants, seeds, cores }: Options): Promise<Result[]> {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
       const began = performance.now();
       copy.put(mutant);
-      const outcome = await livesOf(copy.program, 1, seeds);
+      const outcome = await livesOf(copy.program, upTo(seeds));
       copy.takeOut(mutant);
-      const result = resultOf(mutant, await surelyDueTo(copy, outcome), build, (performance.now() - began) / 1000);
+      const result = resultOf(mutant, outcome, build, (performance.now() - began) / 1000);
       results.push(result);
+      // Each as it comes, so that a run that is cut off has not been for nothing.
+      if (record) await writeRecord(merged(readRecord(), [result], all));
       say(`${String(results.length).padStart(3)}/${mutants.length}  ${lineOf(result)}`);
     }
   };
@@ -72,12 +74,28 @@ async function tryAll({ mutants, seeds, cores }: Options): Promise<Result[]> {
   return results;
 }
 
-/** A seed that is no sounder without the fault has noticed nothing. */
-async function surelyDueTo(copy: Copy, outcome: Outcome): Promise<Outcome> {
-  if (outcome.how !== "caught") return outcome;
-  const without = await livesOf(copy.program, outcome.seed, outcome.seed);
-  if (without.how === "sound") return outcome;
-  return { how: "broken", message: `seed ${outcome.seed} is broken without the fault as well` };
+/** A seed that is no sounder without the fault has noticed nothing: such results are turned into broken ones. */
+async function dueToTheFault(results: readonly Result[]): Promise<readonly Result[]> {
+  const copy = makeCopy();
+  const unsound = new Set<number>();
+  try {
+    let seeds = [...new Set(results.flatMap(({ seed }) => seed ?? []))];
+    while (seeds.length > 0) {
+      const outcome = await livesOf(copy.program, seeds);
+      if (outcome.how === "sound") break;
+      // Of the first seed when the program itself is no good: then none of them has shown anything.
+      const seed = "seed" in outcome ? outcome.seed : (seeds[0] as number);
+      unsound.add(seed);
+      seeds = seeds.slice(seeds.indexOf(seed) + 1);
+    }
+  } finally {
+    copy.remove();
+  }
+  return results.map((result) =>
+    result.seed !== null && unsound.has(result.seed)
+      ? { ...result, how: "broken", message: `seed ${result.seed} is broken without the fault as well` }
+      : result,
+  );
 }
 
 function lineOf({ name, how, seed, rule, lives, seconds, message, notCaughtBecause }: Result): string {
@@ -96,7 +114,7 @@ async function prepare({ mutants }: Options): Promise<string | null> {
   for (const mutant of mutants) mutate(mutant, readFileSync(join(root, mutant.file), "utf8"));
   const copy = makeCopy();
   try {
-    const outcome = await livesOf(copy.program, 1, 4);
+    const outcome = await livesOf(copy.program, upTo(4));
     return outcome.how === "sound" ? null : `without any fault: ${JSON.stringify(outcome)}`;
   } finally {
     copy.remove();
@@ -120,7 +138,7 @@ async function main(): Promise<number> {
     process.stderr.write(`${wrong}\n`);
     return 1;
   }
-  const results = await tryAll(options);
+  const results = await dueToTheFault(await tryAll(options));
   const caught = results.filter(({ how }) => how === "caught").length;
   const other = results.filter((result) => !asExpected(result));
   say(

@@ -1,5 +1,6 @@
 /** Lives seeds on a copy of the sources, in a process of its own, until one of them shows that something is wrong. */
 import { fork } from "node:child_process";
+import { dirname, join } from "node:path";
 
 /** What the process with the lives says. */
 export type FromLives =
@@ -28,17 +29,22 @@ const wordsMax = 8_192;
 /** Faults of a patch that is no program, rather than of a product that does wrong. */
 const noProgram = /\b(SyntaxError|ReferenceError|TypeError|ERR_[A-Z_]+)\b/;
 
-/** Lives the seeds from `from` to `to` with the program given. Never rejects. */
-export function livesOf(program: string, from: number, to: number): Promise<Outcome> {
+/** The seeds 1 to `last`. */
+export const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
+
+/** Lives the seeds in their order, up to the first that is not sound, with the program given. Never rejects. */
+export function livesOf(program: string, seeds: readonly number[]): Promise<Outcome> {
   return new Promise((resolve) => {
-    const child = fork(program, [String(from), String(to)], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [] });
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(dirname(program), "compiled") };
+    const child = fork(program, [JSON.stringify(seeds)], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [], env });
     let loaded = false;
-    let seed = from;
+    let lived = 0;
     let words = "";
+    const seed = (): number => seeds[lived] ?? 0;
     let outcome: Outcome | null = null;
     let limit: NodeJS.Timeout;
     const hung = (): void => {
-      outcome ??= { how: "hung", seed };
+      outcome ??= { how: "hung", seed: seed() };
       child.kill("SIGKILL");
     };
     const wait = (): void => {
@@ -50,14 +56,14 @@ export function livesOf(program: string, from: number, to: number): Promise<Outc
     child.on("message", (told: FromLives) => {
       wait();
       if (told.told === "loaded") loaded = true;
-      else if (told.violation === null) seed = told.seed + 1;
+      else if (told.violation === null) lived += 1;
       else outcome ??= judge(told.seed, told.violation);
     });
     child.on("close", (code) => {
       clearTimeout(limit);
-      if (code === 0 && loaded) outcome ??= { how: "sound", seeds: seed - from };
+      if (code === 0 && loaded) outcome ??= { how: "sound", seeds: lived };
       if (!loaded) outcome ??= { how: "broken", message: words };
-      resolve(outcome ?? judge(seed, { rule: "the process ended", message: words }));
+      resolve(outcome ?? judge(seed(), { rule: "the process ended", message: words }));
     });
   });
 }
