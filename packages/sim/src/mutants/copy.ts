@@ -14,7 +14,7 @@ export interface Copy {
   readonly program: string;
   /** Throws when the mutant does not apply. */
   put(mutant: Mutant): void;
-  takeOut(mutant: Mutant): void;
+  takeOut(): void;
   remove(): void;
 }
 
@@ -35,10 +35,19 @@ export function makeCopy(): Copy {
   }
   cpSync(join(root, "package.json"), join(folder, "package.json"));
   linkModules(join(root, "node_modules"), join(folder, "node_modules"), names);
+  let whole: { readonly path: string; readonly text: string } | null = null;
   return {
     program: join(folder, lives),
-    put: (mutant) => writeFileSync(join(folder, mutant.file), mutate(mutant, readFileSync(join(root, mutant.file), "utf8"))),
-    takeOut: ({ file }) => cpSync(join(root, file), join(folder, file)),
+    put: (mutant) => {
+      const path = join(folder, mutant.file);
+      const text = readFileSync(path, "utf8");
+      writeFileSync(path, mutate(mutant, text));
+      whole = { path, text };
+    },
+    takeOut: () => {
+      if (whole !== null) writeFileSync(whole.path, whole.text);
+      whole = null;
+    },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

@@ -42,7 +42,7 @@ describe("a mutant's trial", () => {
     if (mutant === undefined) throw new Error(`no mutant is called ${name}`);
     copy.put(mutant);
     const outcome = await livesOf(copy.program, upTo(seeds));
-    copy.takeOut(mutant);
+    copy.takeOut();
     expect(outcome).toMatchObject({ how: "caught" });
     if (outcome.how === "caught") expect(await livesOf(copy.program, [outcome.seed])).toEqual({ how: "sound", seeds: 1 });
   });
@@ -53,7 +53,7 @@ describe("a mutant's trial", () => {
     const mutant = { ...cut, file: "packages/sim/src/mutants/lives.ts" };
     copy.put(mutant);
     expect(await livesOf(copy.program, [1])).toMatchObject({ how: "broken" });
-    copy.takeOut(mutant);
+    copy.takeOut();
   });
 });
 

@@ -57,7 +57,7 @@ async function tryAll({ mutants, all, seeds, cores, record }: Options): Promise<
       const began = performance.now();
       copy.put(mutant);
       const outcome = await livesOf(copy.program, upTo(seeds));
-      copy.takeOut(mutant);
+      copy.takeOut();
       const result = resultOf(mutant, outcome, build, (performance.now() - began) / 1000);
       results.push(result);
       // Each as it comes, so that a run that is cut off has not been for nothing.
