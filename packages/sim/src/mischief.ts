@@ -20,6 +20,7 @@ export class Mischief {
     transfers: 0,
     growths: 0,
     drains: 0,
+    joints: 0,
     steps: 0,
   };
   readonly #cluster: Cluster;
@@ -61,6 +62,7 @@ export class Mischief {
     if (this.#odds("transfer", plan.transfersPerS)) this.#transfer();
     if (this.#odds("growth", plan.growthsPerS)) this.#grow();
     if (this.#odds("drain", plan.drainsPerS)) this.#drain();
+    if (this.#odds("joint", plan.jointsPerS)) this.#changeSeveral();
     world.after(stepMs, null, "mischief", () => this.#step());
   }
 
@@ -211,6 +213,26 @@ export class Mischief {
     const type = chance.chance(0.5) ? "DrainNode" : "UndrainNode";
     this.counts.drains += 1;
     this.#cluster.order({ type, id: chance.pick(this.#cluster.nodes).name });
+  }
+
+  /**
+   * Two voters become learners in one step, or one does while learners become voters: that takes a joint membership. What the
+   * rows want is restored by the leader's keeper. Only while every disk is sound, for a few of them may then decide alone.
+   */
+  #changeSeveral(): void {
+    const { nodes, history, world } = this.#cluster;
+    const leader = this.#cluster.leader();
+    const sound = nodes.every(({ member, rotten, stale, gone }) => member !== null && rotten !== member && !stale && !gone);
+    if (leader === undefined || !sound || history.newestChange > history.top) return;
+    const chance = this.#cluster.stream("faults/joint");
+    const { voters, learners } = leader.driver.status().membership;
+    const some = voters.map((id) => ({ id, place: chance.next() })).toSorted((a, b) => a.place - b.place);
+    const down = some.slice(0, learners.length === 0 ? 2 : 1).map(({ id }) => ({ op: "addLearner", id }) as const);
+    const up = learners.map((id) => ({ op: "addVoter", id }) as const);
+    if (voters.length < 3) return;
+    this.counts.joints += 1;
+    world.tell(leader.node.name, `is asked for ${[...down, ...up].map(({ op, id }) => `${op} ${id}`).join(", ")} at once`);
+    leader.driver.change([...down, ...up], new Uint8Array(0), 5_000).catch(() => undefined);
   }
 
   /** One more node is wanted; it comes with an empty disk. */

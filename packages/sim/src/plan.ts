@@ -22,6 +22,7 @@ export const faultKinds = [
   "transfer",
   "growth",
   "drain",
+  "joint",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -71,6 +72,7 @@ export interface Plan {
   readonly transfersPerS: number;
   readonly growthsPerS: number;
   readonly drainsPerS: number;
+  readonly jointsPerS: number;
   readonly skew: number;
   readonly wallStepMs: number;
   readonly clients: number;
@@ -106,6 +108,7 @@ const inMood: Readonly<Record<(typeof moods)[number], (plan: Plan, draw: Stream,
     partitionsPerS: off("partition", draw.between(0.4, 1.2)),
     healsPerS: draw.between(0.3, 1),
     transfersPerS: off("transfer", draw.between(0, 1)),
+    jointsPerS: off("joint", draw.between(0, 0.8)),
     crashesPerS: off("crash", draw.between(0, 0.1)),
   }),
   /** Leaders change while writes are under way. */
@@ -202,6 +205,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     snapshotEvery: 10 + draw.below(draw.pick([20, 200])),
     keepEntries: draw.below(draw.pick([5, 50])),
     flushMs: draw.pick([5, 20, 100, 500]),
+    jointsPerS: some("joint", 0.4),
     defect: defect ?? null,
   };
 }
