@@ -166,4 +166,19 @@ describe("the HTTP client", () => {
     expect(await client.lines({ path: () => "/gone", from: 1, onLine })).toMatchObject({ reason: "compacted" });
     expect(await client.lines({ path: () => "/broken", from: 1, onLine, tries: 2 })).toMatchObject({ reason: "not_ready" });
   });
+
+  it("reads no further once it is closed", async () => {
+    const member = await start((_req, res) => void res.writeHead(200).write('{"index":1}\n'));
+    const client = open([member.endpoint]);
+    const ended = client.lines({
+      path: () => "/endless",
+      from: 1,
+      onLine: () => {
+        client.close();
+        return true;
+      },
+    });
+    expect(await ended).toMatchObject({ reason: "not_ready" });
+    expect(member.asked).toEqual(["GET /endless"]);
+  });
 });

@@ -53,6 +53,7 @@ export interface HttpClient {
   call(method: "GET" | "PUT" | "POST" | "DELETE", path: string, call?: HttpCall): Promise<HttpAnswer>;
   /** Reads NDJSON and resumes after a broken connection. Null when the server ended it or onLine had enough. Rejects with what onLine throws. */
   lines(call: LinesCall): Promise<Rejection | null>;
+  /** Breaks what is under way; a reading of lines ends as `not_ready`. */
   close(): void;
 }
 
@@ -67,6 +68,7 @@ export function openHttpClient(o: HttpClientOptions): HttpClient {
   if (o.endpoints.length === 0 || wrong !== undefined) throw new RangeError(`not "host:port": ${wrong ?? "no endpoint at all"}`);
   const agent = new Agent({ ...o.tls, keepAlive: true, maxSockets: 8, maxCachedSessions: 0 });
   let order = [...o.endpoints];
+  let closed = false;
   const firstAnswer = async (method: string, path: string, call: HttpCall, repeatable: boolean): Promise<Reached> => {
     const failures: string[] = [];
     let refused = false;
@@ -99,7 +101,7 @@ export function openHttpClient(o: HttpClientOptions): HttpClient {
     },
     lines: async (call) => {
       let from = call.from;
-      for (let left = call.tries ?? 20; left > 0; left--) {
+      for (let left = call.tries ?? 20; left > 0 && !closed; left--) {
         const reached = await firstAnswer("GET", call.path(from), {}, true);
         if (!("rejected" in reached)) {
           if (reached.message.statusCode !== 200) {
@@ -120,7 +122,10 @@ export function openHttpClient(o: HttpClientOptions): HttpClient {
       }
       return reject("not_ready", `no member continues ${call.path(from)}`, "resume from that index later");
     },
-    close: () => agent.destroy(),
+    close: () => {
+      closed = true;
+      agent.destroy();
+    },
   };
 }
 

@@ -77,7 +77,10 @@ export class Daemons implements ChaosCluster {
   }
 
   take(stream: Stream): TestNode | null {
-    const takeable = this.free.filter((node) => node.process !== null && !this.#paused.has(node));
+    const { free } = this;
+    const takeable = free
+      .filter(({ process }) => process !== null && !this.#doomed.has(process))
+      .filter((node) => !this.#paused.has(node));
     if (takeable.length === 0) return null;
     const node = stream.pick(takeable);
     this.#held.add(node);
@@ -132,7 +135,7 @@ export class Daemons implements ChaosCluster {
   }
 
   pause(ms: number): Promise<void> {
-    if (this.#ending) return Promise.resolve();
+    if (this.#ending || ms <= 0) return Promise.resolve();
     return new Promise((resume) => {
       const wake = (): void => {
         clearTimeout(timer);
