@@ -165,6 +165,18 @@ describe("a link between two members", () => {
     expect(near.ended).toBe(false);
   });
 
+  it("leaves nothing behind when a connection whose end is just being sent is dropped", async () => {
+    const [near, far] = await pair();
+    proxy.halfClose("forth");
+    proxy.set({ m: "drop" });
+    await closes(near);
+    await until("the other end finds out when it speaks", () => {
+      if (far.closed === null) far.socket.write("is anybody there?");
+      return far.closed !== null;
+    });
+    await until("nothing is left of it", () => proxy.open === 0);
+  });
+
   it("cuts in the middle of a message", async () => {
     const [near, far] = await pair();
     proxy.cutAfter(3);

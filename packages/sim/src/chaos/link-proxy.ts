@@ -104,7 +104,7 @@ export class LinkProxy {
     this.counts.connections += 1;
     if (this.#mode.m === "drop") {
       this.counts.broken += 1;
-      near.on("error", () => undefined).resetAndDestroy();
+      reset(near.on("error", () => undefined));
       return;
     }
     const far = connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
@@ -125,6 +125,16 @@ export class LinkProxy {
     this.counts.broken += 1;
     pair.reset();
   }
+}
+
+/**
+ * With a reset, as from a machine that knows nothing of the connection. One whose end is being sent is only closed: resetting
+ * it then fails in libuv, and the handle would never go away.
+ */
+function reset(socket: Socket): void {
+  if (socket.destroyed) return;
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 interface PairParts {
@@ -160,7 +170,7 @@ class Pair {
       [near, far],
       [far, near],
     ] as const) {
-      socket.on("error", () => other.resetAndDestroy());
+      socket.on("error", () => reset(other));
       // Both have said their last word, and one of them was swallowed: nobody would ever close this.
       socket.on("end", () => {
         if (near.readableEnded && far.readableEnded && this.lanes.some(({ swallows }) => swallows)) this.reset();
@@ -173,7 +183,7 @@ class Pair {
 
   reset(): void {
     for (const lane of this.lanes) lane.stop();
-    for (const socket of [this.#near, this.#far]) if (!socket.destroyed) socket.resetAndDestroy();
+    for (const socket of [this.#near, this.#far]) reset(socket);
   }
 }
 
