@@ -1,6 +1,6 @@
 /** Each disaster strikes a real cluster under load once, and leaves it whole. */
 import { existsSync, readdirSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { sameDigests } from "@aether/node/testing/cluster-facts";
 import { whyNoSmallDisk } from "@aether/node/testing/small-disk";
 import { startWriteLoad, type WriteLoad } from "@aether/node/testing/write-load";
@@ -11,6 +11,9 @@ import { failpointKills } from "./failpoints.ts";
 import { fullDisk } from "./full-disk.ts";
 import { oldDisk } from "./old-disk.ts";
 import { slowDisk } from "./slow-disk.ts";
+
+// On a crowded machine each start may take many seconds.
+vi.setConfig({ testTimeout: 400_000, hookTimeout: 200_000 });
 
 const noSmallDisk = whyNoSmallDisk();
 if (noSmallDisk !== null) console.warn(`SKIPPED, needs root: the disaster full-disk: ${noSmallDisk}`);
