@@ -7,6 +7,7 @@ import { countsOf } from "./inspector.ts";
 import { floors } from "./guards.ts";
 import { growthSteps } from "./growth.ts";
 import { replayRate } from "./replay.ts";
+import { withRoom } from "./roomy-build.ts";
 import { windowOf } from "./snapshot.ts";
 
 const page = ["# Speed", "<!-- measured: reads -->", "old", "<!-- /measured -->", "prose stays"].join("\n");
@@ -83,6 +84,12 @@ describe("what parts make of what they see", () => {
     expect(floors([30, 38, 34, 31, 37, 35, 30, 39, 33])).toMatchObject({ before: 30, after: 30, growth: 0 });
     expect(floors([30, 38, 34, 40, 48, 44, 45, 58, 54]).growth).toBe(0.5);
     expect(floors([30, 31]).growth).toBeNaN();
+  });
+
+  it("the daemon with room for many rows differs in one number, which must be there once", () => {
+    expect(withRoom("var settingsMax = 1e5, other = 1e5;")).toBe("var settingsMax = 4000000, other = 1e5;");
+    expect(() => withRoom("var rowsMax = 1e5;")).toThrow("0 times");
+    expect(() => withRoom("settingsMax = 1e5; settingsMax = 1e5;")).toThrow("2 times");
   });
 
   it("calls are counted in the daemon's script alone", () => {

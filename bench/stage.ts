@@ -8,6 +8,7 @@ import type { BenchCluster } from "./load.ts";
 import type { BenchOptions } from "./options.ts";
 import { fill } from "./fill.ts";
 import { residentMiB } from "./process-costs.ts";
+import { roomyBuild } from "./roomy-build.ts";
 
 export interface NamedCluster {
   readonly name: string;
@@ -21,7 +22,7 @@ export interface SceneSide extends NamedCluster {
 
 /**
  * `small`: every build and etcd, 10,000 rows. `deep`: one build and etcd, the wanted events over the wanted rows behind them.
- * `wide`: one build by itself, empty at first; growth and snapshot fill it.
+ * `wide`: one build by itself, empty at first; growth and snapshot fill it. The last two take more settings than is usual.
  */
 export type Scene = "small" | "deep" | "wide";
 
@@ -55,7 +56,8 @@ export class Stage {
     if (there !== undefined) return there;
     const made: NamedCluster[] = [];
     const builds = scene === "small" ? this.options.builds : this.options.builds.slice(0, 1);
-    for (const { name, program } of builds) made.push({ name, cluster: await this.aether(program) });
+    for (const { name, program } of builds)
+      made.push({ name, cluster: await this.aether(scene === "small" ? program : roomyBuild(program)) });
     if (scene !== "wide" && this.#withEtcd) made.push({ name: "etcd", cluster: await this.#etcd() });
     const sides: SceneSide[] = [];
     for (const side of made) {
