@@ -97,7 +97,7 @@ describe("source files", () => {
         /^packages\/[a-z]+\/bin\//.test(file) ||
         file === "packages/cli/src/aether.ts" ||
         file === "packages/node/src/aetherd.ts" ||
-        /^packages\/sim\/src\/(sim|soak|mutants\/mutants|chaos\/chaos)\.ts$/.test(file),
+        /^packages\/sim\/src\/(sim|soak|mutants\/(mutants|lives)|chaos\/chaos)\.ts$/.test(file),
     );
     const live = new Set(roots);
     const queue = [...roots];

@@ -1,8 +1,8 @@
 /** What chaos runs came to: a line for each round, and the record and table that docs/trust.md shows. */
 import { mkdir, writeFile } from "node:fs/promises";
-import { cpus } from "node:os";
 import { dirname, join } from "node:path";
 import { table, writeBlock } from "../page.ts";
+import { commitOf, machineLine } from "../soak/record.ts";
 import type { RoundReport } from "./round.ts";
 
 const recordFile = join(import.meta.dirname, "../../results/chaos.json");
@@ -81,7 +81,8 @@ export function tableOf(totals: readonly Totals[]): string {
 export async function writeRecord(reports: readonly RoundReport[], command: string): Promise<void> {
   const sizes = [...new Set(reports.map(({ members }) => members))].toSorted((a, b) => a - b);
   const totals = sizes.map((members) => totalsOf(reports, members));
-  const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, Node ${process.version}`;
+  const machine = machineLine();
+  const commit = commitOf(import.meta.dirname);
   const rounds = reports.map(({ seed, members, verdict, warmPerS, findings }) => ({
     seed,
     members,
@@ -92,8 +93,8 @@ export async function writeRecord(reports: readonly RoundReport[], command: stri
   await mkdir(dirname(recordFile), { recursive: true });
   await writeFile(
     recordFile,
-    `${JSON.stringify({ command, made: new Date().toISOString(), machine, totals, rounds }, null, 2)}\n`,
+    `${JSON.stringify({ command, made: new Date().toISOString(), commit, machine, totals, rounds }, null, 2)}\n`,
   );
-  const seeds = `Seeds ${reports[0]?.seed} to ${reports.at(-1)?.seed}.`;
+  const seeds = `Seeds ${reports[0]?.seed} to ${reports.at(-1)?.seed}, commit ${commit}, ${machine}.`;
   await writeBlock("chaos", command, `${seeds}\n\n${tableOf(totals)}`);
 }
