@@ -66,15 +66,19 @@ export function mountSmallDisk(path: string, megabytes: number, kind: DiskKind =
   if (kind === "tmpfs") run("mount", "-t", "tmpfs", "-o", `size=${megabytes}m,mode=700`, "tmpfs", path);
   else mountImage(image, path, megabytes);
   const ballast = join(path, ballastFile);
+  const unmount = (): void => {
+    process.off("exit", unmount);
+    run("umount", "--lazy", path);
+    rmSync(image, { force: true });
+  };
+  // A process that ends early leaves nothing mounted behind.
+  process.once("exit", unmount);
   return {
     fill: (leaving = 0) => takeSpace(path, ballast, leaving),
     empty: () => rmSync(ballast, { force: true }),
     freeze: () => run("fsfreeze", "--freeze", path),
     thaw: () => run("fsfreeze", "--unfreeze", path),
-    unmount: () => {
-      run("umount", "--lazy", path);
-      rmSync(image, { force: true });
-    },
+    unmount,
   };
 }
 

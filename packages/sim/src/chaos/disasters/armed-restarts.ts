@@ -4,7 +4,7 @@ import type { Stream } from "../../world/stream.ts";
 import type { ChaosCluster } from "../disaster.ts";
 
 const lookMs = 500;
-const logMs = 10_000;
+const logMs = 30_000;
 const seedBelow = 1_000_000_000;
 
 export class ArmedRestarts {

@@ -8,8 +8,8 @@ import { eventually, type TestNode } from "@aether/node/testing/cluster-harness"
 import type { ChaosCluster, Disaster } from "../disaster.ts";
 
 const backMs = 60_000;
-const writtenMs = 30_000;
-const foundOutMs = 30_000;
+const writtenMs = 60_000;
+const foundOutMs = 60_000;
 
 export function oldDisk(): Disaster {
   let struck: TestNode | null = null;
