@@ -1,44 +1,42 @@
 /**
- * How fast one member applies committed entries, and how fast a leader decides and answers commands, with consensus taken
- * out: settings writes of 256-byte values over 10,000 keys. Medians of five rounds, per second of the main thread's CPU
- * time, so that what else the machine does matters little. The flush every 100 ms (here of about every row) is part of it,
- * except where the line says otherwise.
+ * How fast one member applies committed entries, and how fast a leader decides and answers commands, with consensus taken out:
+ * settings writes of 256-byte values with request ids. Rates are medians of rounds, per second of the main thread's CPU time, so
+ * that what else the machine does matters little.
  *
- *   node bench/apply.ts
+ * - replay: what a restart does with the log. Entries as bytes are decoded and chained, and make rows, remembered answers and
+ *   history in memory; nothing is written. 1,000,000 events over 100,000 rows.
+ * - apply: the same through the event store, with its flush behind it; over 10,000 rows.
+ * - submit to answer: through submit, decide, propose, apply and answer, 256 in flight, with the flush.
+ * - after 1,000,000 events over 100,000 rows: resident memory of a process that holds nothing but a store, the CPU time of its
+ *   longest turn of the event loop (256 entries applied and a step of the flush), and what opening the store again takes.
+ *
+ *   node bench/apply.ts [--events 1000000] [--rounds 5]
  */
+import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs, promisify } from "node:util";
 import type { Command } from "@aether/core/kernel/command";
-import type { Identity } from "@aether/core/kernel/event";
 import { registry } from "@aether/core/registry";
-import type { Entry, LogView, Membership, Outcome } from "@aether/raft/types";
+import type { Entry, Outcome } from "@aether/raft/types";
 import { Kind } from "@aether/raft/types";
-import { encodeEntry } from "@aether/store/events/entry-codec";
-import { openEventStore } from "@aether/store/events/open";
-import { openSnapshots } from "@aether/store/snapshots";
+import { emptyState } from "@aether/store/events/applied-state";
 import type { ConsensusPort, EventStore } from "@aether/store/types";
+import { actor, alone, entriesAfter, openLoneStore, valueOf } from "./lone-store.ts";
 
-const rounds = 5;
-const count = 100_000;
+const { values } = parseArgs({
+  options: { events: { type: "string", default: "1000000" }, rounds: { type: "string", default: "5" } },
+});
+const events = Number(values.events);
+const rounds = Number(values.rounds);
+const rows = Math.ceil(events / 10);
+/** Of the rates with a flush. */
+const count = Math.min(events, 100_000);
+const keys = Math.ceil(count / 10);
 const batch = 256;
-const keys = 10_000;
-const actor: Identity = { name: "bench", role: "operator" };
-const alone: Membership = {
-  voters: [1],
-  outgoing: [],
-  learners: [],
-  learnersNext: [],
-  autoLeave: false,
-};
-const value = "x".repeat(256);
-
-const noLog: LogView = {
-  first: () => 1,
-  last: () => ({ index: 0, term: 0 }),
-  term: () => "beyond",
-  read: () => [],
-};
+/** Entries made at a time, so that those to come do not fill the memory. */
+const made = 20_000;
 
 /** CPU time of this thread, in seconds. */
 function cpuSeconds(): number {
@@ -46,72 +44,65 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
-function onFatal(e: Error): never {
-  throw e;
-}
-
-async function withStore<T>(flushMs: number, f: (store: EventStore) => Promise<T>): Promise<T> {
+async function withFolder<T>(f: (dir: string) => Promise<T>): Promise<T> {
   const dir = await mkdtemp(join(tmpdir(), "aether-bench-"));
-  const snapshots = await openSnapshots(join(dir, "snap"));
-  const limits = {
-    flushMs,
-    flushRows: 10 * keys,
-    keepEntries: 10_000,
-    snapshotEveryEntries: 1e9,
-    maxInFlight: 4_096,
-  };
-  const options = {
-    dir: join(dir, "state"),
-    now: Date.now,
-    drawBits: () => "0".repeat(32),
-    onFatal,
-    ...limits,
-  };
-  const store = await openEventStore(options, registry, noLog, snapshots);
   try {
-    return await f(store);
+    return await f(dir);
   } finally {
-    await store.close();
     await rm(dir, { recursive: true });
   }
 }
 
-function entries(requests: boolean): Entry[] {
-  return Array.from({ length: count }, (_, i) => {
-    const request = requests ? { client: `c${i % 64}`, id: `${i}`, fingerprint: "0123456789abcdef", version: 1 } : null;
-    const event = {
-      type: "SettingChanged",
-      v: 1,
-      id: `bench/key-${i % keys}`,
-      value,
-      description: "",
-    };
-    const data = encodeEntry({
-      at: 1_700_000_000_000 + i,
-      actor,
-      cause: "SetSetting",
-      request,
-      events: [event],
-    });
-    return { index: i + 1, term: 1, kind: Kind.normal, data };
-  });
-}
-
-/** Entries a second. */
-async function applyRate(all: readonly Entry[], flushMs: number): Promise<number> {
-  return withStore(flushMs, async (store) => {
-    const began = cpuSeconds();
-    for (let at = 0; at < all.length; at += batch) {
-      store.stateMachine.apply(all.slice(at, at + batch), alone);
-      await new Promise(setImmediate);
+const withStore = <T>(f: (store: EventStore) => Promise<T>): Promise<T> =>
+  withFolder(async (dir) => {
+    const store = await openLoneStore(dir);
+    try {
+      return await f(store);
+    } finally {
+      await store.close();
     }
-    return all.length / (cpuSeconds() - began);
+  });
+
+/** Events a second, from bytes to a state in memory. What waits for a flush is dropped now and then, as a flush would. */
+function replayRate(): Promise<number> {
+  const state = emptyState(registry, () => false);
+  let seconds = 0;
+  for (let behind = 0; behind < events; behind += made) {
+    const entries = entriesAfter(behind, Math.min(made, events - behind), rows);
+    const began = cpuSeconds();
+    for (let at = 0; at < entries.length; at += batch) {
+      const changed = new Set<string>();
+      for (const entry of entries.slice(at, at + batch)) state.apply(entry, changed);
+    }
+    state.rows.takeDirty();
+    state.history.take();
+    state.history.flushed();
+    state.trail.flushed(state.applied.index);
+    seconds += cpuSeconds() - began;
+  }
+  return Promise.resolve(events / seconds);
+}
+
+/** Entries a second through the store, with the flush. */
+function applyRate(): Promise<number> {
+  return withStore(async (store) => {
+    let seconds = 0;
+    for (let behind = 0; behind < count; behind += batch) {
+      const entries = entriesAfter(behind, Math.min(batch, count - behind), keys);
+      const began = cpuSeconds();
+      store.stateMachine.apply(entries, alone);
+      await new Promise(setImmediate);
+      seconds += cpuSeconds() - began;
+    }
+    const began = cpuSeconds();
+    await store.flush();
+    return count / (seconds + cpuSeconds() - began);
   });
 }
 
-/** Commands a second through submit, decide, propose, apply and answer, 256 in flight. */
-async function submitRate(): Promise<number> {
-  return withStore(100, async (store) => {
+/** Commands a second. */
+function submitRate(): Promise<number> {
+  return withStore(async (store) => {
     let pending: Entry[] = [{ index: 1, term: 1, kind: Kind.noop, data: new Uint8Array() }];
     let last = 1;
     const port: ConsensusPort = {
@@ -132,11 +123,7 @@ async function submitRate(): Promise<number> {
       pending = [];
       store.stateMachine.apply(committed, alone);
       for (let n = 0; n < batch && i < count; n++, i++) {
-        const command: Command = {
-          type: "SetSetting",
-          id: `bench/key-${i % keys}`,
-          value: `${value}${i}`,
-        };
+        const command: Command = { type: "SetSetting", id: `bench/k${i % keys}`, value: valueOf(i) };
         store.submit({ command, actor, request: { client: `c${i % 64}`, id: `${i}` } }, (answer) => {
           if (answer.ok) answered.push(answer.index);
           else throw new Error(answer.rejection.message);
@@ -159,9 +146,34 @@ async function report(name: string, run: () => Promise<number>): Promise<void> {
   console.log(`${name.padEnd(44)} ${median}/s (${low} to ${high})`);
 }
 
-const plain = entries(false);
-const remembered = entries(true);
-await report("apply, no flush", () => applyRate(plain, 60_000));
-await report("apply with request ids, no flush", () => applyRate(remembered, 60_000));
-await report("apply with request ids", () => applyRate(remembered, 100));
-await report("submit to answer, with request ids", submitRate);
+interface Life {
+  readonly openMs: number;
+  readonly openCpuMs: number;
+  readonly applied: number;
+  readonly residentMiB: number;
+  readonly settledMiB: number;
+  readonly turnMsMax: number;
+  readonly heap: readonly number[];
+}
+
+async function life(dir: string, ...more: string[]): Promise<Life> {
+  const script = join(import.meta.dirname, "lone-life.ts");
+  const args = [script, "--dir", dir, "--events", String(events), "--rows", String(rows), ...more];
+  return JSON.parse((await promisify(execFile)(process.execPath, args)).stdout) as Life;
+}
+
+await report(`replay of ${events.toLocaleString("en")} events`, replayRate);
+await report("apply with the flush", applyRate);
+await report("submit to answer, with the flush", submitRate);
+await withFolder(async (dir) => {
+  const first = await life(dir);
+  const again = await life(dir, "--again");
+  if (again.applied !== events) throw new Error(`the store was opened at ${again.applied}, not at ${events}`);
+  const [used, total, external] = first.heap;
+  console.log(`after ${events.toLocaleString("en")} events over ${rows.toLocaleString("en")} rows:`);
+  console.log(
+    `  resident: ${first.residentMiB} MiB, 5 s later ${first.settledMiB} (heap ${used} of ${total}, external ${external})`,
+  );
+  console.log(`  longest turn of the event loop: ${first.turnMsMax} ms CPU`);
+  console.log(`  opened again in ${again.openMs} ms (${again.openCpuMs} ms CPU), then resident: ${again.residentMiB} MiB`);
+});

@@ -13,7 +13,7 @@ import { packValue, unpackValue } from "./value-codec.ts";
 
 const writer = new ByteWriter();
 
-/** The remembered answers with seqs from `first` to `last`; no bytes when there are none. */
+/** The answers with seqs from `first` to `last` that are in the table, forgotten ones too; no bytes when there are none. */
 export function packAnswers(table: AnswerTable, first: number, last: number): Buffer {
   writer.clear();
   const clients = new Map<Client, number>();

@@ -53,7 +53,7 @@ interface Chunk {
 export class AnswerTable {
   /** Always a power of two. */
   private slots = slotsMin;
-  /** 0: the slot is free. */
+  /** 0: the slot is free. Negative: forgotten, but still in the window and so to be written to disk. */
   private seqs = new Float64Array(slotsMin);
   private indexes = new Float64Array(slotsMin);
   private versions = new Float64Array(slotsMin);
@@ -76,10 +76,30 @@ export class AnswerTable {
   private readonly chunks = new Map<number, Chunk>();
   private firstChunk = 0;
 
-  /** The slot of the answer with this seq, or -1. */
+  /** The slot of the answer with this seq, remembered or {@link forgotten}, or -1. */
   slotOf(seq: number): number {
     const slot = seq % this.slots;
-    return this.seqs[slot] === seq ? slot : none;
+    return Math.abs(this.seqs[slot] ?? 0) === seq ? slot : none;
+  }
+
+  forgotten(slot: number): boolean {
+    return (this.seqs[slot] ?? 0) < 0;
+  }
+
+  /** The slot leaves the window: nothing of it is needed any more. */
+  release(slot: number): void {
+    this.extras.delete(this.seqOf(slot));
+    this.seqs[slot] = 0;
+    this.owners[slot] = undefined;
+  }
+
+  /** Releases all. */
+  clear(): void {
+    this.seqs.fill(0);
+    this.heads.fill(none);
+    this.owners = [];
+    this.extras.clear();
+    this.chunks.clear();
   }
 
   /** The slot of the client's answer to the request whose id is the bytes from `at` to `end`, or -1. */
@@ -93,7 +113,7 @@ export class AnswerTable {
     return none;
   }
 
-  /** Puts an answer; its slot must be free of any other that is still remembered, or the table grows. Returns its slot. */
+  /** Puts an answer; where its slot is not free, the table grows. Returns its slot. */
   add(seq: number, client: Client, text: RequestText, index: number, version: number, extra: unknown): number {
     while (this.seqs[seq % this.slots] !== 0) this.grow();
     const slot = seq % this.slots;
@@ -128,9 +148,7 @@ export class AnswerTable {
     client.held--;
     if (client.held === 0) client.newest = none;
     this.leaveKey(slot);
-    this.extras.delete(this.seqs[slot] ?? 0);
-    this.seqs[slot] = 0;
-    this.owners[slot] = undefined;
+    this.seqs[slot] = -this.seqOf(slot);
   }
 
   /** Nothing at or below `seq` is remembered any more: its texts may go. */
@@ -148,7 +166,7 @@ export class AnswerTable {
   }
 
   seqOf(slot: number): number {
-    return this.seqs[slot] ?? 0;
+    return Math.abs(this.seqs[slot] ?? 0);
   }
 
   indexOf(slot: number): number {
@@ -241,12 +259,12 @@ export class AnswerTable {
   private grow(): void {
     const old = this.slots;
     const slots = 2 * old;
-    const moved = (slot: number): number => (slot === none ? none : (this.seqs[slot] ?? 0) % slots);
+    const moved = (slot: number): number => (slot === none ? none : this.seqOf(slot) % slots);
     const clients = new Set<Client>();
     const newer = new Int32Array(slots);
     for (let slot = 0; slot < old; slot++) {
       const owner = this.owners[slot];
-      if (owner === undefined) continue;
+      if (owner === undefined || this.forgotten(slot)) continue;
       clients.add(owner);
       newer[moved(slot)] = slot === owner.newest ? none : moved(this.newer[slot] ?? none);
     }
@@ -274,7 +292,7 @@ export class AnswerTable {
     this.slots = slots;
     this.chain = new Int32Array(slots);
     this.heads = new Int32Array(slots).fill(none);
-    for (let slot = 0; slot < slots; slot++) if (this.seqs[slot] !== 0) this.enterKey(slot);
+    for (let slot = 0; slot < slots; slot++) if ((this.seqs[slot] ?? 0) > 0) this.enterKey(slot);
   }
 }
 

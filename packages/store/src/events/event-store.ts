@@ -42,6 +42,9 @@ export interface StoreParts {
 /** After losing leadership the fate of own entries usually shows within an election; longer a caller need not wait. */
 const orphanMs = 2_000;
 
+/** So many entries behind the disk a flush comes at once, however few rows they changed: a restart applies them again. */
+const flushEntries = 16_384;
+
 /** The current rows, whichever state object holds them: a restore replaces it. */
 class CurrentWorld implements World {
   private readonly rows: () => World;
@@ -73,6 +76,8 @@ export class MemberEventStore implements EventStore {
   private port: ConsensusPort | null = null;
   private applying = false;
   private closed = false;
+  /** A flush that came early, because much has gathered, is under way. */
+  private flushing = false;
   private cancelFlush: (() => void) | null = null;
   private cancelOrphans: (() => void) | null = null;
   private readonly timing: StoreTiming;
@@ -90,7 +95,8 @@ export class MemberEventStore implements EventStore {
     this.reader = new LogReader({ registry, log, state, disk, timing });
     const applied = (): Index => this.state.applied.index;
     this.watches = new Watches({ registry, reader: this.reader, applied, first: () => log.first(), timing });
-    this.horizon = new Horizon({ options, log, disk, snapshots: parts.snapshots, applied });
+    const rows = (): number => this.state.rows.size;
+    this.horizon = new Horizon({ options, log, disk, snapshots: parts.snapshots, applied, rows });
     this.stateMachine = this.makeStateMachine();
   }
 
@@ -225,8 +231,15 @@ export class MemberEventStore implements EventStore {
   }
 
   private scheduleFlush(): void {
-    if (this.state.rows.dirtyCount >= this.parts.options.flushRows) {
-      void this.flush();
+    // one that is under way may have begun before the rows that are counted here: what it leaves is seen when it is done
+    if (this.flushing) return;
+    const entries = this.state.applied.index - this.disk.durable.index;
+    if (this.state.rows.dirtyCount >= this.parts.options.flushRows || entries >= flushEntries) {
+      this.flushing = true;
+      void this.flush().finally(() => {
+        this.flushing = false;
+        if (!this.closed && this.state.applied.index > this.disk.durable.index) this.scheduleFlush();
+      });
       return;
     }
     this.cancelFlush ??= this.timing.after(this.parts.options.flushMs, () => {

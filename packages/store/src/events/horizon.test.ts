@@ -32,6 +32,22 @@ describe("the log's horizon", () => {
     expect(picture(m)).toEqual(before);
   });
 
+  it("waits longer the more rows there are, because a snapshot writes them all", async () => {
+    const m = await leading({ snapshotEveryEntries: 100, keepEntries: 30 });
+    m.fill(400, 400);
+    m.commit();
+    await m.store.flush();
+    for (let i = 0; i < 7; i++) {
+      m.fill(50, 400);
+      m.commit();
+      await m.store.flush();
+      expect(m.snapshots.latest()).toBeNull();
+    }
+    m.fill(60, 400);
+    m.commit();
+    await expect.poll(() => m.snapshots.latest()?.id.index ?? 0).toBeGreaterThanOrEqual(800);
+  });
+
   it("takes history and digests of compacted entries along", async () => {
     const m = await leading({ snapshotEveryEntries: 200, keepEntries: 5, flushMs: 1 });
     const keys = async (): Promise<number> => {

@@ -9,7 +9,15 @@ export interface HorizonParts {
   readonly disk: StateDisk;
   readonly snapshots: SnapshotStore;
   readonly applied: () => Index;
+  /** How many there are: what a snapshot costs. */
+  readonly rows: () => number;
 }
+
+/**
+ * A snapshot writes every row. With so many entries between two for each row, they add no more than about half of what the log
+ * itself writes, however many rows there are.
+ */
+const entriesPerRow = 2;
 
 export class Horizon {
   private readonly parts: HorizonParts;
@@ -29,9 +37,10 @@ export class Horizon {
 
   /** Entries were applied; starts a round when enough have gathered behind the newest snapshot. */
   advanced(): void {
-    const { options, snapshots, applied } = this.parts;
+    const { options, snapshots, applied, rows } = this.parts;
     if (this.running !== null || this.stopped || this.port === null || applied() < this.notBefore) return;
-    if (applied() - (snapshots.latest()?.id.index ?? 0) < options.snapshotEveryEntries) return;
+    const behind = applied() - (snapshots.latest()?.id.index ?? 0);
+    if (behind < options.snapshotEveryEntries || behind < entriesPerRow * rows()) return;
     this.running = this.round(this.port)
       .catch((error: Error) => options.onFatal(error))
       .finally(() => {

@@ -7,7 +7,7 @@ import type { DomainEvent, EventContext } from "@aether/core/kernel/event";
 import type { Noun } from "@aether/core/kernel/noun";
 import type { Stored, World } from "@aether/core/kernel/world";
 import { invariant } from "@aether/raft/errors";
-import { packValue, unpackValue } from "./value-codec.ts";
+import { packView, unpackValue } from "./value-codec.ts";
 
 /** One thing's place. It outlives the row: a removed thing's slot stays until the removal is on disk. */
 export class Slot {
@@ -25,8 +25,6 @@ export class Slot {
   /** Its hash, two times 48 bits; null until needed (after a restart most rows are never hashed). */
   summedHash: readonly [number, number] | null = null;
   stale = false;
-  /** The row's encoding as it was hashed, kept for the flush that follows. */
-  bytes: Buffer | null = null;
 
   constructor(noun: string, id: string) {
     this.noun = noun;
@@ -39,8 +37,6 @@ export class Slot {
 export interface TakenRow {
   readonly slot: Slot;
   readonly stored: Stored | undefined;
-  /** Its encoding, when it is known already. */
-  readonly bytes: Buffer | null;
 }
 
 interface Table {
@@ -166,11 +162,8 @@ export class Rows implements World {
       }
       slot.summed = slot.stored;
       slot.summedHash = null;
-      slot.bytes = null;
       if (slot.stored === undefined) continue;
-      const bytes = encodeRow(slot.stored);
-      if (slot.dirty) slot.bytes = bytes;
-      slot.summedHash = rowHash(slot, bytes);
+      slot.summedHash = rowHash(slot, encodeRow(slot.stored));
       a = (a + slot.summedHash[0]) % modulus;
       b = (b + slot.summedHash[1]) % modulus;
       count++;
@@ -181,10 +174,8 @@ export class Rows implements World {
   /** The rows changed since the last call, for the flush, each once. */
   takeDirty(): readonly TakenRow[] {
     const taken = this.dirty.map((slot) => {
-      const bytes = slot.summed === slot.stored ? slot.bytes : null;
       slot.dirty = false;
-      slot.bytes = null;
-      return { slot, stored: slot.stored, bytes };
+      return { slot, stored: slot.stored };
     });
     this.dirty = [];
     return taken;
@@ -223,7 +214,8 @@ export function nextStored(
   };
 }
 
-export const encodeRow = (s: Stored): Buffer => packValue([s.version, s.index, s.at, s.row]);
+/** A view that the next encoding writes over. */
+export const encodeRow = (s: Stored): Uint8Array => packView([s.version, s.index, s.at, s.row]);
 
 function decodeRow(id: string, bytes: Uint8Array): Stored {
   const [version, index, at, row] = unpackValue(bytes) as [number, number, number, unknown];
@@ -233,7 +225,7 @@ function decodeRow(id: string, bytes: Uint8Array): Stored {
 const scratch = Buffer.allocUnsafe(16 * 1024);
 
 /** 96 bits of SHA-256 over the thing's name and its encoded record. */
-function rowHash(slot: Slot, bytes: Buffer): readonly [number, number] {
+function rowHash(slot: Slot, bytes: Uint8Array): readonly [number, number] {
   const name = `${slot.noun}\0${slot.id}\0`;
   // in UTF-8 a name has at most three bytes for each UTF-16 unit
   const fits = name.length * 3 + bytes.length <= scratch.length;
@@ -242,7 +234,7 @@ function rowHash(slot: Slot, bytes: Buffer): readonly [number, number] {
 }
 
 /** In the scratch buffer, without a buffer of its own: valid until the next call. */
-function joined(name: string, bytes: Buffer): Buffer {
+function joined(name: string, bytes: Uint8Array): Buffer {
   const length = scratch.write(name, 0);
   scratch.set(bytes, length);
   return scratch.subarray(0, length + bytes.length);

@@ -99,6 +99,7 @@ export class Sessions {
   skipTo(seq: number): void {
     if (seq - this.seq >= this.limits.window) {
       while (this.silent !== null) this.forgetOldest(this.silent);
+      this.table.clear();
       this.seq = seq;
     }
     while (this.seq < seq) this.evict(++this.seq);
@@ -106,7 +107,10 @@ export class Sessions {
     this.taken = this.seq;
   }
 
-  /** Answers since the last call, for the disk, in packs of bounded size. What was forgotten before it was packed is in none. */
+  /**
+   * Answers since the last call, for the disk, in packs of bounded size. Those forgotten meanwhile are among them as long as they
+   * are in the window: which clients answered last shows only from all of them.
+   */
   takeFresh(): readonly AnswerPack[] {
     while (this.taken < this.seq) this.pack();
     const packs = this.ahead;
@@ -169,7 +173,9 @@ export class Sessions {
     const old = seq - this.limits.window;
     if (old <= 0) return;
     const slot = this.table.slotOf(old);
-    if (slot >= 0) this.forgetOldest(this.table.ownerOf(slot));
+    if (slot < 0) return;
+    if (!this.table.forgotten(slot)) this.forgetOldest(this.table.ownerOf(slot));
+    this.table.release(slot);
     this.table.dropTexts(old);
   }
 

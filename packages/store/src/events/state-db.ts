@@ -36,7 +36,7 @@ export interface StateView {
 }
 
 export interface StateDb {
-  /** One atomic write, durable when it resolves. A rejection is fatal to the process. */
+  /** One atomic write, durable when it resolves, until when the ops' bytes must not change. A rejection is fatal to the process. */
   write(ops: readonly StateOp[]): Promise<void>;
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   /** Ascending, in pages. */
@@ -54,7 +54,7 @@ export const metaKey: Uint8Array = Buffer.from("meta");
 
 export type KeyKind = "r" | "s" | "h" | "c";
 
-const generationBytes = 4;
+export const generationBytes = 4;
 
 export const withGeneration = (generation: number, rest: Uint8Array): Buffer => {
   const key = Buffer.allocUnsafe(generationBytes + rest.length);

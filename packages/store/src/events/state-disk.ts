@@ -10,6 +10,7 @@ import type { EntryId, Index } from "@aether/raft/types";
 import type { StoreTiming } from "../types.ts";
 import type { AppliedState } from "./applied-state.ts";
 import { digestBytes } from "./audit-chain.ts";
+import { FlushBuffer } from "./flush-buffer.ts";
 import { indexesIn } from "./history-index.ts";
 import type { Packs } from "./pack-list.ts";
 import { encodeRow } from "./rows.ts";
@@ -18,7 +19,7 @@ import { bareKey, keyNumber, kindRange, metaKey, numberKey, rowKey, withGenerati
 import type { StateDb, StateOp, StateView } from "./state-db.ts";
 import { SumKeeper, encodeMeta, headOf } from "./state-meta.ts";
 import type { StateMeta } from "./state-meta.ts";
-import { seal, sealOf, unseal } from "./value-codec.ts";
+import { unseal } from "./value-codec.ts";
 
 /** Rows encoded or hashed, and packs deleted, in one step: a millisecond or less. */
 const stepRows = 256;
@@ -35,6 +36,7 @@ export class StateDisk {
   private sum: SumKeeper;
   private packs: Packs;
   private readonly timing: StoreTiming;
+  private readonly buffer = new FlushBuffer();
   private turn: Promise<void> = Promise.resolve();
   private queued: Promise<Index> | null = null;
 
@@ -151,6 +153,7 @@ export class StateDisk {
     const digests = state.trail.unflushed();
     const history = state.history.take();
     const ops: StateOp[] = [];
+    this.buffer.reset();
     for (const { first, bytes } of answers) this.pushPack(ops, "s", first, bytes);
     for (const [i, row] of rows.entries()) {
       if (i > 0 && i % stepRows === 0) await this.othersTurn();
@@ -185,10 +188,10 @@ export class StateDisk {
     for (let { seq } = state.sessions; state.sessions.packAhead(seq);) await this.othersTurn();
   }
 
-  private pushRow(ops: StateOp[], { slot, stored, bytes }: TakenRow): void {
+  private pushRow(ops: StateOp[], { slot, stored }: TakenRow): void {
     const bare = rowKey(slot.noun, slot.id);
     if (slot.diskCrc !== null) this.sum.remove(slot.diskCrc);
-    if (stored !== undefined) slot.diskCrc = this.pushSealed(ops, bare, bytes ?? encodeRow(stored));
+    if (stored !== undefined) slot.diskCrc = this.pushSealed(ops, bare, encodeRow(stored));
     else if (slot.diskCrc !== null) {
       ops.push({ type: "del", key: this.key(bare) });
       slot.diskCrc = null;
@@ -207,10 +210,9 @@ export class StateDisk {
   }
 
   private pushSealed(ops: StateOp[], bare: Uint8Array, payload: Uint8Array): number {
-    const value = seal(bare, payload);
-    const crc = sealOf(value);
+    const { op, crc } = this.buffer.put(this.generation, bare, payload);
     this.sum.add(crc);
-    ops.push({ type: "put", key: this.key(bare), value });
+    ops.push(op);
     return crc;
   }
 

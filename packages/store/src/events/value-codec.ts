@@ -18,6 +18,9 @@ export function packValue(value: unknown): Buffer {
   return Buffer.from(packr.pack(withoutUndefined(value)));
 }
 
+/** The same bytes as a view that the next call of either writes over: for who hashes or copies them at once. */
+export const packView = (value: unknown): Uint8Array => packr.pack(withoutUndefined(value));
+
 /** The value of bytes made by {@link packValue}. Throws on truncated or trailing bytes. */
 export const unpackValue = (bytes: Uint8Array): unknown => packr.unpack(bytes);
 
@@ -54,7 +57,7 @@ export class Damaged extends Error {
   override readonly name = "Damaged";
 }
 
-const crcBytes = 4;
+export const crcBytes = 4;
 
 /** `payload` followed by its CRC, seeded with the key, so that a value under a wrong key is noticed too. */
 export function seal(key: Uint8Array, payload: Uint8Array): Buffer {
