@@ -112,7 +112,7 @@ describe("the flush behind the apply", () => {
     expect([picture(m), await m.store.auditRange(1, 45)]).toEqual([before, after[0]]);
   });
 
-  it("keeps on disk the answers of the window and no others", async () => {
+  it("keeps on disk the answers of the window and no others", { timeout: 120_000 }, async () => {
     const m = await leading({ flushMs: 60_000 });
     const answersOnDisk = async (): Promise<number> => {
       await m.store.close();
