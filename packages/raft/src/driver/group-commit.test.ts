@@ -176,6 +176,23 @@ describe("under load", () => {
     }
   });
 
+  it("no time passes between a proposal and its commit but the disk's and the network's: nothing in between waits for a timer", async () => {
+    const clock = makeManualClock();
+    cluster = new Cluster([1, 2, 3], { clock });
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const before = clock.now();
+    let asked = 0;
+    const more = (): void => {
+      if (asked < 100) taken(leader.node.propose([addition(`${(asked += 1)}`)]));
+    };
+    leader.machine.onAddition = more;
+    more();
+    await clock.advance(0);
+    expect(leader.machine.content.total).toBe(100);
+    expect(clock.now()).toBe(before);
+  });
+
   it("a follower answers a burst of messages with one sync", async () => {
     const clock = makeManualClock();
     cluster = new Cluster([1, 2, 3], { clock });

@@ -37,12 +37,12 @@ describe("what only tells the commit index", () => {
     expect(left()).toEqual([]);
   });
 
-  it("leaves by itself after 5 ms when nothing follows, the newest word for each follower, once", async () => {
+  it("leaves by itself after 10 ms when nothing follows, the newest word for each follower, once", async () => {
     const { clock, outgoing, left } = setUp();
     outgoing.send([told(2, 8), told(3, 8)]);
-    await clock.advance(2);
+    await clock.advance(5);
     outgoing.send([told(2, 9)]);
-    await clock.advance(2);
+    await clock.advance(4);
     expect(left()).toEqual([]);
     await clock.advance(1);
     expect(left()).toEqual([told(2, 9), told(3, 8)]);
@@ -52,21 +52,21 @@ describe("what only tells the commit index", () => {
 
   it("is not put off beyond that by newer ones that come all the time", async () => {
     const { clock, outgoing, left } = setUp();
-    for (let commit = 1; commit <= 20; commit += 1) {
+    for (let commit = 1; commit <= 40; commit += 1) {
       outgoing.send([told(2, commit)]);
       await clock.advance(1);
     }
     expect(left().length).toBeGreaterThanOrEqual(3);
   });
 
-  it("waits its own 5 ms, also when the one of another follower is due", async () => {
+  it("waits its own 10 ms, also when the one of another follower is due", async () => {
     const { clock, outgoing, left } = setUp();
     outgoing.send([told(2, 8)]);
-    await clock.advance(3);
+    await clock.advance(6);
     outgoing.send([told(3, 8)]);
-    await clock.advance(2);
+    await clock.advance(4);
     expect(left()).toEqual([told(2, 8)]);
-    await clock.advance(3);
+    await clock.advance(6);
     expect(left()).toEqual([told(3, 8)]);
   });
 
@@ -81,7 +81,7 @@ describe("what only tells the commit index", () => {
     };
     const outgoing = new Outgoing({ send: (batch) => void sent.push(...batch) }, early);
     outgoing.send([told(2, 8)]);
-    now += 4.999;
+    now += 9.999;
     timers.shift()?.run();
     expect(timers.map(({ ms }) => ms)).toEqual([1]);
     now += 1;
@@ -95,7 +95,7 @@ describe("what only tells the commit index", () => {
     outgoing.send([told(2, 8), told(3, 8)]);
     outgoing.send([heartbeat(2, 8), heartbeat(3, 7)]);
     expect(left()).toEqual([heartbeat(2, 8), heartbeat(3, 7)]);
-    await clock.advance(5);
+    await clock.advance(10);
     expect(left()).toEqual([told(3, 8)]);
   });
 
@@ -130,7 +130,7 @@ describe("one writer who waits for each answer", () => {
     cluster = new Cluster([1, 2, 3], { clock });
     const { machine, node, id } = await cluster.elected();
     await cluster.agreed();
-    await clock.advance(10);
+    await clock.advance(20);
     for (const { log } of cluster.members.values()) log.writeMs = 1;
     const commits = 200;
     const counts = { app: 0, appResp: 0 };
@@ -148,6 +148,6 @@ describe("one writer who waits for each answer", () => {
     expect(counts.appResp).toBeLessThanOrEqual(2 * commits * 1.1);
     const others = [...cluster.members.values()].filter((member) => member.id !== id);
     const took = await cluster.until("all have applied", () => others.every((other) => other.machine.content.total === commits));
-    expect(took).toBeLessThanOrEqual(20);
+    expect(took).toBeLessThanOrEqual(30);
   });
 });

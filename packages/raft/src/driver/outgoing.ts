@@ -1,7 +1,7 @@
 import type { Clock, Envelope, NodeId, Transport } from "../types.ts";
 
 /** How long an append without entries may wait for one that says the same. A heartbeat comes every 100 ms. */
-const holdMs = 5;
+const holdMs = 10;
 
 interface Held {
   readonly envelope: Envelope;
