@@ -304,6 +304,18 @@ describe("the stream client", () => {
     expect(reasonOf(await submit(open({ endpoints: [confused.address] }), "k", "r"))).toBe("ok");
   });
 
+  it("says that nobody knows when it is closed between a member that died and the next one", async () => {
+    const ledger = newLedger();
+    const dying = await start({ name: "n1", ledger, meddle: () => "doneButSilent" });
+    const client = open({ endpoints: [dying.address] });
+    const [answer, read] = [submit(client, "k", "r1"), get(client, "k")];
+    while (ledger.done === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await dying.kill();
+    while (client.server !== null) await new Promise((resolve) => setTimeout(resolve, 5));
+    client.close();
+    expect([reasonOf(await answer), reasonOf(await read)]).toEqual(["ambiguous", expect.stringMatching(/ok|not_ready/)]);
+  });
+
   it("settles everything when it is closed", async () => {
     const silent = await start({ name: "n1", ledger: newLedger(), meddle: () => "silence" });
     const client = open({ endpoints: [silent.address] });

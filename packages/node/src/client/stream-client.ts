@@ -142,7 +142,12 @@ class Client implements StreamClient {
     clearInterval(this.#sweeper);
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#connection?.close("the client was closed");
-    for (const [seq, p] of this.#pending) this.#settle(seq, p, p.sent && isCommand(p) ? ambiguous(p.what) : closedByUs(p.what));
+    for (const [seq, p] of this.#pending)
+      this.#settle(
+        seq,
+        p,
+        fateOf(p, () => closedByUs(p.what)),
+      );
   }
 
   #ask(body: unknown, request: string | null, what: string, repeatable: boolean, settle: Pending["settle"]): void {
@@ -265,12 +270,18 @@ class Client implements StreamClient {
     this.#forget(why);
     if (this.#closed) return;
     if (status === 401 || status === 403) {
-      this.#forbidden = reject(
+      const forbidden = reject(
         "forbidden",
         `${why}: this certificate may not open a stream`,
         "it takes an operator's, viewer's or member's",
       );
-      for (const [seq, p] of this.#pending) this.#settle(seq, p, this.#forbidden);
+      this.#forbidden = forbidden;
+      for (const [seq, p] of this.#pending)
+        this.#settle(
+          seq,
+          p,
+          fateOf(p, () => forbidden),
+        );
       return;
     }
     // The first round over all endpoints is quick; after it, patience.
@@ -303,13 +314,19 @@ class Client implements StreamClient {
     const now = performance.now();
     for (const [seq, p] of this.#pending) {
       if (p.deadline > now) return;
-      const fate = (p.unknown || p.sent) && isCommand(p);
-      this.#settle(seq, p, fate ? ambiguous(p.what) : late(p.what, this.#deadlineMs, this.#lastFailure));
+      this.#settle(
+        seq,
+        p,
+        fateOf(p, () => late(p.what, this.#deadlineMs, this.#lastFailure)),
+      );
     }
   }
 }
 
 const isCommand = (p: Pending): boolean => (p.frame[1] as { readonly type: string }).type !== "get";
+/** What to say of a request that will not be tried again: a command that any member may have taken is not called undone. */
+const fateOf = (p: Pending, undone: () => Rejection): Rejection =>
+  (p.unknown || p.sent) && isCommand(p) ? ambiguous(p.what) : undone();
 const isRejection = (x: readonly unknown[] | Rejection): x is Rejection => "rejected" in x;
 const refused = (rejection: Rejection) => ({ ok: false, rejection }) as const;
 

@@ -15,7 +15,7 @@ export function summaryOf(r: RoundReport): string {
     `${verdict.toUpperCase()} seed ${seed}, ${members} members, ${(tookMs / 1_000).toFixed(0)} s`,
     `${warmPerS.toFixed(0)} operations/s before, ${counts["clients.acknowledged"] ?? 0} acknowledged in all, ${counts["clients.open"] ?? 0} open`,
     happened,
-    ...(verdict === "inconclusive" ? r.findings.map(({ rule, detail }) => `${rule}: ${detail}`) : []),
+    ...(verdict === "inconclusive" ? r.findings.map(({ rule, detail }) => `${rule}: ${detail}, see ${r.kept}`) : []),
   ];
   return said.join("; ");
 }

@@ -53,7 +53,7 @@ export interface RoundReport {
   /** What was done and what came of it, by name. */
   readonly counts: Readonly<Record<string, number>>;
   readonly tookMs: number;
-  /** Where logs, data, evidence and schedule lie; null when they were thrown away. */
+  /** Where logs, data, evidence and schedule lie, when there were findings; null when they were thrown away. */
   readonly kept: string | null;
   readonly evidence: Evidence | null;
 }
@@ -77,7 +77,7 @@ export async function runRound(o: RoundOptions): Promise<RoundReport> {
   let result: Outcome | null = null;
   try {
     result = await round.run();
-    if (result.verdict === "broken" || o.keep === true) kept = await leaveBehind(cluster, schedule, result);
+    if (result.findings.length > 0 || o.keep === true) kept = await leaveBehind(cluster, schedule, result);
   } finally {
     await round.end();
     await cluster.close(kept !== null || result === null);
