@@ -72,8 +72,9 @@ class Life {
     for (let i = 1; i <= plan.clients; i++) this.#clients.push(new Client(this.cluster, i));
     for (const client of this.#clients) client.start();
     this.#follow();
-    this.#mischief.start();
     const until = world.now + plan.forMs;
+    this.cluster.faultsEndAt = until;
+    this.#mischief.start();
     await this.#pass(until, () => world.now >= until);
     this.#mischief.stop();
     await this.#recoverCore();
@@ -237,7 +238,11 @@ class Life {
     await this.#must(
       "all members agree",
       limits.drain,
-      () => this.#equal(),
+      () => {
+        // Rot may be found out any time, and the process ends of it.
+        for (const node of nodes) this.#readmit(node);
+        return this.#equal();
+      },
       () => this.#state(),
     );
     const { top } = cluster.history;
@@ -289,16 +294,18 @@ class Life {
     const overdue = cluster.overdue(limits.answer);
     if (overdue.length > 0) throw new Violation("every submission is answered", overdue.join("; "));
     let read = 0;
-    for (const { member, running, rotten } of cluster.nodes) {
+    const staying = cluster.nodes.filter(({ gone }) => !gone);
+    for (const { member, running, rotten, stateRotten } of staying) {
       if (running === null || member === null) continue;
       checkPast(cluster.history, member, running.store, running.storage.view)
         .catch((error: Error) => {
-          // Rot that lay in the log unseen is found by reading it, and that is right.
-          if (rotten !== member || error.name !== "LogDamaged") cluster.failed(error);
+          // Rot that lay unseen is found by reading it, and that is right.
+          const found = (rotten === member && error.name === "LogDamaged") || (stateRotten && error.name === "Damaged");
+          if (!found) cluster.failed(error);
         })
         .finally(() => (read += 1));
     }
-    const all = (): boolean => read === cluster.nodes.length;
+    const all = (): boolean => read === staying.length;
     await this.#must("all members tell their past", limits.drain, all, () => this.#state());
   }
 

@@ -23,6 +23,9 @@ export const faultKinds = [
   "growth",
   "drain",
   "joint",
+  "leave",
+  "change",
+  "fullDisk",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -73,6 +76,11 @@ export interface Plan {
   readonly growthsPerS: number;
   readonly drainsPerS: number;
   readonly jointsPerS: number;
+  readonly leavesPerS: number;
+  readonly changesPerS: number;
+  /** Chance that a life begins in the middle of a change. */
+  readonly beginsWithChange: number;
+  readonly fullDisksPerS: number;
   readonly skew: number;
   readonly wallStepMs: number;
   readonly clients: number;
@@ -179,7 +187,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     device: {
       meanMs: draw.chance(0.6) ? draw.between(0.1, 3) : draw.between(1, 30),
       stallChance: some("stall", 0.003),
-      stallMs: draw.between(200, 4_000),
+      stallMs: draw.between(200, draw.pick([4_000, 20_000])),
       errorChance: some("diskError", 0.0003),
       lies: defect === "lyingDisk",
     },
@@ -196,6 +204,10 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     transfersPerS: some("transfer", 0.5),
     growthsPerS: some("growth", 0.1),
     drainsPerS: some("drain", 0.3),
+    leavesPerS: some("leave", 0.1),
+    changesPerS: some("change", 0.3),
+    beginsWithChange: off("change", 0.2),
+    fullDisksPerS: some("fullDisk", 0.05),
     skew: some("skew", 0.3),
     wallStepMs: off("skew", 10_000),
     clients: 1 + draw.below(8),

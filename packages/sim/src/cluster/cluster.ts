@@ -5,7 +5,7 @@ import { applyConfigChange, decodeConfigChange } from "@aether/raft/config-chang
 import { Kind, type Membership, type OpenVerdict } from "@aether/raft/types";
 import type { Answer, Submission } from "@aether/store/types";
 import { History, isQuorum, Violation } from "../checks/history.ts";
-import type { DeviceFaults } from "../disk/device.ts";
+import type { Device, DeviceFaults } from "../disk/device.ts";
 import { calm, Network } from "../net/network.ts";
 import type { Plan } from "../plan.ts";
 import { makeStream, type Stream } from "../world/stream.ts";
@@ -23,7 +23,20 @@ export class Cluster {
   readonly rules: Registry;
   deviceFaults: DeviceFaults;
   readonly calmDevice: DeviceFaults = { meanMs: 0.2, stallChance: 0, stallMs: 0, errorChance: 0, lies: false };
-  readonly counts = { starts: 0, diskEnds: 0, lostLogs: 0, refused: 0, rebuilt: 0, operations: 0, stalls: 0, errors: 0 };
+  readonly counts = {
+    starts: 0,
+    diskEnds: 0,
+    lostLogs: 0,
+    refused: 0,
+    rebuilt: 0,
+    forwarded: 0,
+    operations: 0,
+    stalls: 0,
+    errors: 0,
+    full: 0,
+  };
+  /** When the faults end: no disk stalls for longer. */
+  faultsEndAt = Infinity;
   /** The first thing that went wrong; the life ends with it. */
   violation: Error | null = null;
   readonly #streams = new Map<string, Stream>();
@@ -78,7 +91,8 @@ export class Cluster {
   ended(node: SimNode, process: Process, error: Error): void {
     if (!process.alive) return;
     const text = `${error.name} ${error.message} ${(error.cause as Error | undefined)?.message ?? ""}`;
-    if (diskEnds.test(text)) this.counts.diskEnds += 1;
+    const ownRows = error.name === "Damaged" && node.stateRotten;
+    if (diskEnds.test(text) || ownRows) this.counts.diskEnds += 1;
     else this.failed(new Violation("no member ends itself", `${node.name}: ${error.stack ?? text}`));
     node.crash(`ends: ${error.message.split("\n", 1)[0]}`);
   }
@@ -112,7 +126,8 @@ export class Cluster {
     node.stateRotten = false;
   }
 
-  addDisk(counts: { readonly operations: number; readonly stalls: number; readonly errors: number }): void {
+  addDisk(counts: Device["counts"]): void {
+    this.counts.full += counts.full;
     this.counts.operations += counts.operations;
     this.counts.stalls += counts.stalls;
     this.counts.errors += counts.errors;
@@ -152,7 +167,9 @@ export class Cluster {
   /** Would every such membership still have a quorum on sound disks, were it not for these nodes? */
   sparesQuorum(lost: ReadonlySet<SimNode>): boolean {
     const sound = new Set(
-      this.nodes.flatMap((node) => (lost.has(node) || node.rotten === node.member || node.stale ? [] : [node.member])),
+      this.nodes.flatMap((node) =>
+        lost.has(node) || node.rotten === node.member || node.stale || node.stateRotten ? [] : [node.member],
+      ),
     );
     return this.memberships().every((membership) => isQuorum(membership, (id) => sound.has(id)));
   }
@@ -179,14 +196,14 @@ export class Cluster {
     if (leader !== undefined) this.call(leader.node, { command, actor, request: null }, () => undefined);
   }
 
-  /** Over the network, there and back, to whatever process then runs. An answer may never come. */
-  call(target: SimNode, submission: Submission, done: (a: Answer) => void): void {
-    this.reach(target, ({ store }, back) => {
+  /** Over the network, there and back, to whatever process then runs; `direct`: not on to the leader. An answer may never come. */
+  call(target: SimNode, submission: Submission, done: (a: Answer) => void, direct = false): void {
+    this.reach(target, ({ store, gateway }, back) => {
       let answers = 0;
       const { type } = submission.command;
       const open = { by: target.process as Process, since: this.world.now, type };
       this.#unanswered.add(open);
-      store.submit(submission, (answer) => {
+      (direct ? store : gateway).submit(submission, (answer) => {
         answers += 1;
         this.#unanswered.delete(open);
         if (answers > 1) this.failed(new Violation("one answer per submission", `${submission.command.type} got ${answers}`));

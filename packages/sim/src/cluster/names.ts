@@ -7,4 +7,4 @@ export const addressOf = (name: string): string => `${name}:1`;
 export const nameAt = (address: string): string => address.slice(0, address.lastIndexOf(":"));
 
 /** What can end a process, or a round of it, without anything being wrong with it: its disk. */
-export const diskEnds = /EIO|ENOSPC|LogDamaged|damaged|altered/;
+export const diskEnds = /EIO|ENOSPC|LogDamaged/;

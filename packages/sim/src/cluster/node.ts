@@ -1,5 +1,6 @@
 /** One node: a disk that stays, and now and then a process on it. */
 import type { Floor, Floors } from "@aether/node/member/floors";
+import type { Gateway } from "@aether/node/server/gateway";
 import type { Seat } from "@aether/node/member/seats";
 import type { Driver } from "@aether/raft/driver/driver";
 import type { EntryId, LogStorage, NodeId, OpenVerdict } from "@aether/raft/types";
@@ -28,6 +29,7 @@ export interface Opened {
 /** What runs once the member takes part. */
 export interface Running extends Opened {
   readonly driver: Driver;
+  readonly gateway: Gateway;
   readonly endpoint: Endpoint;
 }
 
@@ -61,6 +63,8 @@ export class SimNode {
   rotten: NodeId | null = null;
   /** Its rows, or a snapshot of theirs, have rotted somewhere. */
   stateRotten = false;
+  /** Until then its disk has no room. */
+  fullUntil = 0;
   /** Why it has no number, as the cluster records it. */
   verdict = "wiped";
   readonly #cluster: Cluster;
@@ -196,7 +200,14 @@ export class SimNode {
 
   #deviceFaults(): DeviceFaults {
     const { deviceFaults, calmDevice } = this.#cluster;
-    return deviceFaults === calmDevice ? deviceFaults : { ...deviceFaults, times: this.#diskTimes };
+    return deviceFaults === calmDevice
+      ? deviceFaults
+      : {
+          ...deviceFaults,
+          times: this.#diskTimes,
+          stallsUntil: this.#cluster.faultsEndAt,
+          full: this.#cluster.world.now < this.fullUntil,
+        };
   }
 
   /** A log that is not whole any more: the number is done for, the node comes back under a new one. */

@@ -3,6 +3,7 @@
  * driver, the rounds of notes, the leader's duties.
  */
 import { openFloorsOn } from "@aether/node/member/floors";
+import { makeGateway } from "@aether/node/server/gateway";
 import { startDriver } from "@aether/raft/driver/driver";
 import { defaultDriverOptions, defaultLimits } from "@aether/raft/driver/default-options";
 import type { Boot, LogStorage, NodeId, OpenVerdict } from "@aether/raft/types";
@@ -10,6 +11,7 @@ import { openEventStoreOn, StateLost } from "@aether/store/events/open";
 import { startLog } from "@aether/store/log/start";
 import type { EventStore, EventStoreOptions } from "@aether/store/types";
 import type { Device } from "../disk/device.ts";
+import { leaderLink } from "../net/leader-link.ts";
 import type { makeProcessClock } from "../world/process-clock.ts";
 import type { Process } from "../world/world.ts";
 import type { Cluster } from "./cluster.ts";
@@ -55,6 +57,8 @@ export async function startOn(parts: StartParts): Promise<void> {
   const snapshots = node.disk.snapshots.open(device);
   const store = await openStore(parts, storage, snapshots, boot, onFatal);
   if ("refused" in store) return cluster.refused(node, store.refused);
+  // Every record was checked just now.
+  node.stateRotten = false;
   const opened = { member, store, storage, last: boot.last, term: boot.hard.term };
   node.opened = opened;
   const refused = await vouch(cluster, node, process, opened);
@@ -76,7 +80,10 @@ export async function startOn(parts: StartParts): Promise<void> {
     checks: "full",
   });
   store.attach(driver);
-  const running = { ...opened, driver, endpoint };
+  const link = leaderLink(cluster, node, process);
+  const random = (): number => cluster.stream(`gateway/${node.name}`).next();
+  const gateway = makeGateway({ store, link, now: () => clock.now(), random });
+  const running = { ...opened, driver, endpoint, gateway };
   node.running = running;
   world.tell(node.name, `runs as member ${member}, log ${view.first()}..${view.last().index}, applied ${store.applied}`);
   startDuties(parts, running);

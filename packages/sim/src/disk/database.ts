@@ -80,6 +80,22 @@ export class Database {
     return copy;
   }
 
+  /** What was written to `from` lies at `to` as well, or, with `gone`, only there. */
+  misdirect(from: string, to: string, gone: boolean): void {
+    const value = this.values.get(from);
+    if (value === undefined) return;
+    const place = (values: Map<string, Uint8Array>): void => {
+      values.set(to, value);
+      if (gone) values.delete(from);
+    };
+    place(this.values);
+    place(this.#base);
+    this.#tail = this.#tail.map(({ ops, synced }) => ({
+      synced,
+      ops: ops.filter(([key]) => key !== to && (key !== from || !gone)),
+    }));
+  }
+
   /** Changes one bit of a stored value, in memory and in whatever a crash would bring back. */
   rot(key: string, bit: number): void {
     const value = this.values.get(key);

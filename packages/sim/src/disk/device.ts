@@ -1,6 +1,9 @@
 import type { Stream } from "../world/stream.ts";
 import type { Process, World } from "../world/world.ts";
 
+/** A disk that has not answered for this long has been replaced. */
+const stallMaxMs = 60_000;
+
 /** How a member's disk behaves. Times in milliseconds, chances per operation. */
 export interface DeviceFaults {
   readonly meanMs: number;
@@ -9,6 +12,10 @@ export interface DeviceFaults {
   readonly stallChance: number;
   readonly stallMs: number;
   readonly errorChance: number;
+  /** No stall outlasts this moment of the world. */
+  readonly stallsUntil?: number;
+  /** There is no room for more. */
+  readonly full?: boolean;
   /** A disk that says "synced" and has not: no member may be asked to survive it. For showing that the checks notice. */
   readonly lies: boolean;
 }
@@ -25,7 +32,7 @@ export class Device {
   readonly #freeAt = new Map<string, number>();
   /** Beginnings and ends of writes until the process dies there, and how. */
   #armed: { left: number; readonly die: () => void } | null = null;
-  readonly counts = { operations: 0, stalls: 0, errors: 0 };
+  readonly counts = { operations: 0, stalls: 0, errors: 0, full: 0 };
 
   constructor(world: World, process: Process, faults: () => DeviceFaults, stream: Stream) {
     this.#world = world;
@@ -54,11 +61,11 @@ export class Device {
   write(lane: string, begin: () => () => void): Promise<void> {
     if (!this.#process.alive) return new Promise(() => undefined);
     const effect = begin();
-    const { meanMs, times = 1, stallChance, stallMs, errorChance } = this.#faults();
+    const { meanMs, times = 1, stallChance, stallMs, errorChance, stallsUntil = Infinity } = this.#faults();
     this.counts.operations += 1;
     let ms = this.#stream.around(meanMs * times);
     if (this.#stream.chance(stallChance)) {
-      ms += this.#stream.around(stallMs);
+      ms += Math.min(this.#stream.around(stallMs), stallMaxMs, Math.max(0, stallsUntil - this.#world.now));
       this.counts.stalls += 1;
     }
     const fails = this.#stream.chance(errorChance);
@@ -67,6 +74,13 @@ export class Device {
     if (this.#comesDue()) this.#world.after(0, null, "dies", () => this.#armed?.die());
     return new Promise((resolve, reject) => {
       this.#world.after(end - this.#world.now, this.#process, lane, () => {
+        // What is there already is written over in its place: that takes no room.
+        if (this.#faults().full === true && lane !== "guard") {
+          this.counts.full += 1;
+          this.#world.tell(this.#process.name, `no room for a write of the ${lane}`);
+          reject(Object.assign(new Error(`ENOSPC: no space left for a write of the ${lane}`), { code: "ENOSPC" }));
+          return;
+        }
         // Once faults have ended none comes late: nobody would bring the process back.
         if (!fails || this.#faults().errorChance === 0) {
           effect();

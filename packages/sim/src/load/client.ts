@@ -28,6 +28,8 @@ interface Current {
   readonly calledAt: number;
   /** Tried once, whatever comes of it. */
   readonly once: boolean;
+  /** Tries of which nothing has been heard. */
+  open: number;
   over: boolean;
 }
 
@@ -70,7 +72,7 @@ export class Client {
     this.#sent += 1;
     const call = this.#choose(key);
     const once = this.#draw.chance(plan.onceShare) && call.op !== "read";
-    const current = { key, call, request: `r${this.#sent}`, calledAt: world.now, once, over: false };
+    const current = { key, call, request: `r${this.#sent}`, calledAt: world.now, once, open: 0, over: false };
     this.#current = current;
     world.after(patienceMs, null, "patience", () => this.#end(current, { told: "unknown" }));
     this.#try(current);
@@ -128,11 +130,15 @@ export class Client {
       actor: { name: this.name, role: "operator" } as const,
       request: { client: this.name, id },
     };
-    this.#cluster.call(this.#target, submission, (answer) => {
+    current.open += 1;
+    const told = (answer: Answer): void => {
+      current.open -= 1;
       if (!answer.ok && answer.rejection.reason === "ambiguous") return settle(null);
       this.#follow(answer);
       settle(this.#judge(current, answer));
-    });
+    };
+    // Every other client goes to the leader itself; the others have their member hand on what they ask.
+    this.#cluster.call(this.#target, submission, told, Number(this.name.slice(1)) % 2 === 0);
   }
 
   /** Null: that try had no effect, and another may be made. */
@@ -147,6 +153,8 @@ export class Client {
       return { told: "done", version: answer.version };
     }
     const { reason, message } = answer.rejection;
+    // A refusal is of this try; another that is still under way may yet be decided otherwise.
+    if ((reason === "stale" || reason === "not_found") && current.open > 0) return { told: "unknown" };
     if (reason === "stale") return { told: "stale" };
     if (reason === "not_found") return { told: "missing" };
     hold(tryAgain.has(reason), "no unasked refusal", () => `${current.call.op} is refused as ${reason}: ${message}`);

@@ -270,11 +270,11 @@ export class MemberEventStore implements EventStore {
 
   /** Rows are frozen by a database snapshot, so apply goes on while they are streamed. */
   private async snapshot(into: SnapshotStore): Promise<SnapMeta> {
-    const { meta, view } = await this.disk.freeze(this.state);
+    const { meta, answerPacks, view } = await this.disk.freeze(this.state);
     try {
       const latest = into.latest();
       if (latest !== null && latest.id.index === meta.applied.index) return latest;
-      return await into.create(meta.applied, meta.membership, meta.digest, snapshotRecords(meta, view));
+      return await into.create(meta.applied, meta.membership, meta.digest, snapshotRecords(meta, answerPacks, view));
     } catch (error) {
       return this.parts.options.onFatal(error as Error);
     } finally {

@@ -13,6 +13,10 @@ export class PackList {
   private firsts: number[] = [];
   private crcs: number[] = [];
 
+  get size(): number {
+    return this.firsts.length;
+  }
+
   add(first: number, crc: number): void {
     invariant(first > (this.firsts.at(-1) ?? -1), "packs of a kind come in order");
     this.firsts.push(first);

@@ -50,6 +50,30 @@ describe("a snapshot", () => {
     });
   });
 
+  it.each(["altered", "missing"])("is not made of %s rows: who would make it ends, and nobody is sent it", async (how) => {
+    const spoilt = (db: StateDb): StateDb => ({
+      ...db,
+      view: () => {
+        const view = db.view();
+        const scan: typeof view.scan = async function* (range) {
+          for await (const page of view.scan(range)) {
+            const of = (kind: string) => page.findIndex(([key]) => String.fromCharCode(key[4] ?? 0) === kind);
+            const at = Math.max(of("r"), of("s"));
+            const altered = page.map(([key, value], i) => [key, i === at ? value.map((byte) => byte ^ 1) : value] as const);
+            yield how === "altered" ? altered : page.filter((_, i) => i !== at);
+          }
+        };
+        return { ...view, scan };
+      },
+    });
+    const m = await leading({ wrapDb: spoilt });
+    await someLife(m);
+    await m.snapshot();
+    expect(m.fatal?.name).toBe("Damaged");
+    expect(m.snapshots.latest()).toBeNull();
+    m.fatal = null;
+  });
+
   it("wins over a flush of the state that it replaces", async () => {
     const leader = await leading();
     await someLife(leader);

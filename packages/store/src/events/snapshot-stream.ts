@@ -16,21 +16,29 @@ import type { StateDisk } from "./state-disk.ts";
 import { StateLoader } from "./state-load.ts";
 import { checkFormat, encodeMeta } from "./state-meta.ts";
 import type { StateHead, StateMeta } from "./state-meta.ts";
-import { Damaged, packValue, unpackValue } from "./value-codec.ts";
+import { Damaged, packValue, unpackValue, unseal } from "./value-codec.ts";
 
 const recordBytes = 64 * 1024;
 const writeBytes = 1024 * 1024;
 
-/** The records of a frozen state; `view` stays the caller's to close. */
-export async function* snapshotRecords(meta: StateMeta, view: StateView): AsyncIterable<Uint8Array> {
+/**
+ * The records of a frozen state with so many packs of answers; `view` stays the caller's to close. Throws Damaged when what is read is
+ * not what was written: whoever were sent it could not load it, and would have given up its own state for it by then.
+ */
+export async function* snapshotRecords(meta: StateMeta, answerPacks: number, view: StateView): AsyncIterable<Uint8Array> {
   const { generation, disk: _disk, ...head } = meta;
   yield tagged("h", packValue(head));
   let pairs = 0;
-  for (const kind of ["s", "r"] as const) {
+  for (const [kind, held] of [
+    ["s", answerPacks],
+    ["r", meta.sums.count],
+  ] as const) {
+    const before = pairs;
     let parts: Buffer[] = [];
     let bytes = 0;
     for await (const page of view.scan(kindRange(generation, kind))) {
       for (const [key, value] of page) {
+        unseal(bareKey(key), value);
         parts.push(framed(bareKey(key)), framed(value));
         bytes += key.length + value.length;
         pairs++;
@@ -41,6 +49,8 @@ export async function* snapshotRecords(meta: StateMeta, view: StateView): AsyncI
       }
     }
     if (parts.length > 0) yield tagged("p", ...parts);
+    if (pairs - before !== held)
+      throw new Damaged(`${pairs - before} records of kind ${kind} at ${meta.applied.index}, where ${held} were written`);
   }
   yield tagged("e", packValue(pairs));
 }

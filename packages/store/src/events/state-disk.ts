@@ -63,10 +63,10 @@ export class StateDisk {
   }
 
   /** Flushes, and freezes what was flushed before anything else is written. The view must be closed. */
-  freeze(state: AppliedState): Promise<{ meta: StateMeta; view: StateView }> {
+  freeze(state: AppliedState): Promise<{ meta: StateMeta; answerPacks: number; view: StateView }> {
     return this.exclusive(async () => {
       await this.write(state);
-      return { meta: this.meta, view: this.db.view() };
+      return { meta: this.meta, answerPacks: this.packs.s.size, view: this.db.view() };
     });
   }
 
