@@ -6,8 +6,8 @@ import { SettingChanged, SettingRemoved } from "./events.ts";
 import type { SettingRow } from "./state.ts";
 import { thresholdOf, type Threshold } from "./thresholds.ts";
 
-/** Rows live in memory on every member: about a kilobyte each beside the value. */
-export const settingsMax = 2_000_000;
+/** Rows live in memory on every member. */
+export const settingsMax = 100_000;
 
 type SetSetting = Command & { readonly value: unknown; readonly description?: string | undefined };
 
