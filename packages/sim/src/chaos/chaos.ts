@@ -6,6 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { commitOf } from "../soak/record.ts";
 import type { Daemons } from "./chaos-cluster.ts";
 import type { Disaster } from "./disaster.ts";
 import { allDisasters } from "./disasters/all.ts";
@@ -124,8 +125,10 @@ async function main(): Promise<number> {
   }
   const root = join(import.meta.dirname, "../../../..");
   execFileSync(process.execPath, [".ci/build.ts"], { cwd: root, stdio: "ignore", timeout: buildMs });
+  // The checkout may have moved on when the rounds are over; what they run is built now.
+  const commit = commitOf(root);
   const reports = await runRounds(options);
-  if (options.page) await writeRecord(reports, `npm run chaos -- ${process.argv.slice(2).join(" ")}`);
+  if (options.page) await writeRecord(reports, `npm run chaos -- ${process.argv.slice(2).join(" ")}`, commit);
   const broken = reports.find(({ verdict }) => verdict === "broken");
   if (broken !== undefined) {
     for (const { rule, detail } of broken.findings) process.stdout.write(`BROKEN ${rule}: ${detail}\n`);

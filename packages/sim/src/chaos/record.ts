@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { table, writeBlock } from "../page.ts";
-import { commitOf, machineLine } from "../soak/record.ts";
+import { machineLine } from "../soak/record.ts";
 import type { RoundReport } from "./round.ts";
 
 const recordFile = join(import.meta.dirname, "../../results/chaos.json");
@@ -63,7 +63,7 @@ export function tableOf(totals: readonly Totals[]): string {
   const rows = [
     row("rounds", ({ rounds }) => rounds),
     row("… sound", ({ sound }) => sound),
-    row("… inconclusive (too little load)", ({ inconclusive }) => inconclusive),
+    row("… inconclusive (too little load, or not formed in time)", ({ inconclusive }) => inconclusive),
     row("… broken", ({ broken }) => broken),
     row("minutes", ({ minutes }) => minutes),
     ...faults,
@@ -77,12 +77,11 @@ export function tableOf(totals: readonly Totals[]): string {
   return table(["", ...totals.map(({ members }) => `${members} members`)], rows);
 }
 
-/** Writes the record and the page's table. `command` is what made it. */
-export async function writeRecord(reports: readonly RoundReport[], command: string): Promise<void> {
+/** Writes the record and the page's table. `command` is what made it, `commit` what its daemons were built from. */
+export async function writeRecord(reports: readonly RoundReport[], command: string, commit: string): Promise<void> {
   const sizes = [...new Set(reports.map(({ members }) => members))].toSorted((a, b) => a - b);
   const totals = sizes.map((members) => totalsOf(reports, members));
   const machine = machineLine();
-  const commit = commitOf(import.meta.dirname);
   const rounds = reports.map(({ seed, members, verdict, warmPerS, findings }) => ({
     seed,
     members,
