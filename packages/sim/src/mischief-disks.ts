@@ -25,14 +25,12 @@ export class DiskMischief {
   }
 
   /** The machine comes back with an older image of its disk, where somebody is sure to know that it held more. */
-  putsBack(node: SimNode): boolean {
-    const { image } = node;
-    const drawn = this.#cluster.stream("faults/old disk").chance(this.#cluster.plan.oldDisks);
-    if (!drawn || image === null || image.member !== node.member) return false;
-    if (!spares(this.#cluster, node) || !this.#cluster.wouldFindOut(image)) return false;
+  putBack(node: SimNode): void {
+    const { image, process } = node;
+    if (process === null || image === null || image.member !== node.member) return;
+    if (!spares(this.#cluster, node) || !this.#cluster.wouldFindOut(image)) return;
     this.counts.oldDisks += 1;
     node.rollBack();
-    return true;
   }
 
   /** One bit of what is stored changes, of the log or of the rows; or a block lies where another belongs. */

@@ -47,6 +47,7 @@ export class Mischief {
       if (this.#odds("restart", plan.restartsPerS)) this.#restart(node);
       if (this.#odds("pause", plan.pausesPerS)) this.#pause(node);
       if (this.#odds("rot", plan.rotPerS)) this.#disks.rot(node);
+      if (this.#odds("old disk", plan.oldDisksPerS)) this.#disks.putBack(node);
       if (this.#odds("full disk", plan.fullDisksPerS)) this.#disks.fill(node);
       if (this.#odds("wall clock", plan.wallStepMs / 50_000)) {
         node.stepClock(this.#cluster.stream("wall clock").between(-1, 1) * plan.wallStepMs);
@@ -69,7 +70,7 @@ export class Mischief {
 
   #crash(node: SimNode): void {
     if (node.process === null) return;
-    if (this.#disks.wipes(node) || this.#disks.putsBack(node)) return;
+    if (this.#disks.wipes(node)) return;
     this.#own.crashes += 1;
     const at = this.#cluster.stream("faults/crash point");
     if (at.chance(0.6)) node.crashAtWrite(1 + at.below(8));

@@ -70,8 +70,8 @@ export interface Plan {
   readonly rotPerS: number;
   /** Share of restarts that find an empty disk. */
   readonly wipes: number;
-  /** Share of crashes after which the machine comes back with an older image of its whole disk. */
-  readonly oldDisks: number;
+  /** Machines that die and come back with an older image of their whole disk. */
+  readonly oldDisksPerS: number;
   readonly transfersPerS: number;
   readonly growthsPerS: number;
   readonly drainsPerS: number;
@@ -200,7 +200,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     pausesPerS: some("pause", 0.3),
     rotPerS: some("rot", 0.1),
     wipes: off("wipe", defect === "wipedKeepsNumber" ? 0.6 : 0.2),
-    oldDisks: some("oldDisk", 0.6),
+    oldDisksPerS: some("oldDisk", 0.3),
     transfersPerS: some("transfer", 0.5),
     growthsPerS: some("growth", 0.1),
     drainsPerS: some("drain", 0.3),
