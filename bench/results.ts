@@ -99,8 +99,9 @@ export interface SnapshotData {
   readonly healthy: Window;
   /** One member down. */
   readonly down: Window;
-  /** From its start until it has caught up. */
+  /** From its start until it has caught up, or was given up on. */
   readonly during: Window;
+  readonly caughtUp: boolean;
 }
 
 export interface ReplayData {

@@ -75,9 +75,10 @@ async function measure({ parts: asked, options }: Request, args: readonly string
   say(`${wanted.map(({ name }) => name).join(", ")}: about ${Math.ceil(minutes)} minutes. Results go to ${options.out}`);
   const interrupted = (): void => void stage.dispose().finally(() => process.exit(130));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, interrupted);
+  const failed: string[] = [];
   try {
     for (const [at, part] of wanted.entries()) {
-      await measurePart(stage, part, args);
+      if (!(await attempted(stage, part, args))) failed.push(part.name);
       await stage.keepOnly(new Set(wanted.slice(at + 1).flatMap(({ scene }) => scene ?? ([] as Scene[]))));
     }
   } finally {
@@ -85,8 +86,21 @@ async function measure({ parts: asked, options }: Request, args: readonly string
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, interrupted);
   }
   if (asked.length === 0) console.log(`\n## Targets\n\n${targetsBlock(readMeasured(options.out))}`);
+  if (failed.length > 0) console.error(`error: not measured: ${failed.join(", ")}\nhint: each can be run again by itself`);
   const guards = wanted.some(({ name }) => name === "guards") ? loadResult(options.out, "guards") : undefined;
-  return guards?.data.guards.every(({ holds }) => holds) === false ? 1 : 0;
+  return guards?.data.guards.every(({ holds }) => holds) === false || failed.length > 0 ? 1 : 0;
+}
+
+/** A part that fails takes its clusters with it, and the others go on with clusters of their own. */
+async function attempted(stage: Stage, part: Part, args: readonly string[]): Promise<boolean> {
+  try {
+    await measurePart(stage, part, args);
+    return true;
+  } catch (cause) {
+    console.error(cause);
+    await stage.dispose();
+    return false;
+  }
 }
 
 async function measurePart(stage: Stage, part: Part, args: readonly string[]): Promise<void> {

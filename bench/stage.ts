@@ -1,5 +1,5 @@
 /** The clusters of a run: started when a part first needs them, shared by parts that may share, and always ended. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startAether, type NodeArguments } from "./aether-cluster.ts";
@@ -77,6 +77,7 @@ export class Stage {
 
   async #etcd(): Promise<BenchCluster> {
     say("building etcd's load program and starting three members of etcd");
+    mkdirSync(this.#folder, { recursive: true });
     return this.#watch(await startEtcd(mkdtempSync(join(this.#folder, "etcd-"))));
   }
 
@@ -99,9 +100,10 @@ export class Stage {
     }
   }
 
-  /** Safe to call twice. */
+  /** Ends every cluster and removes what they wrote. The stage can be used again. */
   async dispose(): Promise<void> {
     this.#scenes.clear();
+    this.rowsOfWide = 0;
     await Promise.allSettled([...this.#running].map((cluster) => this.end(cluster)));
     rmSync(this.#folder, { recursive: true, force: true });
   }

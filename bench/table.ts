@@ -132,12 +132,14 @@ export const growthTable = ({ points }: GrowthData): string =>
     ]),
   ]);
 
-export const snapshotTable = ({ healthy, down, during }: SnapshotData): string =>
+export const snapshotTable = ({ healthy, down, during, caughtUp }: SnapshotData): string =>
   markdown([
     ["while", "seconds", "writes", "p50 ms", "p99 ms", "p99.9 ms"],
-    ...Object.entries({ "all members are up": healthy, "one is down": down, "it is sent a snapshot": during }).map(
-      ([name, w]) => [name, fixed(w.seconds, 1), whole(w.count), fixed(w.p50, 1), fixed(w.p99, 1), fixed(w.p999, 1)],
-    ),
+    ...Object.entries({
+      "all members are up": healthy,
+      "one is down": down,
+      [caughtUp ? "it is sent a snapshot" : "it is sent a snapshot, and **does not catch up**"]: during,
+    }).map(([name, w]) => [name, fixed(w.seconds, 1), whole(w.count), fixed(w.p50, 1), fixed(w.p99, 1), fixed(w.p999, 1)]),
   ]);
 
 export const guardsTable = ({ guards }: GuardsData): string =>
