@@ -116,7 +116,7 @@ describe("the record of results", () => {
       result("c", { how: "sound", seed: null, lives: 2_000, rule: null, notCaughtBecause: "it costs time only" }),
     ]);
     expect(page).toContain("3 mutants, 1 caught: 0 by seed 1, 1 within 10 seeds");
-    expect(page).toContain("| `b` | a rule | sound for 2000 | **not explained** |");
-    expect(page).toContain("| `c` | a rule | sound for 2000 | it costs time only |");
+    expect(page).toContain("| `b` | a rule | not in 2000 | **not explained** |");
+    expect(page).toContain("| `c` | a rule | not in 2000 | it costs time only |");
   });
 });

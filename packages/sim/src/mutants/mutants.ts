@@ -9,14 +9,15 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Copy, makeCopy, mutantsFolder, root } from "./copy.ts";
 import { type Mutant, mutate, readMutants } from "./patch.ts";
-import { asExpected, merged, readRecord, type Result, resultOf, writeRecord } from "./record.ts";
+import { asExpected, merged, readRecord, type Result, resultOf, seedsMax, writeRecord } from "./record.ts";
 import { livesOf, upTo } from "./trial.ts";
 
-const usage = `usage: npm run mutants -- [--only NAME,NAME] [--seeds N] [--cores N] [--record] [--list]
+const usage = `usage: npm run mutants -- [--only NAME,NAME] [--seeds N] [--cores N] [--record] [--page] [--list]
   --only NAMES   only these mutants
   --seeds N      seeds lived at most on each (default 2000)
   --cores N      mutants at a time (default: all cores)
   --record       keep the results in packages/sim/results/mutants.json and show them in docs/trust.md
+  --page         show what is recorded in docs/trust.md and end
   --list         print what there is and end
 exit code: 0 every mutant was caught or is excused, 1 one was not, 2 usage
 `;
@@ -27,22 +28,23 @@ interface Options {
   readonly seeds: number;
   readonly cores: number;
   readonly record: boolean;
+  readonly page: boolean;
   readonly list: boolean;
 }
 
 function parse(): Options {
   const text = { type: "string" } as const;
   const flag = { type: "boolean", default: false } as const;
-  const { values } = parseArgs({ options: { only: text, seeds: text, cores: text, record: flag, list: flag } });
+  const { values } = parseArgs({ options: { only: text, seeds: text, cores: text, record: flag, page: flag, list: flag } });
   const all = readMutants(mutantsFolder);
   const only = values.only?.split(",") ?? all.map(({ name }) => name);
   for (const name of only) if (!all.some((mutant) => mutant.name === name)) throw new Error(`no mutant is called ${name}`);
-  const seeds = Number(values.seeds ?? 2_000);
+  const seeds = Number(values.seeds ?? seedsMax);
   const cores = Number(values.cores ?? availableParallelism());
   if (!Number.isSafeInteger(seeds) || seeds < 1) throw new Error("--seeds takes a whole number from 1 on");
   if (!Number.isSafeInteger(cores) || cores < 1 || cores > 256) throw new Error("--cores takes a whole number from 1 to 256");
   const mutants = all.filter(({ name }) => only.includes(name));
-  return { all, mutants, seeds, cores, record: values.record, list: values.list };
+  return { all, mutants, seeds, cores, record: values.record, page: values.page, list: values.list };
 }
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
@@ -131,6 +133,10 @@ async function main(): Promise<number> {
   }
   if (options.list) {
     for (const { name, breaks, file } of options.mutants) say(`${name.padEnd(44)} ${breaks} (${file})`);
+    return 0;
+  }
+  if (options.page) {
+    await writeRecord(merged(readRecord(), [], options.all));
     return 0;
   }
   const wrong = await prepare(options);

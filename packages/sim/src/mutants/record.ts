@@ -9,6 +9,9 @@ import type { Outcome } from "./trial.ts";
 export const recordFile = join(root, "packages/sim/results/mutants.json");
 const command = "npm run mutants -- --record";
 
+/** Seeds within which each mutant has to be caught. */
+export const seedsMax = 2_000;
+
 export interface Result {
   readonly name: string;
   readonly breaks: string;
@@ -79,8 +82,8 @@ export function pageOf(results: readonly Result[]): string {
   const rows = results.map(({ name, breaks, seed, rule, how, lives, notCaughtBecause }) => [
     `\`${name}\``,
     breaks,
-    seed === null ? `${how} for ${lives}` : String(seed),
-    rule ?? notCaughtBecause ?? "**not explained**",
+    seed === null ? `${how === "sound" ? "not" : how} in ${lives}` : String(seed),
+    rule ?? notCaughtBecause ?? (how === "sound" && lives < seedsMax ? "not lived to the end yet" : "**not explained**"),
   ]);
   return `${counts}\n\n${table(["mutant", "the rule it breaks", "seeds", "what noticed"], rows)}`;
 }

@@ -22,7 +22,7 @@ export type Outcome =
   | { readonly how: "broken"; readonly message: string };
 
 /** Real time that one life may take, in ms: a thousand times what it takes on an idle machine. */
-const lifeMsMax = 120_000;
+const lifeMsMax = 300_000;
 /** Of what a process writes before it dies, so much is kept. */
 const wordsMax = 8_192;
 
@@ -73,8 +73,10 @@ function judge(seed: number, { rule, message }: Violated): Outcome {
   return { how: "caught", seed, rule: ruleOf(rule, message), message: message.split("\n", 1)[0] ?? "" };
 }
 
-/** A member that ends itself names the assertion that did it, by its letter where it has one. */
+/** Who ended itself is asked for what ended it: a checker's rule that reached it, or an assertion of its own. */
 function ruleOf(rule: string, message: string): string {
+  const [, passed] = /\bViolation: ([^:\n]+):/.exec(message) ?? [];
+  if (passed !== undefined) return passed;
   if (rule !== "no member ends itself" && rule !== "the process ended" && rule !== "the simulator itself") return rule;
   const said = /\b(?:Broken|Error|Damaged|StateLost|LogFailed|SnapshotDamaged): ([^\n]{1,90})/.exec(message)?.[1] ?? message;
   return `assertion: ${said.replaceAll(/\d+/g, "#").split("\n", 1)[0]}`;
