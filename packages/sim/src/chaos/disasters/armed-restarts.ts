@@ -35,8 +35,11 @@ export class ArmedRestarts {
     while (!this.#over) {
       const environment = { AETHER_FAILPOINTS: rules().join(";"), AETHER_FAILPOINTS_SEED: String(stream.below(seedBelow)) };
       this.#cluster.start(this.#node, environment);
+      // A run that is being given up starts nothing more.
+      if (this.#node.process === null) return;
       while (!this.#over && this.#node.process !== null) await this.#cluster.ended(this.#node, lookMs).catch(() => null);
-      if (this.#over || this.#node.exit === null) return;
+      // Nobody else ends it before #life has settled: if it runs no more, it ended by itself.
+      if (this.#node.process !== null || this.#node.exit === null) return;
       await this.#checkEnd(this.#node.exit);
       this.deaths += 1;
       await this.#cluster.pause(stream.next() * longestDownMs);

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { sameDigests } from "@aether/node/testing/cluster-facts";
+import { eventually } from "@aether/node/testing/cluster-harness";
 import { whyNoSmallDisk } from "@aether/node/testing/small-disk";
 import { startWriteLoad, type WriteLoad } from "@aether/node/testing/write-load";
 import { makeStream } from "../../world/stream.ts";
@@ -17,7 +18,8 @@ vi.setConfig({ testTimeout: 400_000, hookTimeout: 200_000 });
 
 const noSmallDisk = whyNoSmallDisk();
 if (noSmallDisk !== null) console.warn(`SKIPPED, needs root: the disaster full-disk: ${noSmallDisk}`);
-const wholeMs = 60_000;
+const wholeMs = 90_000;
+const strikesMs = 180_000;
 
 describe("a disaster", () => {
   let cluster: Daemons;
@@ -32,13 +34,15 @@ describe("a disaster", () => {
     await cluster.close(false);
   });
 
-  const strikes = async (disaster: Disaster, forMs: number): Promise<string> => {
+  /** Lasts until the timeline since its beginning tells what `until` looks for. */
+  const strikes = async (disaster: Disaster, until: RegExp): Promise<string> => {
     const from = cluster.timeline.length;
+    const told = (): string => cluster.timeline.slice(from).join("\n");
     const acknowledged = (): number => [...load.acknowledged.values()].reduce((sum, value) => sum + value, 0);
     const before = acknowledged();
     try {
       await disaster.begin(cluster, makeStream(7, `chaos/${disaster.name}`));
-      await cluster.pause(forMs);
+      await eventually(`${disaster.name}: ${until.source}`, strikesMs, () => (until.test(told()) ? true : undefined));
     } finally {
       await disaster.end(cluster);
     }
@@ -49,26 +53,24 @@ describe("a disaster", () => {
     const [first, ...others] = await sameDigests(cluster.operator, cluster.nodes, wholeMs);
     expect(others).toEqual([first, first]);
     load = startWriteLoad(cluster.operator, `after-${disaster.name}`, 4);
-    return cluster.timeline.slice(from).join("\n");
+    return told();
   };
 
   it("failpoints: the member dies of what was armed and of nothing else", async () => {
-    const disaster = failpointKills();
-    let told = "";
-    // Chance may spare it for a while.
-    for (let n = 0; n < 5 && !/failpoints +[1-9]\d* deaths/.test(told); n++) told += await strikes(disaster, 4_000);
+    // By chance, at each write: how soon depends on how much is written.
+    const told = await strikes(failpointKills(), /ended by itself: (SIGKILL|code 70)/);
     expect(told).toMatch(/failpoints +[1-9]\d* deaths/);
     expect(told).toMatch(/AETHER_FAILPOINTS=\w+=(kill|error:\w+)@/);
   });
 
   it("slow disk: the member lives through it", async () => {
-    expect(await strikes(slowDisk(), 3_000)).toMatch(/AETHER_FAILPOINTS=beforeAppendSync=sleep:\d+@0\.5;/);
+    expect(await strikes(slowDisk(), /AETHER_FAILPOINTS=/)).toMatch(/AETHER_FAILPOINTS=beforeAppendSync=sleep:\d+@0\.5;/);
   });
 
   it.skipIf(noSmallDisk !== null)(
     "full disk: ended or held back, nothing condemned (skipped where no tmpfs can be mounted)",
     async () => {
-      const told = await strikes(fullDisk(), 0);
+      const told = await strikes(fullDisk(), /bytes left/);
       expect(told).toMatch(/n\d +has 0 bytes left on its disk/);
       expect(told).toMatch(/n\d +ended by itself: code 70|n\d +holds back/);
       for (const { dataDir } of cluster.nodes) expect(existsSync(`${dataDir}-besides`)).toBe(false);
@@ -76,7 +78,7 @@ describe("a disaster", () => {
   );
 
   it("old disk: refused as below its floor, it rejoins under a new number", async () => {
-    expect(await strikes(oldDisk(), 0)).toMatch(/n\d +has its old disk/);
+    expect(await strikes(oldDisk(), /old disk/)).toMatch(/n\d +has its old disk/);
     const retired = cluster.nodes.flatMap(({ dataDir }) => readdirSync(dataDir).filter((name) => name.includes("belowFloor")));
     expect(retired).toHaveLength(1);
   });
