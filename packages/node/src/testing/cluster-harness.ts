@@ -237,15 +237,28 @@ async function formCluster(h: ClusterHarness): Promise<void> {
   });
 }
 
+/** Below the ports that kernels hand out by themselves: nobody's outgoing connection, and no proxy, comes to sit on one of these. */
+const portRange = [10_240, 32_000] as const;
+const portTries = 100;
+/** What was given away may not be listened on yet. */
+const given = new Set<number>();
+
 /** A loopback port that nothing listened on a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, fail) => {
+export async function freePort(): Promise<number> {
+  const [low, high] = portRange;
+  for (let left = portTries; left > 0; left--) {
+    const port = low + Math.floor(Math.random() * (high - low));
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
+  }
+  throw new Error(`no free port in ${portTries} tries from ${low} to ${high}`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.on("error", fail);
-    server.listen({ host: "127.0.0.1", port: 0 }, () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
+    server.on("error", () => resolve(false));
+    server.listen({ host: "127.0.0.1", port }, () => server.close(() => resolve(true)));
   });
 }

@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Daemons } from "./chaos-cluster.ts";
-import { runRound, type RoundOptions } from "./round.ts";
+import { runRound, type RoundOptions, type RoundReport } from "./round.ts";
 import { plainKinds } from "./schedule.ts";
 
 /** So low that a machine that is busy with other things reaches it, and that a cluster that does not is not well. */
@@ -12,10 +12,20 @@ const warmups = 30;
 const testMs = 600_000;
 const options: Omit<RoundOptions, "seed" | "forMs" | "without"> = { members: 3, floorPerS, warmups, disasters: [] };
 
+/** A machine that has no time for three daemons at the moment may have it a minute later; nothing is learnt until it has. */
+async function conclusive(o: RoundOptions): Promise<RoundReport> {
+  let report = await runRound(o);
+  for (let again = 0; again < 2 && report.verdict === "inconclusive"; again++) {
+    if (report.kept !== null) rmSync(report.kept, { recursive: true });
+    report = await runRound(o);
+  }
+  return report;
+}
+
 describe("three daemons", () => {
   it("survive twenty seconds of kills, pauses and partitions", { timeout: testMs }, async () => {
     const without = plainKinds.filter((kind) => !["kill", "pause", "partition"].includes(kind));
-    const report = await runRound({ ...options, seed: 20, forMs: 20_000, rate: 0.5, without });
+    const report = await conclusive({ ...options, seed: 20, forMs: 20_000, rate: 0.5, without });
     expect([report.verdict, report.findings, report.kept]).toEqual(["sound", [], null]);
     const { counts, evidence } = report;
     expect(counts["faults.kill"]).toBeGreaterThan(0);
@@ -40,7 +50,7 @@ describe("three daemons", () => {
         return version === undefined || value === undefined ? null : { version, value };
       };
     };
-    const report = await runRound({ ...options, seed: 21, forMs: 3_000, without: plainKinds, read });
+    const report = await conclusive({ ...options, seed: 21, forMs: 3_000, without: plainKinds, read });
     expect([report.verdict, report.findings.map(({ rule }) => rule)]).toEqual(["broken", ["linearizability"]]);
     expect(report.kept).not.toBe(null);
     rmSync(report.kept ?? "", { recursive: true });
