@@ -61,8 +61,8 @@ describe("what parts make of what they see", () => {
   it("growth changes one thing from step to step", () => {
     const steps = growthSteps(100, 1_000, 5_000, 2_000);
     expect(steps).toEqual([
-      { entries: 1, rows: 1 },
-      { entries: 100, rows: 100 },
+      { entries: 20, rows: 1 },
+      { entries: 120, rows: 100 },
       { entries: 1_000, rows: 100 },
       { entries: 5_000, rows: 100 },
       { entries: 7_000, rows: 2_000 },
