@@ -18,10 +18,17 @@ const commandMs = 1_500;
  */
 export function takeIn(cluster: Cluster, node: SimNode, done: () => void): void {
   const { world } = cluster;
+  if (node.asks) return done();
+  node.asks = true;
   const chance = cluster.stream("newcomers");
   let asked = 0;
+  /** The folder is being formatted for a number: nothing more is asked meanwhile, as in the product. */
+  let formatting = false;
   const ask = async (): Promise<void> => {
-    if (cluster.violation !== null || node.gone || node.member !== null) return done();
+    if (cluster.violation !== null || node.gone || node.member !== null) {
+      node.asks = false;
+      return done();
+    }
     const others = cluster.nodes.filter((other) => other !== node);
     const notes = await gather(
       cluster,
@@ -31,7 +38,7 @@ export function takeIn(cluster: Cluster, node: SimNode, done: () => void): void 
     );
     const place = findPlace(node.name, notes);
     if (place.v === "out") node.leave();
-    else if (place.v !== "wait" && others.length > 0) request(chance.pick(others), place, seatsOf(notes));
+    else if (place.v !== "wait" && !formatting && others.length > 0) request(chance.pick(others), place, seatsOf(notes));
     world.after(place.v === "wait" ? askMs * (0.5 + chance.next()) : commandMs, null, "ask again", again);
   };
   const again = (): void => void ask().catch((error: unknown) => cluster.failed(error));
@@ -49,7 +56,10 @@ export function takeIn(cluster: Cluster, node: SimNode, done: () => void): void 
     });
   };
   const adopt = (member: number, seats: readonly Seat[]): void => {
+    if (formatting) return;
+    formatting = true;
     const begin = (adopted: boolean): void => {
+      formatting = false;
       if (!adopted) return;
       world.tell(node.name, `is taken in as member ${member}`);
       node.start();

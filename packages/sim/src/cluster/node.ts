@@ -57,6 +57,8 @@ export class SimNode {
   image: Image | null = null;
   /** Its disk is an older image of itself, which nobody has found out yet. */
   stale = false;
+  /** It asks to be taken in. */
+  asks = false;
   /** It has left the cluster and does not come back. */
   gone = false;
   /** The number whose disk has rotted somewhere: it may be found out any time. */
