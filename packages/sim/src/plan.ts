@@ -46,7 +46,16 @@ export interface LifeOptions {
   readonly forMs?: number;
   readonly without?: readonly FaultKind[];
   readonly defect?: Defect;
+  /** Taken as it is in place of what the seed would draw; `forMs` alone stands over it. */
+  readonly plan?: PinnedPlan;
 }
+
+/** A plan of an earlier day: it may lack what has been added since. */
+export type PinnedPlan = Partial<Omit<Plan, "network" | "device">> & {
+  readonly seed: number;
+  readonly network?: Partial<NetworkFaults>;
+  readonly device?: Partial<DeviceFaults>;
+};
 
 /** Chances are per second of virtual time and, where that makes sense, per node. */
 export interface Plan {
@@ -100,12 +109,23 @@ type Off = (kind: FaultKind, value: number) => number;
 
 /** The plan of a seed's life: what its mood asks for stands over what is drawn for all. */
 export function drawPlan(options: LifeOptions): Plan {
+  if (options.plan !== undefined) return pinned(options.plan, options.forMs);
   const { seed, without = [] } = options;
   const off: Off = (kind, value) => (without.includes(kind) ? 0 : value);
   const draw = makeStream(seed, "mood");
   const mood: Mood = draw.chance(0.5) ? "none" : draw.pick(moods);
   const plan = drawCommon(options, off);
   return { ...plan, mood, ...(mood === "none" ? {} : inMood[mood](plan, draw, off)) };
+}
+
+/** Kinds of faults that came to be later do not reach into lives that were pinned earlier. */
+function pinned(plan: PinnedPlan, forMs = plan.forMs): Plan {
+  const quiet = drawPlan({ seed: plan.seed, without: faultKinds });
+  const [network, device] = [
+    { ...quiet.network, ...plan.network },
+    { ...quiet.device, ...plan.device },
+  ];
+  return { ...quiet, ...plan, network, device, forMs: forMs ?? quiet.forMs };
 }
 
 const inMood: Readonly<Record<(typeof moods)[number], (plan: Plan, draw: Stream, off: Off) => Partial<Plan>>> = {

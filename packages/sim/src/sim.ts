@@ -1,10 +1,16 @@
-/** `npm run sim -- --seed N [--timeline] [--for MS] [--without kind,kind]`: one life, told. */
+/** `npm run sim -- --seed N | --plan FILE [--timeline] [--for MS] [--without kind,kind]`: one life, told. */
 import { parseArgs } from "node:util";
-import { type Defect, defects, type FaultKind, faultKinds } from "./plan.ts";
+import { type Defect, defects, type FaultKind, faultKinds, type LifeOptions } from "./plan.ts";
 import { live, type LifeReport } from "./life.ts";
+import { readRegression, writeRegression } from "./regressions.ts";
+import { commitOf } from "./soak/record.ts";
 
-const usage = `usage: npm run sim -- --seed N [--timeline] [--for MS] [--without KIND,KIND] [--defect NAME]
+const usage = `usage: npm run sim -- --seed N [--timeline] [--for MS] [--without KIND,KIND] [--defect NAME] [--pin FILE]
+       npm run sim -- --plan FILE [--timeline] [--for MS]
   --seed N          which life to live: a whole number
+  --plan FILE       the life pinned in this file (packages/sim/regressions holds some)
+  --pin FILE        write the life's plan to this new file if it is broken, to be lived again when seeds have moved
+  --found TEXT      with --pin: what was wrong, for the next reader
   --timeline        print what happened, in virtual seconds
   --for MS          length of the part with faults, in virtual milliseconds
   --without KINDS   leave out kinds of faults: ${faultKinds.join(" ")}
@@ -12,31 +18,44 @@ const usage = `usage: npm run sim -- --seed N [--timeline] [--for MS] [--without
 exit code: 0 nothing was wrong, 1 a rule was broken, 2 usage
 `;
 
-function parse(): Parameters<typeof live>[0] & { readonly timeline: boolean } {
+interface Options {
+  readonly life: LifeOptions;
+  readonly timeline: boolean;
+  readonly pin: string | undefined;
+  readonly found: string;
+}
+
+function parse(): Options {
   const { values } = parseArgs({
     options: {
       seed: { type: "string" },
+      plan: { type: "string" },
+      pin: { type: "string" },
+      found: { type: "string", default: "" },
       timeline: { type: "boolean", default: false },
       for: { type: "string" },
       without: { type: "string", default: "" },
       defect: { type: "string" },
     },
   });
-  const seed = Number(values.seed);
+  const plan = values.plan === undefined ? undefined : readRegression(values.plan).plan;
+  const seed = Number(values.seed ?? plan?.seed);
   const without = values.without.split(",").filter((kind) => kind !== "");
   const forMs = values.for === undefined ? undefined : Number(values.for);
-  if (values.seed === undefined || !Number.isSafeInteger(seed) || seed < 0) throw new Error("--seed takes a whole number");
+  if ((values.seed === undefined) === (plan === undefined)) throw new Error("say --seed or --plan");
+  if (!Number.isSafeInteger(seed) || seed < 0) throw new Error("--seed takes a whole number");
   if (forMs !== undefined && !(forMs >= 0)) throw new Error("--for takes milliseconds");
   for (const kind of without) if (!faultKinds.includes(kind as FaultKind)) throw new Error(`no fault is called ${kind}`);
   if (values.defect !== undefined && !defects.includes(values.defect as Defect))
     throw new Error(`no defect is called ${values.defect}`);
-  return {
+  const life = {
     seed,
     without: without as FaultKind[],
-    timeline: values.timeline,
+    ...(plan === undefined ? {} : { plan }),
     ...(forMs === undefined ? {} : { forMs }),
     ...(values.defect === undefined ? {} : { defect: values.defect as Defect }),
   };
+  return { life, timeline: values.timeline, pin: values.pin, found: values.found };
 }
 
 function tell({ seed, plan, violation, virtualMs, steps, trace, counts }: LifeReport, tookMs: number): void {
@@ -54,7 +73,7 @@ function tell({ seed, plan, violation, virtualMs, steps, trace, counts }: LifeRe
 }
 
 async function main(): Promise<number> {
-  let options: ReturnType<typeof parse>;
+  let options: Options;
   try {
     options = parse();
   } catch (error) {
@@ -62,10 +81,15 @@ async function main(): Promise<number> {
     return 2;
   }
   const began = performance.now();
-  const report = await live(options);
+  const report = await live(options.life);
   if (options.timeline) process.stdout.write(`${report.timeline.join("\n")}\n`);
   tell(report, performance.now() - began);
-  return report.violation === null ? 0 : 1;
+  if (report.violation === null) return 0;
+  if (options.pin !== undefined) {
+    const { plan, violation } = report;
+    writeRegression(options.pin, { found: options.found, commit: commitOf(import.meta.dirname), rule: violation.rule, plan });
+  }
+  return 1;
 }
 
 process.exitCode = await main();
