@@ -185,7 +185,10 @@ class Life {
       if (node.process?.paused === true) world.resume(node.process);
       if (node.process === null && node.member !== null) node.start();
     }
-    const opened = (): boolean => nodes.every((node) => node.member === null || node.opened !== null);
+    const opened = (): boolean => {
+      this.#restart(nodes);
+      return nodes.every((node) => node.member === null || node.opened !== null);
+    };
     await this.#must("every sound disk opens", limits.reopen, opened, () => this.#state());
     const chance = cluster.stream("core");
     const frozen = new Set<SimNode>();
@@ -210,7 +213,10 @@ class Life {
     await this.#must(
       "a healed quorum works again",
       limits.elect,
-      () => committed,
+      () => {
+        this.#restart(core);
+        return committed;
+      },
       () => this.#state(),
     );
     world.tell("world", "the healed part has committed");
@@ -257,6 +263,11 @@ class Life {
       if (row.duty === "draining" || row.duty === "decommissioned") cluster.order({ type: "UndrainNode", id });
     }
     cluster.world.after(500, null, "recall", () => this.#recall());
+  }
+
+  /** A write that failed before the faults ended may end its process only now, at the next one: it is started again as ever. */
+  #restart(nodes: readonly SimNode[]): void {
+    for (const node of nodes) if (node.process === null && node.member !== null && !node.gone) node.start();
   }
 
   #readmit(node: SimNode): void {
