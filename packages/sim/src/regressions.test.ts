@@ -6,7 +6,7 @@ import { live } from "./life.ts";
 import { drawPlan } from "./plan.ts";
 import { readRegression, readRegressions, regressionsFolder, writeRegression } from "./regressions.ts";
 
-const pinnedLifeMs = 60_000;
+const pinnedLifeMs = 300_000;
 
 describe("lives that were broken once", () => {
   const regressions = [...readRegressions()];

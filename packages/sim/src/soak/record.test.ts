@@ -52,7 +52,10 @@ describe("records of soaks", () => {
   });
 });
 
-describe("a soak", () => {
+/** Workers load the whole product before their first life; a crowded machine takes its time over that. */
+const soakMs = 300_000;
+
+describe("a soak", { timeout: soakMs }, () => {
   it("lives as many seeds as it is told and counts what happened in them", async () => {
     const soak = new Soak({ from: 21, cores: 2, lives: 3, minutes: 10, keepGoing: false });
     await soak.run();
