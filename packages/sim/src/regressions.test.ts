@@ -37,9 +37,9 @@ describe("a pinned plan", () => {
   });
 
   it("of an earlier day has none of the faults that came to be since", () => {
-    const { network: _, oldDisks: __, ...plan } = drawPlan({ seed: 33 });
+    const { network: _, crashesPerS: __, ...plan } = drawPlan({ seed: 33 });
     const pinned = drawPlan({ seed: 33, plan: { ...plan, network: { loss: 0.5 } } });
-    expect(pinned).toMatchObject({ ...plan, oldDisks: 0, network: { loss: 0.5, repeat: 0 } });
+    expect(pinned).toMatchObject({ ...plan, crashesPerS: 0, network: { loss: 0.5, repeat: 0 } });
     expect(drawPlan({ seed: 33, plan, forMs: 7 }).forMs).toBe(7);
   });
 
