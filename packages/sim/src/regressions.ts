@@ -32,5 +32,5 @@ export function readRegression(path: string): Regression {
 }
 
 export function writeRegression(path: string, regression: Regression): void {
-  writeFileSync(path, `${JSON.stringify(regression, null, 1)}\n`, { flag: "wx" });
+  writeFileSync(path, `${JSON.stringify(regression, null, 2)}\n`, { flag: "wx" });
 }

@@ -53,7 +53,7 @@ export async function putRecord(record: SoakRecord, path = soakRecords): Promise
   }
   try {
     const others = (await readRecords(path)).filter(({ run }) => run !== record.run);
-    await writeFile(`${path}.new`, `${JSON.stringify([...others, record], null, 1)}\n`);
+    await writeFile(`${path}.new`, `${JSON.stringify([...others, record], null, 2)}\n`);
     await rename(`${path}.new`, path);
   } finally {
     await rm(lock);
