@@ -21,9 +21,6 @@ export function takeIn(cluster: Cluster, node: SimNode, done: () => void): void 
   if (node.asks) return done();
   node.asks = true;
   const chance = cluster.stream("newcomers");
-  // One daemon asks for one node: of two, one would take the other's place.
-  if (node.asks) return done();
-  node.asks = true;
   let asked = 0;
   /** The folder is being formatted for a number: nothing more is asked meanwhile, as in the product. */
   let formatting = false;

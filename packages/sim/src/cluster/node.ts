@@ -61,8 +61,6 @@ export class SimNode {
   asks = false;
   /** It has left the cluster and does not come back. */
   gone = false;
-  /** It is asking to be taken in. */
-  asks = false;
   /** The number whose disk has rotted somewhere: it may be found out any time. */
   rotten: NodeId | null = null;
   /** Its rows, or a snapshot of theirs, have rotted somewhere. */
