@@ -74,6 +74,7 @@ const taken = (lock: string): Promise<boolean> =>
 const faultNames: Readonly<Record<string, string>> = {
   "faults.crashes": "crashes of a process, at or between writes",
   "faults.wipes": "disks lost with their member",
+  "faults.oldDisks": "machines back with an older image of their disk",
   "faults.pauses": "pauses of a process",
   "faults.partitions": "partitions",
   "network.lost": "messages lost",
@@ -82,10 +83,18 @@ const faultNames: Readonly<Record<string, string>> = {
   "network.refused": "messages refused by a full link, or with nobody there",
   "disk.stalls": "disk stalls",
   "disk.errors": "disk errors",
-  "faults.rot": "bits rotten in stored blocks",
+  "faults.fullDisks": "disks that were full for a while",
+  "faults.rot": "bits rotten in blocks of the log",
+  "faults.rottenRows": "bits rotten in rows or snapshots",
+  "faults.misdirected": "blocks written to another place",
+  "network.cutShort": "frames cut short",
   "faults.transfers": "transfers of leadership asked for",
   "faults.growths": "nodes added",
   "faults.drains": "nodes drained or put back",
+  "faults.leaves": "nodes that left for good",
+  "faults.changes": "changes of membership beside these",
+  "faults.refusedChanges": "of them refused by the rules",
+  "faults.joints": "changes of several members at once",
 };
 /** Counted beside the faults, and none. */
 const notFaults = new Set(["faults.steps"]);
