@@ -14,7 +14,14 @@ describe("lives of clusters", () => {
   const counts: Record<string, number> = {};
   afterAll(() => {
     // A slice in which nothing went wrong with anybody would prove nothing.
-    for (const name of ["faults.crashes", "faults.partitions", "faults.wipes", "network.lost", "network.repeated"]) {
+    for (const name of [
+      "faults.crashes",
+      "faults.partitions",
+      "faults.wipes",
+      "faults.resets",
+      "network.lost",
+      "network.goneTold",
+    ]) {
       expect({ name, count: counts[name] ?? 0 }).not.toEqual({ name, count: 0 });
     }
     expect(counts["clients.done"]).toBeGreaterThan(500);
@@ -37,7 +44,13 @@ describe("lives of clusters", () => {
   it("without any fault lose no message and end no process", async () => {
     const { violation, counts: quiet } = await live({ seed: 12, forMs: 2_000, without: [...faultKinds] });
     expect(violation).toBeNull();
-    expect(quiet).toMatchObject({ "faults.crashes": 0, "faults.partitions": 0, "network.repeated": 0, "disk.errors": 0 });
+    expect(quiet).toMatchObject({
+      "faults.crashes": 0,
+      "faults.partitions": 0,
+      "network.repeated": 0,
+      "network.goneTold": 0,
+      "disk.errors": 0,
+    });
   });
 });
 

@@ -1,13 +1,13 @@
 /** What happens to a cluster while it works: each kind of fault has its own stream, and comes and goes as the plan says. */
 import type { Cluster } from "./cluster/cluster.ts";
-import type { SimNode } from "./cluster/node.ts";
+import type { Running, SimNode } from "./cluster/node.ts";
 import { DiskMischief } from "./mischief-disks.ts";
 import { MemberMischief } from "./mischief-members.ts";
 import type { Stream } from "./world/stream.ts";
 
 const stepMs = 50;
 export class Mischief {
-  readonly #own = { crashes: 0, pauses: 0, partitions: 0, steps: 0 };
+  readonly #own = { crashes: 0, pauses: 0, partitions: 0, resets: 0, steps: 0 };
   readonly #disks: DiskMischief;
   readonly #members: MemberMischief;
   readonly #cluster: Cluster;
@@ -54,6 +54,7 @@ export class Mischief {
       }
     }
     if (this.#odds("partition", plan.partitionsPerS)) this.#partition();
+    if (this.#odds("reset", plan.resetsPerS)) this.#reset();
     if (this.#odds("heal", plan.healsPerS)) this.#heal();
     if (this.#odds("transfer", plan.transfersPerS)) this.#members.transfer();
     if (this.#odds("growth", plan.growthsPerS)) this.#members.grow();
@@ -109,6 +110,24 @@ export class Mischief {
     if (node === null || plan.crashesPerS === 0 || !chance.chance(0.5)) return;
     this.#own.crashes += 1;
     node.crashAtWrite(1 + chance.below(6));
+  }
+
+  /** Two that live are told of each other that nobody is there; mostly it is about the leader. */
+  #reset(): void {
+    const { network, nodes, world } = this.#cluster;
+    const chance = this.#cluster.stream("faults/reset");
+    const running = nodes.filter(({ running: one }) => one !== null);
+    if (running.length < 2) return;
+    const leader = running.find(({ name }) => name === this.#cluster.leader()?.node.name);
+    const one = leader !== undefined && chance.chance(0.7) ? leader : chance.pick(running);
+    const other = chance.pick(running.filter((node) => node !== one));
+    const ms = chance.around(500);
+    this.#own.resets += 1;
+    world.tell("network", `${one.name} and ${other.name} are reset and refused each other for ${ms.toFixed(0)} ms`);
+    network.reset((one.running as Running).endpoint, (other.running as Running).endpoint);
+    world.after(ms, null, "mend", () => {
+      if (!this.#stopped) network.mend(one.name, other.name);
+    });
   }
 
   #partition(): void {

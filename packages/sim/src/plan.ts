@@ -26,6 +26,7 @@ export const faultKinds = [
   "leave",
   "change",
   "fullDisk",
+  "gone",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -90,6 +91,8 @@ export interface Plan {
   /** Chance that a life begins in the middle of a change. */
   readonly beginsWithChange: number;
   readonly fullDisksPerS: number;
+  /** Connections between two processes that live are reset, and each takes the other for gone. */
+  readonly resetsPerS: number;
   readonly skew: number;
   readonly wallStepMs: number;
   readonly clients: number;
@@ -187,6 +190,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
   const members = draw.pick(sizes);
   const heartbeatTicks = 1 + draw.below(3);
   const length = draw.between(8_000, 20_000);
+  const gone = makeStream(seed, "plan/gone");
   return {
     seed,
     mood: "none",
@@ -203,6 +207,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
       clogMs: draw.between(50, 2_000),
       capacity: draw.chance(0.3) ? 2 + draw.below(63) : 4_096,
       cutChance: some("cut", 0.001),
+      goneMs: off("gone", gone.chance(0.3) ? 0 : gone.between(1, gone.pick([30, 300]))),
     },
     device: {
       meanMs: draw.chance(0.6) ? draw.between(0.1, 3) : draw.between(1, 30),
@@ -228,6 +233,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     changesPerS: some("change", 0.3),
     beginsWithChange: off("change", 0.2),
     fullDisksPerS: some("fullDisk", 0.05),
+    resetsPerS: off("gone", gone.chance(0.5) ? 0 : gone.next() * 0.5),
     skew: some("skew", 0.3),
     wallStepMs: off("skew", 10_000),
     clients: 1 + draw.below(8),

@@ -4,6 +4,7 @@ import type { Registry } from "@aether/core/kernel/registry";
 import { applyConfigChange, decodeConfigChange } from "@aether/raft/config-change";
 import { Kind, type Membership, type OpenVerdict } from "@aether/raft/types";
 import type { Answer, Submission } from "@aether/store/types";
+import { Candidacies } from "../checks/candidacies.ts";
 import { History, isQuorum, Violation } from "../checks/history.ts";
 import type { Device, DeviceFaults } from "../disk/device.ts";
 import { calm, Network } from "../net/network.ts";
@@ -39,14 +40,18 @@ export class Cluster {
   faultsEndAt = Infinity;
   /** The first thing that went wrong; the life ends with it. */
   violation: Error | null = null;
+  readonly #candidacies = new Candidacies();
   readonly #streams = new Map<string, Stream>();
   /** Submissions that were not answered yet: who took each, and when. */
   readonly #unanswered = new Set<{ readonly by: Process; readonly since: number; readonly type: string }>();
 
   constructor(plan: Plan) {
     this.plan = plan;
-    this.network = new Network(this.world, { ...calm }, this.stream("network"), this.stream("cut frames"));
-    this.network.onCarry = ({ m }) => {
+    const streams = { messages: this.stream("network"), cutting: this.stream("cut frames"), dialling: this.stream("dials") };
+    this.network = new Network(this.world, { ...calm }, streams);
+    this.network.onCarry = (envelope) => {
+      const { m } = envelope;
+      this.observe(() => this.#candidacies.sends(envelope, () => this.memberships()));
       if (m.t !== "app") return;
       for (const { kind, index } of m.entries) if (kind === Kind.config) this.history.sendsChange(index);
     };

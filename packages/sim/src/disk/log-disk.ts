@@ -3,6 +3,7 @@ import type { LogPorts } from "@aether/store/log/start";
 import type { Stream } from "../world/stream.ts";
 import { Database } from "./database.ts";
 import type { Device } from "./device.ts";
+import { tear } from "./sectors.ts";
 
 /** Pairs of one page when the log is read as a whole. */
 const pagePairs = 64;
@@ -26,13 +27,12 @@ export class LogDisk {
     return { keyValue: this.#keyValue(device), guard: this.#guard(device) };
   }
 
-  /** A guard slot whose write was under way is old, new, or torn between two sectors' worth of bytes. */
+  /** A guard slot, which is a sector, and whose write was under way is kept, lost or torn, each by itself. */
   crash(stream: Stream): void {
     this.database.crash(stream);
     for (const { slot, bytes } of this.#flying) {
-      const written = stream.pick([0, bytes.length, stream.below(bytes.length)]);
       const torn = new Uint8Array(this.#slots[slot]);
-      torn.set(bytes.subarray(0, written));
+      tear(torn, bytes, stream);
       this.#slots[slot] = torn;
     }
     this.#flying = [];

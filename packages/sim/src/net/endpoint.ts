@@ -45,6 +45,11 @@ export class Endpoint implements Transport {
     this.#peers = new Set(peers.map(({ id }) => id));
   }
 
+  /** Is that member one of those it speaks to? */
+  knows(id: NodeId): boolean {
+    return this.#peers.has(id);
+  }
+
   send(batch: readonly Envelope[]): void {
     if (!this.process.alive) return;
     for (const envelope of batch) {

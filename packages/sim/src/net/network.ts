@@ -14,6 +14,8 @@ import type { Process, World } from "../world/world.ts";
 import { Endpoint } from "./endpoint.ts";
 
 export interface NetworkFaults {
+  /** Mean time until a dial finds out that nobody listens any more; 0: nobody is told. */
+  goneMs: number;
   meanMs: number;
   loss: number;
   repeat: number;
@@ -26,9 +28,27 @@ export interface NetworkFaults {
   cutChance: number;
 }
 
+export interface NetworkStreams {
+  readonly messages: Stream;
+  readonly cutting: Stream;
+  readonly dialling: Stream;
+}
+
+/** Dials of one member to another that has died; by then any follower has an election timeout behind it. */
+const dialsMax = 8;
+
 const mark = clusterMark(clusterId);
 
-export const calm: NetworkFaults = { meanMs: 1, loss: 0, repeat: 0, clogChance: 0, clogMs: 0, capacity: 4096, cutChance: 0 };
+export const calm: NetworkFaults = {
+  meanMs: 1,
+  loss: 0,
+  repeat: 0,
+  clogChance: 0,
+  clogMs: 0,
+  capacity: 4096,
+  cutChance: 0,
+  goneMs: 0,
+};
 
 interface Link {
   underWay: number;
@@ -39,22 +59,24 @@ interface Link {
 
 export class Network {
   faults: NetworkFaults;
-  readonly counts = { sent: 0, lost: 0, repeated: 0, clogged: 0, refused: 0, cutShort: 0 };
+  readonly counts = { sent: 0, lost: 0, repeated: 0, clogged: 0, refused: 0, cutShort: 0, goneTold: 0 };
   readonly world: World;
   /** Sees every message that is sent. */
   onCarry: (envelope: Envelope) => void = () => undefined;
   readonly #stream: Stream;
   readonly #cutting: Stream;
+  readonly #dialling: Stream;
   readonly #endpoints = new Map<NodeId, Endpoint>();
   readonly #links = new Map<string, Link>();
   /** "from>to" by node name. */
   readonly #cuts = new Set<string>();
 
-  constructor(world: World, faults: NetworkFaults, stream: Stream, cutting: Stream) {
+  constructor(world: World, faults: NetworkFaults, { messages, cutting, dialling }: NetworkStreams) {
     this.world = world;
     this.faults = faults;
-    this.#stream = stream;
+    this.#stream = messages;
     this.#cutting = cutting;
+    this.#dialling = dialling;
   }
 
   /** The transport of a running process that is member `id`. It leaves the network when the process dies. */
@@ -63,8 +85,51 @@ export class Network {
     this.#endpoints.set(id, endpoint);
     process.onDeath(() => {
       if (this.#endpoints.get(id) === endpoint) this.#endpoints.delete(id);
+      for (const other of this.#endpoints.values()) this.#redial(other, endpoint, 0);
     });
     return endpoint;
+  }
+
+  /**
+   * Connections end with their process, so the others dial again; where nobody listens the kernel says so at once. A cut link says
+   * nothing. Repeated as long as nobody is there, as the product does, each time later.
+   */
+  #redial(from: Endpoint, dead: Endpoint, tried: number): void {
+    const { goneMs } = this.faults;
+    if (goneMs === 0 || tried === dialsMax || !from.knows(dead.id)) return;
+    this.world.after(this.#dialling.around(goneMs * (tried + 1)), from.process, "dial", () => {
+      if (this.faults.goneMs === 0 || this.find(dead.id) !== undefined) return;
+      if (!this.isCut(from.node, dead.node) && !this.isCut(dead.node, from.node)) {
+        this.counts.goneTold += 1;
+        from.onGone(dead.id);
+      }
+      this.#redial(from, dead, tried + 1);
+    });
+  }
+
+  /**
+   * The connections between two processes that live are reset and dials are refused, as a firewall does it that was told to: each is
+   * told that the other is gone, and hears nothing of it.
+   */
+  reset(one: Endpoint, other: Endpoint): void {
+    for (const [from, to] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      this.cut(from.node, to.node);
+      this.#link(`${from.id}>${to.id}`).connection += 1;
+      if (!from.knows(to.id)) continue;
+      this.world.within(from.process, "reset", () => {
+        from.onUnreachable(to.id);
+        from.onGone(to.id);
+      });
+    }
+  }
+
+  /** A reset is over, unless the link is cut by then for another reason, which it then ends as well. */
+  mend(one: string, other: string): void {
+    this.#cuts.delete(`${one}>${other}`);
+    this.#cuts.delete(`${other}>${one}`);
   }
 
   cut(from: string, to: string): void {

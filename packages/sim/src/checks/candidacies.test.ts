@@ -1,0 +1,35 @@
+import { describe, expect, it } from "vitest";
+import type { Membership, Msg, NodeId } from "@aether/raft/types";
+import { Candidacies } from "./candidacies.ts";
+
+const start = { term: 0, index: 0 };
+const five: Membership = { voters: [1, 2, 3, 4, 5], outgoing: [], learners: [], learnersNext: [], autoLeave: false };
+
+/** What is sent, as "from, to, term, message", and the rule that it breaks. */
+function judged(...sent: readonly (readonly [NodeId, NodeId, number, Msg])[]): string | null {
+  const candidacies = new Candidacies();
+  try {
+    for (const [from, to, term, m] of sent) candidacies.sends({ from, to, term, m }, () => [five]);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const vote = (transfer = false): Msg => ({ t: "vote", last: start, transfer });
+const pre = (granted: boolean): Msg => ({ t: "preVoteResp", granted, commit: start });
+
+describe("who asks for votes", () => {
+  it("has a quorum's pre-votes for that very term", () => {
+    expect(judged([2, 1, 7, pre(true)], [3, 1, 7, pre(true)], [1, 2, 7, vote()])).toBeNull();
+    expect(judged([2, 1, 7, pre(true)], [3, 1, 7, pre(true)], [1, 2, 8, vote()])).toMatch(/pre-voted by 1 only/);
+    expect(judged([2, 1, 7, pre(true)], [3, 1, 7, pre(false)], [1, 2, 7, vote()])).toMatch(/pre-voted by 1,2 only/);
+    expect(judged([2, 4, 7, pre(true)], [3, 4, 7, pre(true)], [1, 2, 7, vote()])).toMatch(/pre-voted by 1 only/);
+  });
+
+  it("or was told to by the leader of the term before", () => {
+    expect(judged([3, 1, 6, { t: "timeoutNow" }], [1, 2, 7, vote(true)])).toBeNull();
+    expect(judged([3, 1, 5, { t: "timeoutNow" }], [1, 2, 7, vote(true)])).toMatch(/nobody handed over/);
+    expect(judged([3, 2, 6, { t: "timeoutNow" }], [1, 2, 7, vote(true)])).toMatch(/nobody handed over/);
+  });
+});
