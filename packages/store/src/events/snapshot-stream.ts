@@ -70,6 +70,8 @@ export function restoreSnapshot(
     const old = disk.generation;
     const generation = old + 1;
     invariant(generation < generationMax, "generations of keys do not run out");
+    // the first to come may find a folder that was never written: records without `meta` are taken for damaged at open
+    await disk.writeMeta();
     const loader = new StateLoader(registry, null);
     const sent = await loadRecords(records, loader, (ops) => disk.db.write(ops), generation);
     const head: StateHead = { ...sent, membership: m.membership, chainFirst: m.id.index + 1, chainBase: sent.chain };

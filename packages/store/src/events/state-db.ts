@@ -45,7 +45,7 @@ export interface StateDb {
   last(range: Range): Promise<Pair | undefined>;
   /** The view is of the moment of the call. */
   view(): StateView;
-  /** Drops a whole range; need not be durable. */
+  /** Drops a whole range; not durable: after a crash any of it may be there again, though what was written later is there too. */
   clear(range: Range): Promise<void>;
   close(): Promise<void>;
 }

@@ -80,6 +80,11 @@ export class StateDisk {
     return result;
   }
 
+  /** Writes `meta` as it is. Only inside {@link exclusive}. */
+  writeMeta(): Promise<void> {
+    return this.db.write([this.metaOp()]);
+  }
+
   /** A new generation has been written in full and `meta` names it: go on from there. Only inside {@link exclusive}. */
   adopt(meta: StateMeta, packs: Packs): void {
     this.meta = meta;

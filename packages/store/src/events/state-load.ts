@@ -9,7 +9,7 @@ import { Sessions, sessionLimits } from "./sessions.ts";
 import { noPacks } from "./pack-list.ts";
 import type { Packs } from "./pack-list.ts";
 import { bareKey, generationMax, generationRange, keyNumber, kindRange, metaKey, parseRowKey } from "./state-db.ts";
-import type { StateDb } from "./state-db.ts";
+import type { StateDb, StateOp } from "./state-db.ts";
 import { SumKeeper, decodeMeta, emptyDisk } from "./state-meta.ts";
 import type { StateHead, StateMeta } from "./state-meta.ts";
 import { Damaged, sealOf, unseal } from "./value-codec.ts";
@@ -33,7 +33,10 @@ export class StateLoader {
     this.summed = sums !== null;
   }
 
-  /** Takes one record. Throws Damaged when its seal does not fit. */
+  /**
+   * Takes one record. Throws Damaged when its seal does not fit, and when it does but the record contradicts those before it: each
+   * may be whole, and some of them of another moment.
+   */
   take(bare: Uint8Array, sealed: Uint8Array): void {
     const payload = unseal(bare, sealed);
     const crc = sealOf(sealed);
@@ -44,9 +47,16 @@ export class StateLoader {
       if (this.registry.noun(noun) === undefined)
         throw new Error(`rows of noun ${noun}, which this build does not know: use a newer build`);
       this.rows.load(noun, id, payload, crc, this.summed);
-    } else if (kind === "s" || kind === "h" || kind === "c") {
-      this.packs[kind].add(keyNumber(bare), crc);
-      if (kind === "s") this.sessions.restore(keyNumber(bare), payload);
+    } else if (kind === "s" || kind === "h" || kind === "c") this.takePack(kind, keyNumber(bare), payload, crc);
+  }
+
+  private takePack(kind: keyof Packs, first: number, payload: Uint8Array, crc: number): void {
+    try {
+      this.packs[kind].add(first, crc);
+      if (kind === "s") this.sessions.restore(first, payload);
+    } catch (error) {
+      // what breaks a rule here came from the disk or from another member, not from this process
+      throw new Damaged(`pack ${kind} ${first} does not follow those before it: ${(error as Error).message}`, { cause: error });
     }
   }
 
@@ -71,8 +81,8 @@ export interface Loaded {
 }
 
 /**
- * The state in `db`, or null when nothing was ever flushed there. Leftovers of an interrupted restore are removed.
- * Throws Damaged when any record is altered, missing or too many.
+ * The state in `db`, or null when nothing was ever written there. Leftovers of an interrupted restore are removed.
+ * Throws Damaged when any record is altered, missing, too many or out of order.
  */
 export async function loadState(
   db: StateDb,
@@ -81,12 +91,12 @@ export async function loadState(
 ): Promise<Loaded | null> {
   const sealed = await db.get(metaKey);
   if (sealed === undefined) {
-    await db.clear(generationRange(0, generationMax));
-    return null;
+    if ((await db.last(generationRange(0, generationMax))) === undefined) return null;
+    throw new Damaged("there are records, and none that says which entry they are of");
   }
   const meta = decodeMeta(sealed);
   await db.clear(generationRange(0, meta.generation));
-  await db.clear(generationRange(meta.generation + 1, generationMax));
+  await dropUnfinished(db, meta.generation + 1);
   const loader = new StateLoader(registry, meta.sums);
   for (const kind of ["c", "h", "s", "r"] as const) {
     for await (const page of db.scan(kindRange(meta.generation, kind))) {
@@ -103,4 +113,21 @@ export async function loadState(
   if (state.digest().digest !== meta.digest)
     throw new Damaged(`the state at ${meta.applied.index} does not have the digest it was flushed with`);
   return { state, meta, packs: loader.packs };
+}
+
+const dropKeys = 8_192;
+
+/**
+ * Removes what a restore that was cut off has left, for good: the next one uses the same generation. A range that is merely
+ * cleared can be back after a crash, though synced writes followed, and would lie among that one's records.
+ */
+async function dropUnfinished(db: StateDb, generation: number): Promise<void> {
+  let ops: StateOp[] = [];
+  for await (const page of db.scan(generationRange(generation, generationMax))) {
+    for (const [key] of page) ops.push({ type: "del", key });
+    if (ops.length < dropKeys) continue;
+    await db.write(ops);
+    ops = [];
+  }
+  if (ops.length > 0) await db.write(ops);
 }
