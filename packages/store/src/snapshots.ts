@@ -127,7 +127,7 @@ class FileSnapshots implements SnapshotStore {
         await handle.close();
       }
       const meta = { id: at, membership, digest, bytes };
-      await this.#adopt(temporary, meta);
+      await this.#adopt(temporary, meta, false);
       return meta;
     } catch (error) {
       await rm(temporary, { force: true });
@@ -169,7 +169,7 @@ class FileSnapshots implements SnapshotStore {
     this.#receiving?.supersede();
     const receiving = await PartialReceive.resume(this.#dir, m, async (path) => {
       if (this.#awaited.length < awaitedMax) this.#awaited.push(m);
-      await this.#adopt(path, m);
+      await this.#adopt(path, m, true);
     });
     this.#receiving = receiving;
     return receiving;
@@ -191,10 +191,10 @@ class FileSnapshots implements SnapshotStore {
   }
 
   /** Makes a whole, synced file one of the snapshots. */
-  async #adopt(path: string, meta: SnapMeta): Promise<void> {
-    await failpoints.at?.("beforeSnapRename");
+  async #adopt(path: string, meta: SnapMeta, received: boolean): Promise<void> {
+    await failpoints.at?.(received ? "beforeReceivedRename" : "beforeSnapRename");
     await rename(path, join(this.#dir, nameOf(meta)));
-    await failpoints.at?.("afterSnapRename");
+    await failpoints.at?.(received ? "afterReceivedRename" : "afterSnapRename");
     await syncFolder(this.#dir);
     this.#held = [...this.#held.filter((held) => nameOf(held) !== nameOf(meta)), meta].toSorted(newestFirst);
     await this.#prune();

@@ -28,6 +28,8 @@ export const failpointPlaces = {
   afterRestoreSwitch: "the new rows count; the old ones still lie there",
   beforeSnapSync: "a snapshot's file is written and not synced",
   beforeReceivedSync: "a received snapshot is whole and not synced",
+  beforeReceivedRename: "it is durable and has no name of its own",
+  afterReceivedRename: "it has its name; the folder is not synced",
   beforeSnapRename: "a snapshot's file is durable and has no name of its own",
   afterSnapRename: "it has its name; the folder is not synced",
   beforeFormat: "the first record of a log is about to be written",

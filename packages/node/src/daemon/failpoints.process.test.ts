@@ -206,7 +206,8 @@ describe("a daemon killed at a failpoint", () => {
       const { first } = (await operator.ask("GET", leader.address, "/v1/member")).body as { first: number };
       return first > applied + 1 ? true : undefined;
     });
-    for (const place of ["beforeReceivedSync", "beforeRestoreSwitch", "afterRestoreSwitch"] as const) await dieAt(h, node, place);
+    const places = ["beforeReceivedSync", "beforeReceivedRename", "afterReceivedRename"] as const;
+    for (const place of [...places, "beforeRestoreSwitch", "afterRestoreSwitch"] as const) await dieAt(h, node, place);
     await comesBack(node);
     expect(verdicts(node).at(-1)).toBe("clean");
   });

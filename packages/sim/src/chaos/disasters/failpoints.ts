@@ -11,7 +11,8 @@ const places: readonly (readonly [chance: number, places: readonly Failpoint[]])
   [0.004, ["beforeAppendSync", "afterAppendSync", "beforeThenSend", "beforeApply", "afterApply"]],
   [0.05, ["beforeFlush", "afterFlush", "beforeGuardSync", "afterGuardSync"]],
   [0.3, ["beforeFloors", "afterFloors", "beforeVoteGuard", "afterVoteGuard", "beforeTruncate", "afterTruncate"]],
-  [0.5, ["beforeReceivedSync", "beforeSnapSync", "beforeSnapRename", "afterSnapRename"]],
+  [0.5, ["beforeReceivedSync", "beforeReceivedRename", "afterReceivedRename"]],
+  [0.5, ["beforeSnapSync", "beforeSnapRename", "afterSnapRename"]],
   [0.5, ["beforeRestoreSwitch", "afterRestoreSwitch", "beforeCompact", "afterCompact", "beforeTrim"]],
 ];
 const all = places.flatMap(([chance, names]) => names.map((name) => ({ name, chance })));
