@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { PackList } from "./pack-list.ts";
 import { Sessions } from "./sessions.ts";
 import type { AnswerPack, NewAnswer, SessionLimits } from "./sessions.ts";
 
@@ -155,4 +156,77 @@ describe("the memory of answers", () => {
     s.remember(answer("a", "1"), 2);
     expect(s.find("a", "1")?.seq).toBe(1_001);
   });
+});
+
+describe("the memory of answers, behind flushes and deaths", () => {
+  /** A share of the window. */
+  const burst = { times: fc.double({ min: 0, max: 1, noNaN: true }), of: fc.nat(7) };
+  const step = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ does: fc.constant("remember" as const), ...burst }) },
+    { weight: 1, arbitrary: fc.constant({ does: "packAhead" as const }) },
+    { weight: 1, arbitrary: fc.constant({ does: "die" as const }) },
+    { weight: 3, arbitrary: fc.record({ does: fc.constantFrom("flush" as const, "dieFlushing" as const), ...burst }) },
+  );
+
+  it.each([
+    ["some answers", { perClient: 5, clients: 4, window: 12 }, 500],
+    ["more answers than a pack holds", { perClient: 400, clients: 4, window: 1_100 }, 20],
+  ] as const)(
+    "is the same whether a flush was whole or died, with packs made ahead and packs dropped: %s",
+    (_, limits, numRuns) => {
+      fc.assert(
+        fc.property(fc.array(step, { minLength: 5, maxLength: 25 }), (script) => {
+          const log: NewAnswer[] = [];
+          const lived = new Sessions(limits);
+          let now = new Sessions(limits);
+          let list = new PackList();
+          const disk = new Map<number, Buffer>();
+          let durable = 0;
+          const remember = ({ times, of }: { times: number; of: number }): void => {
+            for (let i = 0; i < Math.ceil(times * limits.window); i++) {
+              // some answer much, some little: clients go by their own limit, by the number of clients, and by the window
+              const a = answer(`c${(i * i * of + i + of) % 7}`, `${log.length}`, log.length);
+              log.push(a);
+              lived.remember(a, log.length);
+              now.remember(a, log.length);
+            }
+          };
+          const die = (): void => {
+            now = new Sessions(limits);
+            list = new PackList();
+            for (const [first, bytes] of [...disk].toSorted(([a], [b]) => a - b)) {
+              list.add(first, 0);
+              now.restore(first, bytes);
+            }
+            now.skipTo(durable);
+            for (let i = durable; i < log.length; i++) now.remember(log[i] as NewAnswer, i + 1);
+          };
+          for (const move of script) {
+            if (move.does === "remember") remember(move);
+            else if (move.does === "packAhead") now.packAhead(now.seq);
+            else if (move.does !== "die") {
+              const { seq, floor } = now;
+              const fresh = now.takeFresh();
+              // answers that come while the flush is written are not of it
+              remember(move);
+              if (move.does === "flush") {
+                for (const { first, bytes } of fresh) {
+                  list.add(first, 0);
+                  disk.set(first, bytes);
+                }
+                for (const { first } of list.takeBelow(floor + 1, Number.POSITIVE_INFINITY)) disk.delete(first);
+                durable = seq;
+              }
+            }
+            if (move.does === "die" || move.does === "dieFlushing") die();
+            expect(now.digest()).toBe(lived.digest());
+          }
+          die();
+          expect(now.digest()).toBe(lived.digest());
+          for (const [i, { client }] of log.entries()) expect(now.find(client, `${i}`)).toEqual(lived.find(client, `${i}`));
+        }),
+        { numRuns },
+      );
+    },
+  );
 });
