@@ -4,7 +4,7 @@ import { spares } from "./cluster/soundness.ts";
 import type { SimNode } from "./cluster/node.ts";
 
 export class DiskMischief {
-  readonly counts = { wipes: 0, oldDisks: 0, rot: 0, rottenRows: 0, misdirected: 0, fullDisks: 0 };
+  readonly counts = { wipes: 0, oldDisks: 0, rot: 0, rottenRows: 0, rottenSnapshots: 0, misdirected: 0, fullDisks: 0 };
   readonly #cluster: Cluster;
 
   constructor(cluster: Cluster) {
@@ -33,11 +33,17 @@ export class DiskMischief {
     node.rollBack();
   }
 
-  /** One bit of what is stored changes, of the log or of the rows; or a block lies where another belongs. */
+  /** One bit of what is stored changes, of the log, the rows or a snapshot; or a block lies where another belongs. */
   rot(node: SimNode): void {
     if (node.member === null || !spares(this.#cluster, node)) return;
     const chance = this.#cluster.stream("faults/rot");
     const { world } = this.#cluster;
+    if (chance.chance(0.2) && node.disk.snapshots.rot(".snap", chance)) {
+      node.stateRotten = true;
+      this.counts.rottenSnapshots += 1;
+      world.tell(node.name, "one of its snapshots rots");
+      return;
+    }
     const rows = chance.chance(0.4);
     const database = rows ? node.disk.state.database : node.disk.log.database;
     const keys = [...database.values.keys()].filter((key) => rows || key.startsWith("\u0001")).toSorted();

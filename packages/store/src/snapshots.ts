@@ -1,10 +1,9 @@
 /** Snapshots as files: `<index>-<term>-<digest prefix>.snap` in one folder, each whole or not there. */
-import { appendFile, type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { failpoints } from "@aether/core/kernel/failpoint";
 import type { EntryId, Membership, SnapMeta, SnapshotChunk, SnapshotStore, SnapshotWriter } from "@aether/raft/types";
-import { orMissing, syncFile, syncFolder } from "./log/folder.ts";
+import { type FileFolder, openFileFolder, type OpenFile, withFile } from "./file-folder.ts";
+import { orMissing } from "./log/folder.ts";
 import { encodeSnapshot, SnapshotDamaged, type SnapshotHead, SnapshotParser } from "./snapshot-file.ts";
 
 /** The newest and the one before it, which a slow reader may still be streaming. */
@@ -15,30 +14,33 @@ const readMax = 1024 * 1024;
 const readAhead = 256 * 1024;
 const partialFile = "receive.part";
 const partialKey = "receive.key";
+/** More than any key has; a longer one is none. */
+const partialKeyMax = 1024;
 const makingFile = "create.tmp";
 
 /**
  * Opens the snapshots of a folder, made if need be. Every file is read and verified; one that is damaged is set aside as
  * `<name>.damaged` and does not count. What a crash left unfinished is removed, except a partial receive, which resumes.
  */
-export async function openSnapshots(dir: string): Promise<SnapshotStore> {
-  await mkdir(dir, { recursive: true });
-  await rm(join(dir, makingFile), { force: true });
+export const openSnapshots = async (dir: string): Promise<SnapshotStore> => openSnapshotsOn(await openFileFolder(dir));
+
+/** The same in any folder. */
+export async function openSnapshotsOn(folder: FileFolder): Promise<SnapshotStore> {
+  await folder.remove(makingFile);
   const found: SnapMeta[] = [];
-  const names = (await readdir(dir)).filter((name) => name.endsWith(".snap"));
+  const names = (await folder.list()).filter((name) => name.endsWith(".snap"));
   for (const name of names) {
-    const path = join(dir, name);
     try {
-      const meta = await verifySnapshot(path);
+      const meta = await verifySnapshot(folder, name);
       if (nameOf(meta) !== name) throw new SnapshotDamaged("it is not the snapshot that its name says");
       found.push(meta);
     } catch (error) {
       if (!(error instanceof SnapshotDamaged)) throw error;
-      await rename(path, `${path}.damaged`);
+      await folder.rename(name, `${name}.damaged`);
     }
   }
   // More than are kept stay until the next one comes: the log may have been begun anew with an older one, still to be restored.
-  return new FileSnapshots(dir, found.toSorted(newestFirst));
+  return new FileSnapshots(folder, found.toSorted(newestFirst));
 }
 
 /** The rows of a snapshot, in order, from any store that holds it; throws {@link SnapshotDamaged} when a check fails. */
@@ -58,24 +60,20 @@ async function* chunksOf(store: SnapshotStore, meta: SnapMeta): AsyncGenerator<U
 }
 
 /** Reads a whole file and gives what it is a snapshot of. Throws {@link SnapshotDamaged}. */
-async function verifySnapshot(path: string): Promise<SnapMeta> {
-  const handle = await open(path, "r");
-  try {
-    const parser = new SnapshotParser(piecesOf(handle));
+const verifySnapshot = (folder: FileFolder, name: string): Promise<SnapMeta> =>
+  withFile(folder, name, "read", async (file) => {
+    const parser = new SnapshotParser(piecesOf(file));
     const { id, membership, digest } = await parser.head();
     await parser.finish();
-    return { id, membership, digest, bytes: (await handle.stat()).size };
-  } finally {
-    await handle.close();
-  }
-}
+    return { id, membership, digest, bytes: await file.size() };
+  });
 
-async function* piecesOf(handle: FileHandle): AsyncGenerator<Uint8Array> {
+async function* piecesOf(file: OpenFile): AsyncGenerator<Uint8Array> {
   for (let offset = 0; ;) {
-    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(readAhead), 0, readAhead, offset);
-    if (bytesRead === 0) return;
-    yield buffer.subarray(0, bytesRead);
-    offset += bytesRead;
+    const piece = await file.read(offset, readAhead);
+    if (piece.length === 0) return;
+    yield piece;
+    offset += piece.length;
   }
 }
 
@@ -94,7 +92,7 @@ const membersOf = ({ membership: m }: SnapshotHead): string =>
   JSON.stringify([m.voters, m.outgoing, m.learners, m.learnersNext, m.autoLeave]);
 
 class FileSnapshots implements SnapshotStore {
-  readonly #dir: string;
+  readonly #folder: FileFolder;
   /** Verified and durable, newest first. */
   #held: SnapMeta[];
   #making = false;
@@ -104,33 +102,29 @@ class FileSnapshots implements SnapshotStore {
   /** Received and not read to their end: the log may already begin with one whose restore waits its turn. Oldest first. */
   #awaited: SnapMeta[] = [];
 
-  constructor(dir: string, held: SnapMeta[]) {
-    this.#dir = dir;
+  constructor(folder: FileFolder, held: SnapMeta[]) {
+    this.#folder = folder;
     this.#held = held;
   }
 
   async create(at: EntryId, membership: Membership, digest: string, rows: AsyncIterable<Uint8Array>): Promise<SnapMeta> {
     if (this.#making) throw new Error("a snapshot is being made already");
     this.#making = true;
-    const temporary = join(this.#dir, makingFile);
     try {
-      const handle = await open(temporary, "w");
       let bytes = 0;
-      try {
+      await withFile(this.#folder, makingFile, "write", async (file) => {
         for await (const piece of encodeSnapshot({ id: at, membership, digest }, rows)) {
-          await handle.writeFile(piece);
+          await file.write(piece);
           bytes += piece.length;
         }
         await failpoints.at?.("beforeSnapSync");
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+        await file.sync();
+      });
       const meta = { id: at, membership, digest, bytes };
-      await this.#adopt(temporary, meta, false);
+      await this.#adopt(makingFile, meta, false);
       return meta;
     } catch (error) {
-      await rm(temporary, { force: true });
+      await this.#folder.remove(makingFile);
       throw error;
     } finally {
       this.#making = false;
@@ -151,25 +145,24 @@ class FileSnapshots implements SnapshotStore {
     const eof = offset + size >= m.bytes;
     if (offset === 0) this.#reading = m;
     if (eof) this.#readToEnd(m);
-    const handle = await open(join(this.#dir, nameOf(m)), "r");
-    try {
-      const bytes = Buffer.allocUnsafe(size);
+    const parts: Uint8Array[] = [];
+    await withFile(this.#folder, nameOf(m), "read", async (file) => {
       for (let done = 0; done < size;) {
-        const { bytesRead } = await handle.read(bytes, done, size - done, offset + done);
-        if (bytesRead === 0) throw new SnapshotDamaged(`${nameOf(m)} ends at byte ${offset + done} of ${m.bytes}`);
-        done += bytesRead;
+        const part = await file.read(offset + done, size - done);
+        if (part.length === 0) throw new SnapshotDamaged(`${nameOf(m)} ends at byte ${offset + done} of ${m.bytes}`);
+        parts.push(part);
+        done += part.length;
       }
-      return { bytes, crc: crc32(bytes), eof };
-    } finally {
-      await handle.close();
-    }
+    });
+    const [bytes = new Uint8Array(0)] = parts.length === 1 ? parts : [Buffer.concat(parts)];
+    return { bytes, crc: crc32(bytes), eof };
   }
 
   async begin(m: SnapMeta): Promise<SnapshotWriter> {
     this.#receiving?.supersede();
-    const receiving = await PartialReceive.resume(this.#dir, m, async (path) => {
+    const receiving = await PartialReceive.resume(this.#folder, m, async () => {
       if (this.#awaited.length < awaitedMax) this.#awaited.push(m);
-      await this.#adopt(path, m, true);
+      await this.#adopt(partialFile, m, true);
     });
     this.#receiving = receiving;
     return receiving;
@@ -186,16 +179,16 @@ class FileSnapshots implements SnapshotStore {
     const needed = new Set([...this.#awaited, ...(this.#reading === null ? [] : [this.#reading])].map(keyOf));
     const old = this.#held.filter((meta, place) => place >= keep && !needed.has(keyOf(meta)));
     this.#held = this.#held.filter((meta) => !old.includes(meta));
-    for (const meta of old) await rm(join(this.#dir, nameOf(meta)), { force: true });
-    if (old.length > 0) await syncFolder(this.#dir);
+    for (const meta of old) await this.#folder.remove(nameOf(meta));
+    if (old.length > 0) await this.#folder.sync();
   }
 
   /** Makes a whole, synced file one of the snapshots. */
-  async #adopt(path: string, meta: SnapMeta, received: boolean): Promise<void> {
+  async #adopt(name: string, meta: SnapMeta, received: boolean): Promise<void> {
     await failpoints.at?.(received ? "beforeReceivedRename" : "beforeSnapRename");
-    await rename(path, join(this.#dir, nameOf(meta)));
+    await this.#folder.rename(name, nameOf(meta));
     await failpoints.at?.(received ? "afterReceivedRename" : "afterSnapRename");
-    await syncFolder(this.#dir);
+    await this.#folder.sync();
     this.#held = [...this.#held.filter((held) => nameOf(held) !== nameOf(meta)), meta].toSorted(newestFirst);
     await this.#prune();
   }
@@ -203,26 +196,29 @@ class FileSnapshots implements SnapshotStore {
 
 /** The one partial snapshot that may be on its way in, with a note beside it of which one it is. */
 class PartialReceive implements SnapshotWriter {
-  readonly #dir: string;
+  readonly #folder: FileFolder;
   readonly #meta: SnapMeta;
-  readonly #adopt: (path: string) => Promise<void>;
+  readonly #adopt: () => Promise<void>;
   #offset: number;
   #state: "open" | "superseded" | "ended" = "open";
 
-  static async resume(dir: string, meta: SnapMeta, adopt: (path: string) => Promise<void>): Promise<PartialReceive> {
-    const path = join(dir, partialFile);
-    const known = await readFile(join(dir, partialKey), "utf8").catch(orMissing);
-    const size = (await stat(path).catch(orMissing))?.size ?? 0;
-    const resumes = known === keyOf(meta) && size <= meta.bytes;
+  static async resume(folder: FileFolder, meta: SnapMeta, adopt: () => Promise<void>): Promise<PartialReceive> {
+    const known = await withFile(folder, partialKey, "read", (file) => file.read(0, partialKeyMax)).catch(orMissing);
+    const size = (await withFile(folder, partialFile, "read", (file) => file.size()).catch(orMissing)) ?? 0;
+    const key = Buffer.from(keyOf(meta));
+    const resumes = known !== undefined && key.equals(known) && size <= meta.bytes;
     if (!resumes) {
-      await rm(path, { force: true });
-      await writeFile(join(dir, partialKey), keyOf(meta), { flush: true });
+      await folder.remove(partialFile);
+      await withFile(folder, partialKey, "write", async (file) => {
+        await file.write(key);
+        await file.sync();
+      });
     }
-    return new PartialReceive(dir, meta, resumes ? size : 0, adopt);
+    return new PartialReceive(folder, meta, resumes ? size : 0, adopt);
   }
 
-  private constructor(dir: string, meta: SnapMeta, offset: number, adopt: (path: string) => Promise<void>) {
-    this.#dir = dir;
+  private constructor(folder: FileFolder, meta: SnapMeta, offset: number, adopt: () => Promise<void>) {
+    this.#folder = folder;
     this.#meta = meta;
     this.#offset = offset;
     this.#adopt = adopt;
@@ -242,7 +238,7 @@ class PartialReceive implements SnapshotWriter {
     // Counted before it is written, so that a second call cannot put its bytes at the same place.
     this.#offset += bytes.length;
     // Opened anew each time: a receive that its sender gives up holds no file open.
-    await appendFile(join(this.#dir, partialFile), bytes);
+    await withFile(this.#folder, partialFile, "append", (file) => file.write(bytes));
   }
 
   async commit(): Promise<void> {
@@ -250,12 +246,11 @@ class PartialReceive implements SnapshotWriter {
     if (this.#offset !== this.#meta.bytes)
       throw new Error(`${nameOf(this.#meta)} has ${this.#offset} of ${this.#meta.bytes} bytes so far`);
     this.#state = "ended";
-    const path = join(this.#dir, partialFile);
     try {
       await failpoints.at?.("beforeReceivedSync");
-      await syncFile(path);
-      checkHead(await verifySnapshot(path), this.#meta);
-      await this.#adopt(path);
+      await withFile(this.#folder, partialFile, "read", (file) => file.sync());
+      checkHead(await verifySnapshot(this.#folder, partialFile), this.#meta);
+      await this.#adopt();
     } finally {
       // Damaged as well as done: what is here cannot be gone on with.
       await this.#discard();
@@ -279,7 +274,7 @@ class PartialReceive implements SnapshotWriter {
   }
 
   async #discard(): Promise<void> {
-    await rm(join(this.#dir, partialFile), { force: true });
-    await rm(join(this.#dir, partialKey), { force: true });
+    await this.#folder.remove(partialFile);
+    await this.#folder.remove(partialKey);
   }
 }

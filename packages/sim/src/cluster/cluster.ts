@@ -30,6 +30,9 @@ export class Cluster {
     lostLogs: 0,
     refused: 0,
     rebuilt: 0,
+    damagedSnapshots: 0,
+    tornFiles: 0,
+    forgottenNames: 0,
     forwarded: 0,
     operations: 0,
     stalls: 0,
@@ -96,7 +99,7 @@ export class Cluster {
   ended(node: SimNode, process: Process, error: Error): void {
     if (!process.alive) return;
     const text = `${error.name} ${error.message} ${(error.cause as Error | undefined)?.message ?? ""}`;
-    const ownRows = error.name === "Damaged" && node.stateRotten;
+    const ownRows = /Damaged$/.test(error.name) && node.stateRotten;
     if (diskEnds.test(text) || ownRows) this.counts.diskEnds += 1;
     else this.failed(new Violation("no member ends itself", `${node.name}: ${error.stack ?? text}`));
     node.crash(`ends: ${error.message.split("\n", 1)[0]}`);
@@ -112,7 +115,8 @@ export class Cluster {
   /** Nobody vouched for its disk, or it contradicts itself: right only for one that was put back, or that rotted. */
   refused(node: SimNode, why: string): void {
     this.counts.refused += 1;
-    const deserved = node.stale || node.rotten === node.member || this.plan.defect === "lyingDisk";
+    const rotten = node.rotten === node.member || node.stateRotten;
+    const deserved = node.stale || rotten || this.plan.defect === "lyingDisk";
     if (!deserved) this.failed(new Violation("a whole disk takes part", `${node.name} is refused: ${why}`));
     node.retire(`may not take part: ${why}`);
   }
@@ -128,7 +132,19 @@ export class Cluster {
     this.world.tell(node.name, `builds its rows anew: ${why}`);
     const deserved = node.stateRotten || this.plan.defect === "lyingDisk";
     if (!deserved) this.failed(new Violation("whole rows open", `${node.name}: ${why}`));
-    node.stateRotten = false;
+  }
+
+  /** A file that has the name of a snapshot was whole when it got it. */
+  snapshotDamaged(node: SimNode, file: string): void {
+    this.counts.damagedSnapshots += 1;
+    this.world.tell(node.name, `sets the damaged snapshot ${file} aside`);
+    const deserved = node.stateRotten || this.plan.defect === "lyingDisk";
+    if (!deserved) this.failed(new Violation("a whole snapshot opens", `${node.name}: ${file}`));
+  }
+
+  addCrash({ torn, forgotten }: ReturnType<SimNode["disk"]["crash"]>): void {
+    this.counts.tornFiles += torn;
+    this.counts.forgottenNames += forgotten;
   }
 
   addDisk(counts: Device["counts"]): void {

@@ -191,7 +191,7 @@ export class SimNode {
 
   #died(): void {
     const chance = this.#cluster.stream("crash effects");
-    this.disk.crash(chance);
+    this.#cluster.addCrash(this.disk.crash(chance));
     if (this.#device !== null) this.#cluster.addDisk(this.#device.counts);
     this.process = null;
     this.opened = null;

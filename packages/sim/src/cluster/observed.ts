@@ -1,5 +1,6 @@
 /** The product's log and state machine with somebody looking on: what they do is told to the life's history, and done. */
 import type { LogStorage, LogView, Membership, NodeId, SnapshotStore, StateMachine } from "@aether/raft/types";
+import type { FileFolder } from "@aether/store/file-folder";
 import type { EventStore } from "@aether/store/types";
 import type { Cluster } from "./cluster.ts";
 import type { SimNode } from "./node.ts";
@@ -14,6 +15,17 @@ export function observedLog({ history }: Cluster, storage: LogStorage, member: N
     compact: (upTo) => storage.compact(upTo),
     stats: () => storage.stats(),
     close: () => storage.close(),
+  };
+}
+
+/** Snapshots that the product finds damaged are renamed. */
+export function observedFiles(cluster: Cluster, node: SimNode, files: FileFolder): FileFolder {
+  return {
+    ...files,
+    rename: (from, to) => {
+      if (to.endsWith(".damaged")) cluster.snapshotDamaged(node, from);
+      return files.rename(from, to);
+    },
   };
 }
 

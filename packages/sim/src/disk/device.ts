@@ -56,9 +56,9 @@ export class Device {
 
   /**
    * A write: `begin` hands the bytes over and returns what ends it. That takes the disk's time; or it fails, and whether it has
-   * happened nobody knows. What a dead process still asks for is never begun.
+   * happened nobody knows. What is there already is written over in its place: that takes no room. What a dead process still asks for is never begun.
    */
-  write(lane: string, begin: () => () => void): Promise<void> {
+  write(lane: string, begin: () => () => void, takesRoom = lane !== "guard"): Promise<void> {
     if (!this.#process.alive) return new Promise(() => undefined);
     const effect = begin();
     const { meanMs, times = 1, stallChance, stallMs, errorChance, stallsUntil = Infinity } = this.#faults();
@@ -74,8 +74,7 @@ export class Device {
     if (this.#comesDue()) this.#world.after(0, null, "dies", () => this.#armed?.die());
     return new Promise((resolve, reject) => {
       this.#world.after(end - this.#world.now, this.#process, lane, () => {
-        // What is there already is written over in its place: that takes no room.
-        if (this.#faults().full === true && lane !== "guard") {
+        if (this.#faults().full === true && takesRoom) {
           this.counts.full += 1;
           this.#world.tell(this.#process.name, `no room for a write of the ${lane}`);
           reject(Object.assign(new Error(`ENOSPC: no space left for a write of the ${lane}`), { code: "ENOSPC" }));

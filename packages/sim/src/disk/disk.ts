@@ -2,14 +2,14 @@ import type { TextFile } from "@aether/node/member/floors";
 import type { Stream } from "../world/stream.ts";
 import type { Device } from "./device.ts";
 import { LogDisk } from "./log-disk.ts";
-import { SnapshotFolder } from "./snapshot-folder.ts";
+import { FileDisk } from "./file-disk.ts";
 import { StateFolder } from "./state-disk.ts";
 
 /** All that a machine keeps when its process ends. */
 export class Disk {
   readonly log: LogDisk;
   readonly state: StateFolder;
-  readonly snapshots: SnapshotFolder;
+  readonly snapshots: FileDisk;
   /** What it knows of others' disks; it outlives a log that is retired. */
   readonly floors: SmallFile;
 
@@ -17,7 +17,7 @@ export class Disk {
     { log, state, snapshots, floors }: Pick<Disk, "log" | "state" | "snapshots" | "floors"> = {
       log: new LogDisk(),
       state: new StateFolder(),
-      snapshots: new SnapshotFolder(),
+      snapshots: new FileDisk(),
       floors: new SmallFile(),
     },
   ) {
@@ -27,11 +27,12 @@ export class Disk {
     this.floors = floors;
   }
 
-  crash(stream: Stream): void {
+  /** Gives what became of the snapshots' files. */
+  crash(stream: Stream): ReturnType<FileDisk["crash"]> {
     this.log.crash(stream);
     this.state.crash(stream);
-    this.snapshots.crash(stream);
     this.floors.crash(stream);
+    return this.snapshots.crash(stream);
   }
 
   /** An image of the whole disk, of a moment in which no process runs on it. */
@@ -42,7 +43,7 @@ export class Disk {
 
   /** What stays when the log is moved aside: the floors. */
   retired(): Disk {
-    return new Disk({ log: new LogDisk(), state: new StateFolder(), snapshots: new SnapshotFolder(), floors: this.floors });
+    return new Disk({ log: new LogDisk(), state: new StateFolder(), snapshots: new FileDisk(), floors: this.floors });
   }
 }
 

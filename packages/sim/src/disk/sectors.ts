@@ -7,7 +7,7 @@ const nearBytes = 64;
 
 /**
  * Power fails before `now` was synced over `then`: each 512-byte sector that differs is kept, lost or torn by itself. `then` becomes
- * what is left; both have the same length, and what was never written before is zero.
+ * what is left, as far as `now` goes; it is no shorter.
  */
 export function tear(then: Uint8Array, now: Uint8Array, stream: Stream): void {
   for (let at = 0; at < now.length; at += sectorBytes) {

@@ -1,0 +1,74 @@
+/**
+ * What the snapshots need of a folder of files. The product puts node:fs behind it; the simulator puts memory that forgets,
+ * tears and flips.
+ */
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { syncFolder } from "./log/folder.ts";
+
+/** One folder; names are plain file names in it. What is named anew is durable only after {@link sync}. */
+export interface FileFolder {
+  /** The names of all files, in no order. */
+  list(): Promise<readonly string[]>;
+  /** `read` rejects with ENOENT when it is not there; `write` begins an empty file, `append` makes one if need be. */
+  open(name: string, how: "read" | "write" | "append"): Promise<OpenFile>;
+  /** Over an older file of that name if need be. */
+  rename(from: string, to: string): Promise<void>;
+  /** Does nothing when it is not there. */
+  remove(name: string): Promise<void>;
+  /** Makes the names durable. */
+  sync(): Promise<void>;
+}
+
+export interface OpenFile {
+  /** In bytes. */
+  size(): Promise<number>;
+  /** At most `max` bytes from `offset`; none at the end of the file. The bytes belong to the caller. */
+  read(offset: number, max: number): Promise<Uint8Array>;
+  /** All of them, after what is there. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Makes the content durable. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const flags = { read: "r", write: "w", append: "a" } as const;
+
+/** A folder of the file system, made if need be. */
+export async function openFileFolder(dir: string): Promise<FileFolder> {
+  await mkdir(dir, { recursive: true });
+  return {
+    list: () => readdir(dir),
+    open: async (name, how) => {
+      const handle = await open(join(dir, name), flags[how]);
+      return {
+        size: async () => (await handle.stat()).size,
+        read: async (offset, max) => {
+          const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(max), 0, max, offset);
+          return buffer.subarray(0, bytesRead);
+        },
+        write: (bytes) => handle.writeFile(bytes),
+        sync: () => handle.sync(),
+        close: () => handle.close(),
+      };
+    },
+    rename: (from, to) => rename(join(dir, from), join(dir, to)),
+    remove: (name) => rm(join(dir, name), { force: true }),
+    sync: () => syncFolder(dir),
+  };
+}
+
+/** Opens a file for as long as `use` takes. */
+export async function withFile<T>(
+  folder: FileFolder,
+  name: string,
+  how: "read" | "write" | "append",
+  use: (file: OpenFile) => Promise<T>,
+): Promise<T> {
+  const file = await folder.open(name, how);
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
