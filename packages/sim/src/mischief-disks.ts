@@ -38,7 +38,7 @@ export class DiskMischief {
     if (node.member === null || !spares(this.#cluster, node)) return;
     const chance = this.#cluster.stream("faults/rot");
     const { world } = this.#cluster;
-    if (chance.chance(0.2) && node.disk.snapshots.rot(".snap", chance)) {
+    if (chance.chance(0.4) && node.disk.snapshots.rot(".snap", chance)) {
       node.stateRotten = true;
       this.counts.rottenSnapshots += 1;
       world.tell(node.name, "one of its snapshots rots");

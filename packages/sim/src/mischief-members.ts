@@ -1,6 +1,6 @@
 /** What is asked of the membership: transfers, drains, growth, leaving, and changes of many kinds, wrong ones among them. */
 import { applyConfigChange } from "@aether/raft/config-change";
-import type { Change } from "@aether/raft/types";
+import type { Change, Membership } from "@aether/raft/types";
 import { isQuorum } from "./checks/history.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { clusterName } from "./cluster/names.ts";
@@ -90,7 +90,7 @@ export class MemberMischief {
     const some = voters.map((id) => ({ id, place: chance.next() })).toSorted((a, b) => a.place - b.place);
     const down = some.slice(0, learners.length === 0 ? 2 : 1).map(({ id }) => ({ op: "addLearner", id }) as const);
     const up = learners.map((id) => ({ op: "addVoter", id }) as const);
-    if (voters.length < 3) return;
+    if (voters.length < 3 || !this.#staysSound(leader.driver.status().membership, [...down, ...up])) return;
     this.counts.joints += 1;
     world.tell(leader.node.name, `is asked for ${[...down, ...up].map(({ op, id }) => `${op} ${id}`).join(", ")} at once`);
     leader.driver.change([...down, ...up], new Uint8Array(0), 5_000).catch(() => undefined);
@@ -105,17 +105,20 @@ export class MemberMischief {
     const leader = this.#cluster.leader();
     const changes = this.#draw(chance);
     if (leader === undefined || !isSettled(this.#cluster)) return;
-    const { membership } = leader.driver.status();
-    const after = applyConfigChange(membership, { changes, transition: "auto", leave: false, context: new Uint8Array() });
-    const sound = this.#cluster.nodes.filter(({ member, rotten, stale }) => member !== null && rotten !== member && !stale);
-    const holds = (id: number): boolean => sound.some(({ member }) => member === id);
-    if (!("reason" in after) && !isQuorum(after, holds)) return;
+    if (!this.#staysSound(leader.driver.status().membership, changes)) return;
     this.counts.changes += 1;
     this.#cluster.world.tell(leader.node.name, `is asked to ${changes.map(({ op, id }) => `${op} ${id}`).join(", ")}`);
     leader.driver.change(changes, new Uint8Array(), 1_000).catch((error: Error) => {
       if (error.name === "ChangeRefused") this.counts.refusedChanges += 1;
       else this.#cluster.failed(error);
     });
+  }
+
+  /** Would sound disks be a quorum of what comes after it? A lost number may be a voter still, and must not be left to decide alone. */
+  #staysSound(membership: Membership, changes: readonly Change[]): boolean {
+    const after = applyConfigChange(membership, { changes, transition: "auto", leave: false, context: new Uint8Array() });
+    const sound = this.#cluster.nodes.filter(({ member, rotten, stale }) => member !== null && rotten !== member && !stale);
+    return "reason" in after || isQuorum(after, (id) => sound.some(({ member }) => member === id));
   }
 
   /** A number that a node has is not removed here: the keeper would want it back, and a removed number is never taken in again. */

@@ -7,7 +7,7 @@ import type { Stream } from "./world/stream.ts";
 
 const stepMs = 50;
 export class Mischief {
-  readonly #own = { crashes: 0, pauses: 0, partitions: 0, resets: 0, steps: 0 };
+  readonly #own = { crashes: 0, pauses: 0, partitions: 0, resets: 0, snapshotCrashes: 0, steps: 0 };
   readonly #disks: DiskMischief;
   readonly #members: MemberMischief;
   readonly #cluster: Cluster;
@@ -28,6 +28,7 @@ export class Mischief {
   start(): void {
     this.#cluster.network.faults = { ...this.#cluster.plan.network };
     this.#cluster.deviceFaults = this.#cluster.plan.device;
+    for (const node of this.#cluster.nodes) this.#endanger(node);
     this.#members.begin();
     this.#step();
   }
@@ -84,6 +85,14 @@ export class Mischief {
     if (process !== null || node.gone) return;
     if (member === null) return this.#members.comeBack(node);
     node.start();
+    this.#endanger(node);
+  }
+
+  /** Snapshots are seldom written: some processes die of it whenever they come to do so. */
+  #endanger(node: SimNode): void {
+    const chance = this.#cluster.stream("faults/snapshot crash");
+    if (this.#cluster.plan.crashesPerS === 0 || !chance.chance(0.4)) return;
+    node.crashAtSnapshot(1 + chance.below(16), () => (this.#own.snapshotCrashes += 1));
   }
 
   #pause(node: SimNode): void {

@@ -126,6 +126,15 @@ export class SimNode {
     this.#device?.arm(writes, () => this.crash("is killed at a write"));
   }
 
+  /** The same of its snapshots, whenever it comes to write one. */
+  crashAtSnapshot(writes: number, onCrash: () => void): void {
+    const die = (): void => {
+      onCrash();
+      this.crash("is killed at a write of a snapshot");
+    };
+    this.#device?.arm(writes, die, "snapshot");
+  }
+
   /** It does not die of what was planned for it. */
   spare(): void {
     this.#device?.disarm();

@@ -30,8 +30,8 @@ export class Device {
   readonly #faults: () => DeviceFaults;
   readonly #stream: Stream;
   readonly #freeAt = new Map<string, number>();
-  /** Beginnings and ends of writes until the process dies there, and how. */
-  #armed: { left: number; readonly die: () => void } | null = null;
+  /** By lane, "" for all: beginnings and ends of writes until the process dies there, and how. */
+  readonly #armed = new Map<string, { left: number; readonly die: () => void }>();
   readonly counts = { operations: 0, stalls: 0, errors: 0, full: 0 };
 
   constructor(world: World, process: Process, faults: () => DeviceFaults, stream: Stream) {
@@ -45,13 +45,13 @@ export class Device {
     return this.#faults().lies;
   }
 
-  /** The process shall die at the beginning or end of a write, `left` of them from now, before it hears of it. */
-  arm(left: number, die: () => void): void {
-    this.#armed ??= { left, die };
+  /** The process shall die at the beginning or end of a write (of this lane), `left` of them from now, before it hears of it. */
+  arm(left: number, die: () => void, lane = ""): void {
+    if (!this.#armed.has(lane)) this.#armed.set(lane, { left, die });
   }
 
   disarm(): void {
-    this.#armed = null;
+    this.#armed.clear();
   }
 
   /**
@@ -71,7 +71,8 @@ export class Device {
     const fails = this.#stream.chance(errorChance);
     const end = Math.max(this.#world.now + ms, this.#freeAt.get(lane) ?? 0);
     this.#freeAt.set(lane, end);
-    if (this.#comesDue()) this.#world.after(0, null, "dies", () => this.#armed?.die());
+    const death = this.#comesDue(lane);
+    if (death !== null) this.#world.after(0, null, "dies", death);
     return new Promise((resolve, reject) => {
       this.#world.after(end - this.#world.now, this.#process, lane, () => {
         if (this.#faults().full === true && takesRoom) {
@@ -83,8 +84,9 @@ export class Device {
         // Once faults have ended none comes late: nobody would bring the process back.
         if (!fails || this.#faults().errorChance === 0) {
           effect();
-          if (this.#comesDue()) this.#armed?.die();
-          else resolve();
+          const dies = this.#comesDue(lane);
+          if (dies === null) resolve();
+          else dies();
           return;
         }
         this.counts.errors += 1;
@@ -94,9 +96,13 @@ export class Device {
     });
   }
 
-  #comesDue(): boolean {
-    if (this.#armed === null) return false;
-    this.#armed.left -= 1;
-    return this.#armed.left === 0;
+  #comesDue(lane: string): (() => void) | null {
+    let death: (() => void) | null = null;
+    for (const armed of [this.#armed.get(""), this.#armed.get(lane)]) {
+      if (armed === undefined) continue;
+      armed.left -= 1;
+      if (armed.left === 0) death = armed.die;
+    }
+    return death;
   }
 }
