@@ -1,7 +1,8 @@
 /** The product's log and state machine with somebody looking on: what they do is told to the life's history, and done. */
-import type { LogStorage, LogView, Membership, NodeId, SnapshotStore, StateMachine } from "@aether/raft/types";
+import type { LogStorage, LogView, Membership, NodeId, SnapMeta, SnapshotStore, StateMachine } from "@aether/raft/types";
 import type { FileFolder } from "@aether/store/file-folder";
 import type { EventStore } from "@aether/store/types";
+import { hold } from "../checks/history.ts";
 import type { Cluster } from "./cluster.ts";
 import type { SimNode } from "./node.ts";
 
@@ -25,6 +26,41 @@ export function observedFiles(cluster: Cluster, node: SimNode, files: FileFolder
     rename: (from, to) => {
       if (to.endsWith(".damaged")) cluster.snapshotDamaged(node, from);
       return files.rename(from, to);
+    },
+  };
+}
+
+/** A snapshot counts once it is made or received whole: then no crash may take it away. */
+export function observedSnapshots(cluster: Cluster, node: SimNode, store: SnapshotStore): SnapshotStore {
+  const { snapshots } = node.disk;
+  const check = ({ id }: Pick<SnapMeta, "id">): void => {
+    const named = (name: string): boolean => name.startsWith(`${id.index}-${id.term}-`) && name.endsWith(".snap");
+    if (cluster.plan.defect === "lyingDisk") return;
+    const why = (): string => `${node.name}: a crash could take the one at ${id.index} away`;
+    cluster.observe(() => hold(snapshots.isDurable(named), "a snapshot that counts is durable", why));
+  };
+  return {
+    create: async (at, membership, digest, rows) => {
+      const made = await store.create(at, membership, digest, rows);
+      check(made);
+      return made;
+    },
+    latest: () => store.latest(),
+    has: (m) => store.has(m),
+    read: (m, offset, max) => store.read(m, offset, max),
+    begin: async (m) => {
+      const writer = await store.begin(m);
+      return {
+        get offset() {
+          return writer.offset;
+        },
+        write: (offset, bytes, crc) => writer.write(offset, bytes, crc),
+        commit: async () => {
+          await writer.commit();
+          check(m);
+        },
+        abort: () => writer.abort(),
+      };
     },
   };
 }

@@ -20,7 +20,7 @@ import { startDuties } from "./duties.ts";
 import { startRounds, vouch } from "./notes.ts";
 import { clusterId } from "./names.ts";
 import type { SimNode } from "./node.ts";
-import { observedFiles, observedLog, observedStore } from "./observed.ts";
+import { observedFiles, observedLog, observedSnapshots, observedStore } from "./observed.ts";
 
 export interface StartParts {
   readonly cluster: Cluster;
@@ -56,7 +56,7 @@ export async function startOn(parts: StartParts): Promise<void> {
     return undefined as never;
   };
   const files = node.disk.snapshots.open(device, cluster.stream(`files/${node.name}`));
-  const snapshots = await openSnapshotsOn(observedFiles(cluster, node, files));
+  const snapshots = observedSnapshots(cluster, node, await openSnapshotsOn(observedFiles(cluster, node, files)));
   const store = await openStore(parts, storage, snapshots, boot, onFatal);
   if ("refused" in store) return cluster.refused(node, store.refused);
   // Every record was checked just now.

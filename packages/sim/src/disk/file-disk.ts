@@ -56,6 +56,12 @@ export class FileDisk {
     return new FileDisk(new Map([...this.#names].map(([name, { now, synced }]) => [name, { now, synced }])));
   }
 
+  /** Is there such a file, and would no crash change or lose any? */
+  isDurable(named: (name: string) => boolean): boolean {
+    const found = [...this.#names].filter(([name]) => named(name));
+    return found.length > 0 && found.every(([name, one]) => this.#syncedNames.get(name) === one && one.now === one.synced);
+  }
+
   /** One bit of a file whose name ends so is not what it was; false when there is none. */
   rot(ending: string, stream: Stream): boolean {
     const names = [...this.#names.keys()].filter((name) => name.endsWith(ending)).toSorted();
