@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Membership, SnapMeta, SnapshotStore, SnapshotWriter } from "@aether/raft/types";
 import { SnapshotDamaged } from "./snapshot-file.ts";
-import { openSnapshots, readRows } from "./snapshots.ts";
+import { openFileFolder } from "./file-folder.ts";
+import { openSnapshots, openSnapshotsOn, readRows } from "./snapshots.ts";
 
 const members: Membership = { voters: [1, 2, 3], outgoing: [], learners: [4], learnersNext: [], autoLeave: false };
 const at = (index: number): { term: number; index: number } => ({ term: 2 ** 34, index });
@@ -106,6 +107,22 @@ describe("the snapshot store", () => {
     const first = take(store, 1);
     await expect(take(store, 2)).rejects.toThrow(/being made/);
     await first;
+  });
+
+  it("sets a damaged file aside for good: no power cut brings it back under its name (simulator, interrupted-restore-comes-back)", async () => {
+    const store = await openSnapshots(dir);
+    const meta = await take(store, 10);
+    const [name = ""] = await readdir(dir);
+    await truncate(join(dir, name), meta.bytes - 1);
+    const done: string[] = [];
+    const files = await openFileFolder(dir);
+    const found = await openSnapshotsOn({
+      ...files,
+      rename: (from, to) => files.rename(from, to).then(() => void done.push(`${from} is now ${to}`)),
+      sync: () => files.sync().then(() => void done.push("names are durable")),
+    });
+    expect(found.latest()).toBeNull();
+    expect(done).toEqual([`${name} is now ${name}.damaged`, "names are durable"]);
   });
 
   it("sets a damaged file aside, whichever byte it is, and goes back to the one before", async () => {

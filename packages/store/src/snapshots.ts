@@ -37,6 +37,8 @@ export async function openSnapshotsOn(folder: FileFolder): Promise<SnapshotStore
     } catch (error) {
       if (!(error instanceof SnapshotDamaged)) throw error;
       await folder.rename(name, `${name}.damaged`);
+      // Durable, or it would be found damaged at every start.
+      await folder.sync();
     }
   }
   // More than are kept stay until the next one comes: the log may have been begun anew with an older one, still to be restored.
