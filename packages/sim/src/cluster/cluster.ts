@@ -99,7 +99,7 @@ export class Cluster {
   ended(node: SimNode, process: Process, error: Error): void {
     if (!process.alive) return;
     const text = `${error.name} ${error.message} ${(error.cause as Error | undefined)?.message ?? ""}`;
-    const ownRows = /Damaged$/.test(error.name) && node.stateRotten;
+    const ownRows = error.name.endsWith("Damaged") && node.stateRotten;
     if (diskEnds.test(text) || ownRows) this.counts.diskEnds += 1;
     else this.failed(new Violation("no member ends itself", `${node.name}: ${error.stack ?? text}`));
     node.crash(`ends: ${error.message.split("\n", 1)[0]}`);
