@@ -37,6 +37,8 @@ export function takeIn(cluster: Cluster, node: SimNode, done: () => void): void 
       others.map(({ name }) => addressOf(name)),
     );
     const place = findPlace(node.name, notes);
+    // The answer to the question before may have come while the notes did: a node with a number asks for no other.
+    if (node.member !== null) return again();
     if (place.v === "out") node.leave();
     else if (place.v !== "wait" && !formatting && others.length > 0) request(chance.pick(others), place, seatsOf(notes));
     world.after(place.v === "wait" ? askMs * (0.5 + chance.next()) : commandMs, null, "ask again", again);
