@@ -17,6 +17,8 @@ if (rest.length === 0) {
     "bench",
     ".ci",
     "!**/*.md",
+    // What benches and soaks record is data.
+    "!**/results/**",
   ]);
 }
 run("the build", [".ci/build.ts"]);
