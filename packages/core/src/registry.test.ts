@@ -23,6 +23,8 @@ const some = (
   fields: Record<string, fc.Arbitrary<unknown>> = {},
 ): fc.Arbitrary<Command> => fc.record({ type: fc.constant(type), id, ...fields });
 const reason = fc.constantFrom("", "test");
+/** What commands let through: random values have a field called __proto__ now and then, which is refused at the edge. */
+const json = fc.jsonValue().filter((value) => !JSON.stringify(value).includes('"__proto__":'));
 const anyCommand = fc.oneof(
   some("InitialiseCluster", home, {
     clusterId: fc.constantFrom(clusterId, "cd".repeat(16)),
@@ -53,7 +55,7 @@ const anyCommand = fc.oneof(
   some("RecordNodeLeft", nodeId, { member }),
   some("ForgetNode", nodeId),
   some("RecordContact", nodeId, { contact: fc.constantFrom("reachable", "suspected", "lost") }),
-  some("SetSetting", key, { value: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.jsonValue()) }),
+  some("SetSetting", key, { value: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), json) }),
   some("RemoveSetting", key),
 );
 const story = fc.array(anyCommand, { minLength: 1, maxLength: 60 });

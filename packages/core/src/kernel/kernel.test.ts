@@ -27,6 +27,9 @@ describe("names", () => {
   });
 });
 
+/** A field called __proto__ is refused before anything is compared. */
+const admitted = fc.jsonValue().filter((value) => !JSON.stringify(value).includes('"__proto__":'));
+
 describe("JSON from outside", () => {
   it("is measured about as large as it is written", () => {
     fc.assert(
@@ -54,7 +57,7 @@ describe("JSON from outside", () => {
 
   it("is equal to itself in any order of keys, and to nothing else", () => {
     fc.assert(
-      fc.property(fc.jsonValue(), fc.jsonValue(), (a, b) => {
+      fc.property(admitted, admitted, (a, b) => {
         expect(jsonEqual(a, structuredClone(a))).toBe(true);
         const sorted = (value: unknown): string =>
           JSON.stringify(value, (_key, inner: unknown) =>

@@ -40,11 +40,13 @@ describe("an entry that is applied", () => {
       fc.string({ unit: "binary" }),
       fc.string({ minLength: 30, maxLength: 300 }),
     );
+    // a field called __proto__ is refused at the edge
+    const json = fc.jsonValue().filter((value) => !JSON.stringify(value).includes('"__proto__":'));
     // an answer of null is no answer
-    const given = fc.jsonValue().filter((value) => value !== null);
+    const given = json.filter((value) => value !== null);
     const request = fc.record({ client: text, id: text, fingerprint: text, version: fc.nat(2 ** 31), answer: given });
     fc.assert(
-      fc.property(fc.jsonValue(), fc.option(request), text, fc.maxSafeNat(), (note, asked, name, at) => {
+      fc.property(json, fc.option(request), text, fc.maxSafeNat(), (note, asked, name, at) => {
         // halves of surrogate pairs are not the same text in UTF-8; requests with them are not admitted
         if (asked !== null && ![asked.client, asked.id, asked.fingerprint].every((t) => t.isWellFormed())) return;
         const events = [{ ...filled(name, 2 ** 40), note }, filled("b", -1, name), filled("b", 0.5)] as EntryPayload["events"];
