@@ -4,6 +4,7 @@ import { type Defect, defects, type FaultKind, faultKinds, type LifeOptions } fr
 import { live, type LifeReport } from "./life.ts";
 import { readRegression, writeRegression } from "./regressions.ts";
 import { commitOf } from "./soak/record.ts";
+import { runProgram } from "./program.ts";
 
 const usage = `usage: npm run sim -- --seed N [--timeline] [--for MS] [--without KIND,KIND] [--defect NAME] [--pin FILE]
        npm run sim -- --plan FILE [--timeline] [--for MS]
@@ -72,14 +73,7 @@ function tell({ seed, plan, violation, virtualMs, steps, trace, counts }: LifeRe
   process.stdout.write(`${out.join("\n")}\n`);
 }
 
-async function main(): Promise<number> {
-  let options: Options;
-  try {
-    options = parse();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${usage}`);
-    return 2;
-  }
+async function main(options: Options): Promise<number> {
   const began = performance.now();
   const report = await live(options.life);
   if (options.timeline) process.stdout.write(`${report.timeline.join("\n")}\n`);
@@ -92,4 +86,4 @@ async function main(): Promise<number> {
   return 1;
 }
 
-process.exitCode = await main();
+await runProgram(usage, parse, main);

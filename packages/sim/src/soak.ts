@@ -9,6 +9,7 @@ import { writeBlock } from "./page.ts";
 import { commandFor, shrink } from "./shrink.ts";
 import { commitOf, machineLine, putRecord, readRecords, soakPage, soakRecords } from "./soak/record.ts";
 import { Soak } from "./soak/soak.ts";
+import { runProgram } from "./program.ts";
 
 const usage = `usage: npm run soak -- [--minutes M] [--lives N] [--from SEED] [--cores N] [--keep-going] [--record FILE]
        npm run soak -- --page
@@ -100,17 +101,10 @@ async function tellSmaller(seed: number, say: (text: string) => void): Promise<v
   say(`${least.report.violation?.message}\nlive it again: ${commandFor(least.options)}`);
 }
 
-async function main(): Promise<number> {
-  let options: Options;
-  try {
-    options = parse();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${usage}`);
-    return 2;
-  }
+async function main(options: Options): Promise<number> {
   if (!options.page) return lived(options);
   await writeBlock("soak", "npm run soak -- --page", soakPage(await readRecords(soakRecords)));
   return 0;
 }
 
-process.exitCode = await main();
+await runProgram(usage, parse, main);

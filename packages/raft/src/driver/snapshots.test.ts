@@ -31,6 +31,17 @@ async function cut(leader: Member): Promise<SnapMeta> {
   return made;
 }
 
+/** Starts a member that needs a snapshot and ends its process while it restores one: the log is replaced, the state is not. */
+async function diesWhileRestoring(id: number, clock: ManualClock): Promise<Member> {
+  const member = cluster.start(id);
+  const crash = Promise.withResolvers<void>();
+  member.machine.restoreGate = crash.promise;
+  await cluster.until("it restores", () => member.machine.works.length > 0);
+  crash.reject(new Error("the process is gone"));
+  await clock.advance(1);
+  return member;
+}
+
 describe("snapshots", () => {
   it("bring a member up to date whose entries are compacted everywhere", async () => {
     start([1, 2, 3]);
@@ -317,12 +328,7 @@ describe("snapshots", () => {
     await cluster.kill(late);
     await add(leader, 30);
     const first = await cut(leader);
-    const crashing = cluster.start(late);
-    const crash = Promise.withResolvers<void>();
-    crashing.machine.restoreGate = crash.promise;
-    await cluster.until("it restores", () => crashing.machine.works.length > 0);
-    crash.reject(new Error("the process is gone"));
-    await clock.advance(1);
+    const crashing = await diesWhileRestoring(late, clock);
     expect(crashing.log.view.first()).toBe(first.id.index + 1);
     await cluster.kill(late);
     // By then the log that was kept for it is let go.
@@ -354,12 +360,7 @@ describe("snapshots", () => {
     await cluster.kill(late);
     await add(leader, 30);
     const first = await cut(leader);
-    const crashing = cluster.start(late);
-    const crash = Promise.withResolvers<void>();
-    crashing.machine.restoreGate = crash.promise;
-    await cluster.until("it restores", () => crashing.machine.works.length > 0);
-    crash.reject(new Error("the process is gone"));
-    await clock.advance(1);
+    await diesWhileRestoring(late, clock);
     await cluster.kill(late);
     const slow = cluster.start(late);
     const restoring = Promise.withResolvers<void>();

@@ -13,6 +13,7 @@ import { allDisasters } from "./disasters/all.ts";
 import { summaryOf, writeRecord } from "./record.ts";
 import { runRound, type RoundReport } from "./round.ts";
 import { plainKinds, rateRange } from "./schedule.ts";
+import { runProgram } from "../program.ts";
 
 const kinds = (): readonly string[] => [...plainKinds, ...allDisasters().map(({ name }) => name)];
 const usage = `usage: npm run chaos -- --minutes M [--members 3,5] [--seed N] [--without KIND,KIND] [--rate HZ] [--round S] [--floor N] [--page]
@@ -115,14 +116,7 @@ async function runRounds(o: Options): Promise<readonly RoundReport[]> {
   return reports;
 }
 
-async function main(): Promise<number> {
-  let options: Options;
-  try {
-    options = parse();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${usage}`);
-    return 2;
-  }
+async function main(options: Options): Promise<number> {
   const root = join(import.meta.dirname, "../../../..");
   execFileSync(process.execPath, [".ci/build.ts"], { cwd: root, stdio: "ignore", timeout: buildMs });
   // The checkout may have moved on when the rounds are over; what they run is built now.
@@ -143,4 +137,4 @@ async function main(): Promise<number> {
   return silent > 0 ? 3 : 0;
 }
 
-process.exitCode = await main();
+await runProgram(usage, parse, main);

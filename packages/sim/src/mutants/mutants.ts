@@ -11,6 +11,7 @@ import { type Copy, makeCopy, mutantsFolder, root } from "./copy.ts";
 import { type Mutant, mutate, readMutants } from "./patch.ts";
 import { asExpected, merged, readRecord, type Result, resultOf, seedsMax, writeRecord } from "./record.ts";
 import { livesOf, upTo } from "./trial.ts";
+import { runProgram } from "../program.ts";
 
 const usage = `usage: npm run mutants -- [--only NAME,NAME] [--seeds N] [--cores N] [--record] [--page] [--list]
   --only NAMES   only these mutants
@@ -123,14 +124,7 @@ async function prepare({ mutants }: Options): Promise<string | null> {
   }
 }
 
-async function main(): Promise<number> {
-  let options: Options;
-  try {
-    options = parse();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${usage}`);
-    return 2;
-  }
+async function main(options: Options): Promise<number> {
   if (options.list) {
     for (const { name, breaks, file } of options.mutants) say(`${name.padEnd(44)} ${breaks} (${file})`);
     return 0;
@@ -155,4 +149,4 @@ async function main(): Promise<number> {
   return other.length === 0 ? 0 : 1;
 }
 
-process.exitCode = await main();
+await runProgram(usage, parse, main);
