@@ -189,7 +189,10 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
   };
   const members = draw.pick(sizes);
   const heartbeatTicks = 1 + draw.below(3);
-  const length = draw.between(8_000, 20_000);
+  const long = draw.between(8_000, 20_000);
+  const lasts = makeStream(seed, "plan/length");
+  // Most of what goes wrong does so in the first seconds: many short lives find more than few long ones, which are had as well.
+  const length = lasts.chance(0.85) ? lasts.between(1_500, 6_000) : long;
   const gone = makeStream(seed, "plan/gone");
   return {
     seed,
