@@ -306,12 +306,13 @@ class Life {
     if (overdue.length > 0) throw new Violation("every submission is answered", overdue.join("; "));
     let read = 0;
     const staying = cluster.nodes.filter(({ gone }) => !gone);
-    for (const { member, running, rotten, stateRotten } of staying) {
+    for (const node of staying) {
+      const { member, running, rotten, stateRotten } = node;
       if (running === null || member === null) continue;
       checkPast(cluster.history, member, running.store, running.storage.view)
         .catch((error: Error) => {
-          // Rot that lay unseen is found by reading it, and that is right.
-          const found = (rotten === member && error.name === "LogDamaged") || (stateRotten && error.name === "Damaged");
+          // Rot that lay unseen is found by reading it, and that is right; rows that rotted end the process.
+          const found = (rotten === member && error.name === "LogDamaged") || (stateRotten && node.running !== running);
           if (!found) cluster.failed(error);
         })
         .finally(() => (read += 1));

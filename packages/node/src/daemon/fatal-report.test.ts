@@ -30,6 +30,8 @@ describe("the last words of a daemon", () => {
   it("tell a failing disk from one that may not be written", () => {
     expect(reportFatal(failed("IO error: 000006.log: Input/output error"), data).next).toMatch(/^the disk under .* fails/);
     expect(reportFatal(new LogDamaged("block 7 no longer reads back"), data).next).toMatch(/^the disk under .* fails/);
+    const altered = Object.assign(new Error("the pack from 7 on is gone"), { name: "Damaged" });
+    expect(reportFatal(altered, data).next).toContain("built anew from the log");
     expect(reportFatal(coded("EROFS"), data).next).toContain("read-only");
     expect(reportFatal(coded("EACCES"), data).next).toContain("must own /var/lib/aether");
     expect(reportFatal(coded("EMFILE"), data).next).toContain("ulimit");

@@ -48,6 +48,13 @@ const kinds: readonly { readonly codes: readonly string[]; readonly text: RegExp
         "be trusted: the node then rejoins by itself under a new member number",
     },
     {
+      codes: ["Damaged"],
+      text: /^$/,
+      next: (dataDir) =>
+        `what was read back under ${dataDir} is not what was written: look at the kernel's log (dmesg); on a sound disk start again: ` +
+        "the state is then built anew from the log",
+    },
+    {
       codes: ["EROFS"],
       text: /Read-only file system/,
       next: (dataDir) =>

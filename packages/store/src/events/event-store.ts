@@ -27,6 +27,7 @@ import { LogReader, pageEntriesMax, recordedEntry } from "./log-reader.ts";
 import { restoreSnapshot, snapshotRecords } from "./snapshot-stream.ts";
 import type { StateDisk } from "./state-disk.ts";
 import { eventLoop } from "./timing.ts";
+import { Damaged } from "./value-codec.ts";
 import { Watches } from "./watches.ts";
 
 export interface StoreParts {
@@ -138,7 +139,7 @@ export class MemberEventStore implements EventStore {
 
   async history(noun: string, id: string, from: Index, limit: number): Promise<readonly Index[]> {
     const held = Math.max(from, this.parts.log.first());
-    return this.disk.history(this.state, `${noun}/${id}`, held, Math.min(limit, pageEntriesMax));
+    return this.reading(this.disk.history(this.state, `${noun}/${id}`, held, Math.min(limit, pageEntriesMax)));
   }
 
   watch(o: WatchOptions): Watch {
@@ -151,7 +152,7 @@ export class MemberEventStore implements EventStore {
   }
 
   auditRange(from: Index, limit: number): Promise<AuditRange | Compacted> {
-    return this.reader.auditRange(from, limit);
+    return this.reading(this.reader.auditRange(from, limit));
   }
 
   auditHead(): { readonly index: Index; readonly chain: string } {
@@ -266,6 +267,14 @@ export class MemberEventStore implements EventStore {
     for (const thing of this.state.rows.things()) changed.add(thing);
     this.watches.restored();
     this.announce(changed);
+  }
+
+  /** Damage that a reader finds ends the process, as damage found at a start makes the state be built anew: by the next start. */
+  private reading<T>(read: Promise<T>): Promise<T> {
+    return read.catch((error: Error) => {
+      if (error instanceof Damaged) return this.parts.options.onFatal(error);
+      throw error;
+    });
   }
 
   /** Rows are frozen by a database snapshot, so apply goes on while they are streamed. */

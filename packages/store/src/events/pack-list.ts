@@ -23,6 +23,22 @@ export class PackList {
     this.crcs.push(crc);
   }
 
+  /** All of them, lowest first. */
+  all(): readonly Packed[] {
+    return this.firsts.map((first, i) => ({ first, crc: this.crcs[i] as number }));
+  }
+
+  /** The newest pack that begins at or below `at`. */
+  holding(at: number): Packed | undefined {
+    let [low, high] = [0, this.firsts.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.firsts[middle] as number) <= at) low = middle + 1;
+      else high = middle;
+    }
+    return low === 0 ? undefined : { first: this.firsts[low - 1] as number, crc: this.crcs[low - 1] as number };
+  }
+
   /** Takes away at most `max` packs that hold nothing at or above `floor`, lowest first. The newest one stays. */
   takeBelow(floor: number, max: number): readonly Packed[] {
     let count = 0;

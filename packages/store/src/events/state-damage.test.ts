@@ -134,3 +134,46 @@ describe.each([
     },
   );
 });
+
+describe("a record that goes bad under a running store", () => {
+  const auditedTo = 150;
+  const reads = {
+    h: (m: OneMember) => m.store.history("box", "b1", 1, 1_000),
+    c: (m: OneMember) => m.store.auditRange(1, auditedTo),
+  };
+  const deeds = [
+    ["h", "missing", deleted],
+    ["h", "altered", altered],
+    ["h", "there once more", doubled],
+    ["h", "of another place", early],
+    ["c", "missing", deleted],
+    ["c", "altered", altered],
+  ] as const;
+
+  it.each(deeds)(
+    "ends the process when one of kind %s that is %s is read; the next start builds the state anew",
+    async (kind, _how, harm) => {
+      const told: string[] = [];
+      let under: StateDb | undefined;
+      const wrapDb = (db: StateDb): StateDb => (under = db);
+      const m = await OneMember.start({ flushMs: 60_000, onRecovered: (why) => told.push(why), wrapDb });
+      members.push(m);
+      m.lead();
+      await someLife(m);
+      await m.store.flush();
+      await liveOn(m);
+      const [before, read] = [picture(m), await reads[kind](m)];
+      expect(m.fatal).toBeNull();
+      const records = await recordsOf(under as StateDb, kind);
+      expect(records.length).toBeGreaterThan(2);
+      const harmed = kind === "h" ? records[1] : records.findLast(([key]) => keyNumber(key) <= auditedTo);
+      await (under as StateDb).write(harm(harmed as Pair));
+      await reads[kind](m);
+      expect(m.fatal?.name).toBe("Damaged");
+      m.fatal = null;
+      await m.store.close();
+      await m.open();
+      expect([told.length, picture(m), await reads[kind](m)]).toEqual([1, before, read]);
+    },
+  );
+});

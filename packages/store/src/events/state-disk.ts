@@ -12,6 +12,7 @@ import type { AppliedState } from "./applied-state.ts";
 import { digestBytes } from "./audit-chain.ts";
 import { FlushBuffer } from "./flush-buffer.ts";
 import { indexesIn } from "./history-index.ts";
+import { KnownPacks } from "./known-packs.ts";
 import type { Packs } from "./pack-list.ts";
 import { encodeRow } from "./rows.ts";
 import type { TakenRow } from "./rows.ts";
@@ -19,7 +20,7 @@ import { bareKey, keyNumber, kindRange, metaKey, numberKey, rowKey, withGenerati
 import type { StateDb, StateOp, StateView } from "./state-db.ts";
 import { SumKeeper, encodeMeta, headOf } from "./state-meta.ts";
 import type { StateMeta } from "./state-meta.ts";
-import { unseal } from "./value-codec.ts";
+import { Damaged, unseal } from "./value-codec.ts";
 
 /** Rows encoded or hashed, and packs deleted, in one step: a millisecond or less. */
 const stepRows = 256;
@@ -93,22 +94,29 @@ export class StateDisk {
     this.packs = packs;
   }
 
-  /** Indexes of the entries about `thing` at or after `from`, ascending, at most `limit`, memory and disk together. */
+  /**
+   * Indexes of the entries about `thing` at or after `from`, ascending, at most `limit`, memory and disk together. Rejects with
+   * Damaged when a pack on disk is altered or gone.
+   */
   async history(state: AppliedState, thing: string, from: Index, limit: number): Promise<readonly Index[]> {
-    // memory and view are of the same moment, so nothing falls between them; what is in both is dropped below
+    // memory, view and what must be in it are of the same moment, so nothing falls between them; what is in both is dropped below
     const recent = state.history.recent(thing);
     const name = Buffer.from(thing);
+    const known = new KnownPacks(this.packs.h.all(), this.durable.index);
     const view = this.db.view();
     const found: number[] = [];
     try {
       for await (const page of view.scan(kindRange(this.generation, "h"))) {
         for (const [key, value] of page) {
           const bare = bareKey(key);
-          for (const index of indexesIn(keyNumber(bare), unseal(bare, value), name)) if (index >= from) found.push(index);
+          const first = keyNumber(bare);
+          known.meets(first, value);
+          for (const index of indexesIn(first, unseal(bare, value), name)) if (index >= from) found.push(index);
           await this.othersTurn();
         }
         if (found.length >= limit) break;
       }
+      if (found.length < limit) known.end();
     } finally {
       await view.close();
     }
@@ -116,17 +124,23 @@ export class StateDisk {
     return [...found, ...recent.filter((index) => index >= from && index > last)].slice(0, limit);
   }
 
-  /** The chain digest this member recorded at `index`, undefined when it is no longer (or not yet) kept. */
+  /**
+   * The chain digest this member recorded at `index`, undefined when it is no longer (or not yet) kept. Rejects with Damaged when
+   * what is on disk of it is altered or gone.
+   */
   async chainAt(state: AppliedState, index: Index): Promise<Uint8Array | undefined> {
     const recent = state.trail.recent(index);
     if (recent !== undefined) return Buffer.from(recent);
-    const pair = await this.db.last({
-      gte: kindRange(this.generation, "c").gte,
-      lt: this.key(numberKey("c", index + 1)),
-    });
-    if (pair === undefined) return undefined;
-    const digests = unseal(bareKey(pair[0]), pair[1]);
-    const at = (index - keyNumber(pair[0])) * digestBytes;
+    const { generation } = this;
+    const pack = this.packs.c.holding(index);
+    if (pack === undefined) return undefined;
+    const bare = numberKey("c", pack.first);
+    const sealed = await this.db.get(withGeneration(generation, bare));
+    // trimmed, or replaced with the whole state, while it was read
+    if (generation !== this.generation || this.packs.c.holding(index)?.first !== pack.first) return undefined;
+    if (sealed === undefined) throw new Damaged(`the chain digests from ${pack.first} on are gone`);
+    const digests = unseal(bare, sealed);
+    const at = (index - pack.first) * digestBytes;
     return at + digestBytes > digests.length ? undefined : Buffer.from(digests.subarray(at, at + digestBytes));
   }
 
