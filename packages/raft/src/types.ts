@@ -301,9 +301,10 @@ export interface SnapshotWriter {
 }
 
 export interface SnapshotStore {
-  /** Streams `rows` into a new durable snapshot file and makes it the latest. */
+  /** Streams `rows` into a new durable snapshot file; gives the one that is held of the same index, term and digest, if any. */
   create(at: EntryId, membership: Membership, digest: string, rows: AsyncIterable<Uint8Array>): Promise<SnapMeta>;
   latest(): SnapMeta | null;
+  /** Of the one with the index, term and digest of `m`, whose size may be another: members pack the same state differently. */
   read(m: SnapMeta, offset: number, max: number): Promise<SnapshotChunk>;
   /** Resumes a partial receive of the very same snapshot (index, term, digest), or starts anew. At most one partial is kept. */
   begin(m: SnapMeta): Promise<SnapshotWriter>;

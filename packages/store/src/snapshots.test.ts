@@ -30,6 +30,12 @@ async function collect(rows: AsyncIterable<Uint8Array>): Promise<Buffer> {
 const take = (store: SnapshotStore, index: number): Promise<SnapMeta> =>
   store.create(at(index), members, `d1g35t-${index}`, rowsOf(index));
 
+/** The rows of {@link rowsOf} as another member packs them. */
+async function* packedOtherwise(index: number): AsyncGenerator<Uint8Array> {
+  yield* rowsOf(index);
+  yield Buffer.from("one more");
+}
+
 /** Carries bytes of `meta` from one store to a writer, up to `until`. */
 async function stream(from: SnapshotStore, meta: SnapMeta, to: SnapshotWriter, until = meta.bytes): Promise<void> {
   while (to.offset < until) {
@@ -176,6 +182,55 @@ describe("the snapshot store", () => {
     await take(to, 50);
     expect(to.has(received)).toBe(false);
     expect(await readdir(other)).toHaveLength(2);
+  });
+
+  it("is one snapshot however it is packed: another of the same state does not take its file from who reads it", async () => {
+    const [from, to] = [await openSnapshots(dir), await openSnapshots(other)];
+    const made = await take(to, 10);
+    const sent = await from.create(at(10), members, made.digest, packedOtherwise(10));
+    expect(sent.bytes).toBeGreaterThan(made.bytes);
+    const writer = await to.begin(sent);
+    await stream(from, sent, writer);
+    const parts: Buffer[] = [];
+    for await (const row of readRows(to, made)) {
+      if (parts.length === 2) await writer.commit();
+      parts.push(Buffer.from(`[${row.length}]`), Buffer.from(row));
+    }
+    const rows = await collect(rowsOf(10));
+    expect(Buffer.concat(parts)).toEqual(rows);
+    for (const held of [to, await openSnapshots(other)]) {
+      expect([held.has(made), held.has(sent), held.latest()]).toEqual([true, true, made]);
+      expect(await collect(readRows(held, sent))).toEqual(rows);
+    }
+    expect(await readdir(other)).toHaveLength(1);
+  });
+
+  it("makes one that was received meanwhile no second time", async () => {
+    const [from, to] = [await openSnapshots(dir), await openSnapshots(other)];
+    const sent = await from.create(at(10), members, "d1g35t-10", packedOtherwise(10));
+    const writer = await to.begin(sent);
+    await stream(from, sent, writer);
+    await writer.commit();
+    expect(await take(to, 10)).toEqual(sent);
+    expect(await collect(readRows(to, sent))).toEqual(await collect(packedOtherwise(10)));
+    expect(await readdir(other)).toHaveLength(1);
+  });
+
+  it("gives a name to one file, also when it is made and received at once: a second one would have it before that is durable (simulator, made-and-received-at-once)", async () => {
+    const from = await openSnapshots(dir);
+    const sent = await from.create(at(10), members, "d1g35t-10", packedOtherwise(10));
+    const files = await openFileFolder(other);
+    const named: string[] = [];
+    const to = await openSnapshotsOn({
+      ...files,
+      rename: (old, name) => files.rename(old, name).then(() => void named.push(name)),
+    });
+    const writer = await to.begin(sent);
+    await stream(from, sent, writer);
+    const [made] = await Promise.all([take(to, 10), writer.commit()]);
+    expect(named).toHaveLength(1);
+    expect([to.has(made), to.has(sent)]).toEqual([true, true]);
+    expect(await readdir(other)).toEqual(named);
   });
 
   it("receives what another store sends", async () => {

@@ -80,6 +80,9 @@ async function* piecesOf(file: OpenFile): AsyncGenerator<Uint8Array> {
 }
 
 const newestFirst = (a: SnapMeta, b: SnapMeta): number => b.id.index - a.id.index || b.id.term - a.id.term;
+/** Members pack the same state each in its own way: snapshots of it are one, though their sizes differ. */
+const isSame = (a: SnapMeta, b: SnapMeta): boolean =>
+  a.id.index === b.id.index && a.id.term === b.id.term && a.digest === b.digest;
 const nameOf = ({ id, digest }: Pick<SnapMeta, "id" | "digest">): string =>
   `${id.index}-${id.term}-${digest.slice(0, 16).replaceAll(/[^A-Za-z0-9]/g, "_")}.snap`;
 /** Names one snapshot for resuming: the same text for equal metas, whatever made the objects. */
@@ -98,6 +101,8 @@ class FileSnapshots implements SnapshotStore {
   /** Verified and durable, newest first. */
   #held: SnapMeta[];
   #making = false;
+  /** Snapshots get their names one after the other. */
+  #adopting: Promise<unknown> = Promise.resolve();
   #receiving: PartialReceive | null = null;
   /** Begun to be read last and not read to its end: a restore takes its time, and newer ones may come in meanwhile. */
   #reading: SnapMeta | null = null;
@@ -123,8 +128,9 @@ class FileSnapshots implements SnapshotStore {
         await file.sync();
       });
       const meta = { id: at, membership, digest, bytes };
-      await this.#adopt(makingFile, meta, false);
-      return meta;
+      const adopted = await this.#adopt(makingFile, meta, false);
+      if (adopted !== meta) await this.#folder.remove(makingFile);
+      return adopted;
     } catch (error) {
       await this.#folder.remove(makingFile);
       throw error;
@@ -138,20 +144,21 @@ class FileSnapshots implements SnapshotStore {
   }
 
   has(m: SnapMeta): boolean {
-    return this.#held.some((held) => keyOf(held) === keyOf(m));
+    return this.#find(m) !== undefined;
   }
 
   async read(m: SnapMeta, offset: number, max: number): Promise<SnapshotChunk> {
-    if (!this.has(m)) throw new Error(`snapshot ${nameOf(m)} is not held here any more`);
-    const size = Math.max(0, Math.min(max, readMax, m.bytes - offset));
-    const eof = offset + size >= m.bytes;
+    const held = this.#find(m);
+    if (held === undefined) throw new Error(`snapshot ${nameOf(m)} is not held here any more`);
+    const size = Math.max(0, Math.min(max, readMax, held.bytes - offset));
+    const eof = offset + size >= held.bytes;
     if (offset === 0) this.#reading = m;
     if (eof) this.#readToEnd(m);
     const parts: Uint8Array[] = [];
     await withFile(this.#folder, nameOf(m), "read", async (file) => {
       for (let done = 0; done < size;) {
         const part = await file.read(offset + done, size - done);
-        if (part.length === 0) throw new SnapshotDamaged(`${nameOf(m)} ends at byte ${offset + done} of ${m.bytes}`);
+        if (part.length === 0) throw new SnapshotDamaged(`${nameOf(m)} ends at byte ${offset + done} of ${held.bytes}`);
         parts.push(part);
         done += part.length;
       }
@@ -170,29 +177,43 @@ class FileSnapshots implements SnapshotStore {
     return receiving;
   }
 
+  #find(m: SnapMeta): SnapMeta | undefined {
+    return this.#held.find((held) => isSame(held, m));
+  }
+
   /** What was received before it will not be restored any more: the state has gone past it. */
   #readToEnd(m: SnapMeta): void {
-    if (this.#reading !== null && keyOf(this.#reading) === keyOf(m)) this.#reading = null;
+    if (this.#reading !== null && isSame(this.#reading, m)) this.#reading = null;
     this.#awaited = this.#awaited.filter((waiting) => waiting.id.index > m.id.index);
   }
 
   /** Removes all but the newest few, the one that is being read, and those that wait to be restored. */
   async #prune(): Promise<void> {
-    const needed = new Set([...this.#awaited, ...(this.#reading === null ? [] : [this.#reading])].map(keyOf));
-    const old = this.#held.filter((meta, place) => place >= keep && !needed.has(keyOf(meta)));
+    const needed = [...this.#awaited, ...(this.#reading === null ? [] : [this.#reading])];
+    const old = this.#held.filter((meta, place) => place >= keep && !needed.some((one) => isSame(one, meta)));
     this.#held = this.#held.filter((meta) => !old.includes(meta));
     for (const meta of old) await this.#folder.remove(nameOf(meta));
     if (old.length > 0) await this.#folder.sync();
   }
 
-  /** Makes a whole, synced file one of the snapshots. */
-  async #adopt(name: string, meta: SnapMeta, received: boolean): Promise<void> {
+  /** Makes a whole, synced file one of the snapshots, and gives the one that counts. */
+  #adopt(name: string, meta: SnapMeta, received: boolean): Promise<SnapMeta> {
+    const adopted = this.#adopting.then(() => this.#adoptNow(name, meta, received));
+    this.#adopting = adopted.catch(() => undefined);
+    return adopted;
+  }
+
+  /** The same one, made and received at once, stays as it came first: somebody may be reading its file, and its name is durable. */
+  async #adoptNow(name: string, meta: SnapMeta, received: boolean): Promise<SnapMeta> {
+    const known = this.#find(meta);
+    if (known !== undefined) return known;
     await failpoints.at?.(received ? "beforeReceivedRename" : "beforeSnapRename");
     await this.#folder.rename(name, nameOf(meta));
     await failpoints.at?.(received ? "afterReceivedRename" : "afterSnapRename");
     await this.#folder.sync();
     this.#held = [...this.#held.filter((held) => nameOf(held) !== nameOf(meta)), meta].toSorted(newestFirst);
     await this.#prune();
+    return meta;
   }
 }
 

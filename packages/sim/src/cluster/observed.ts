@@ -30,12 +30,15 @@ export function observedFiles(cluster: Cluster, node: SimNode, files: FileFolder
   };
 }
 
-/** A snapshot counts once it is made or received whole: then no crash may take it away. */
+/** A snapshot counts once it is made or received whole: then no crash may take it away, but newer ones may have taken its place. */
 export function observedSnapshots(cluster: Cluster, node: SimNode, store: SnapshotStore): SnapshotStore {
   const { snapshots } = node.disk;
-  const check = ({ id }: Pick<SnapMeta, "id">): void => {
+  const check = (meta: SnapMeta): void => {
+    const { id } = meta;
     const named = (name: string): boolean => name.startsWith(`${id.index}-${id.term}-`) && name.endsWith(".snap");
-    if (cluster.plan.defect === "lyingDisk") return;
+    const newest = store.latest();
+    const replaced = newest !== null && newest.id.index > id.index && !store.has(meta);
+    if (cluster.plan.defect === "lyingDisk" || replaced) return;
     const why = (): string => `${node.name}: a crash could take the one at ${id.index} away`;
     cluster.observe(() => hold(snapshots.isDurable(named), "a snapshot that counts is durable", why));
   };
