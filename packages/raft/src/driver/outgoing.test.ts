@@ -99,6 +99,17 @@ describe("what only tells the commit index", () => {
     expect(left()).toEqual([told(3, 8)]);
   });
 
+  it("leaves all the same between heartbeats that come sooner, when it asks for entries beyond the commit (simulator, heartbeats-hide-the-probe)", async () => {
+    const { clock, outgoing, left } = setUp();
+    const asks = message(2, { t: "app", prev: { term: 2, index: 11 }, entries: [], commit: 8 });
+    for (let beat = 0; beat < 3; beat += 1) {
+      outgoing.send([asks]);
+      await clock.advance(6);
+      outgoing.send([heartbeat(2, 8)]);
+    }
+    expect(left().filter((e) => e === asks).length).toBeGreaterThanOrEqual(1);
+  });
+
   it("keeps back nothing that leaves with it, and leaves itself when asked to", () => {
     const { outgoing, left } = setUp();
     const answer = message(3, { t: "readIndexResp", key: 1, index: 8 });

@@ -76,8 +76,11 @@ export class Outgoing {
 
 const mayWait = ({ m }: Envelope): boolean => m.t === "app" && m.entries.length === 0;
 
-/** Whether `e`, which leaves now, makes `held` superfluous. */
+/**
+ * Whether `e`, which leaves now, makes `held` superfluous. A heartbeat tells as much of the commit, but does not ask for what the
+ * follower holds beyond it: an answer that was lost is only found missing by an append that asks there.
+ */
 function says(e: Envelope, held: Envelope | undefined): boolean {
   if (held === undefined || held.m.t !== "app" || e.term < held.term) return false;
-  return e.m.t === "app" || (e.m.t === "hb" && e.m.commit >= held.m.commit);
+  return e.m.t === "app" || (e.m.t === "hb" && e.m.commit >= Math.max(held.m.commit, held.m.prev.index));
 }
