@@ -105,7 +105,8 @@ export class Mischief {
     world.tell(node.name, `is stopped for ${ms.toFixed(0)} ms`);
     process.paused = true;
     world.after(ms, null, "goes on", () => {
-      if (process.alive && process.paused) world.resume(process);
+      // Afterwards who is still shall be so until all come back.
+      if (!this.#stopped && process.alive && process.paused) world.resume(process);
     });
   }
 

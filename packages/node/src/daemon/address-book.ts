@@ -8,8 +8,8 @@ export interface AddressBook {
   /** As it advertises itself, which is what clients are told. */
   addressOf(world: World, member: NodeId): string | undefined;
   nameOf(world: World, member: NodeId): string | undefined;
-  /** Everybody's addresses but this node's own, each once; those that have left are not asked any more. */
-  others(world: World): readonly string[];
+  /** Everybody's addresses and those `named` by others, but not this node's own, each once; those that have left are not asked any more. */
+  others(world: World, named?: readonly string[]): readonly string[];
   /** Members as the seats name them, for a world without rows. */
   readonly seated: readonly NodeId[];
   /** Replaces what was known from the folder. */
@@ -24,10 +24,10 @@ export function makeAddressBook(advertise: string, seeds: readonly Seat[], folde
       rows(world).find((row) => row.member === member)?.address ?? seats.find((seat) => seat.member === member)?.address,
     nameOf: (world, member) =>
       rows(world).find((row) => row.member === member)?.name ?? seats.find((seat) => seat.member === member)?.name,
-    others: (world) => {
+    others: (world, named = []) => {
       const known = rows(world).flatMap((row) => (row.address === null || row.left ? [] : [row.address]));
       const asked = known.length > 0 ? known : seats.map((seat) => seat.address);
-      return [...new Set(asked)].filter((address) => address !== advertise);
+      return [...new Set([...asked, ...named])].filter((address) => address !== advertise);
     },
     get seated() {
       return [...new Set(seats.map((seat) => seat.member))];

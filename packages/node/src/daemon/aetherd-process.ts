@@ -306,7 +306,7 @@ export class Aetherd {
     this.#phase = { ...facts, why: "other members are asked about this disk" };
     return awaitVouchers({
       question,
-      ask: () => gatherNotes(this.http, this.configuration.cluster.id, this.book.others(store.world), vouchAskMs),
+      ask: (named) => gatherNotes(this.http, this.configuration.cluster.id, this.book.others(store.world, named), vouchAskMs),
       pause: () => this.#pause(vouchMs),
       ended: () => this.#ending !== null,
       onWaiting: (why) => {

@@ -49,6 +49,8 @@ describe("the address book", () => {
   it("asks everybody else, once, and nobody who has left", () => {
     expect(book.others(worldOf())).toEqual(["192.168.0.3:7400", "192.168.0.1:7400", "192.168.0.2:7400"]);
     expect(book.others(worldOf(row(1), row(2), row(3, { left: true })))).toEqual(["10.0.0.2:7400"]);
+    const named = ["10.0.0.1:7400", "10.0.0.2:7400", "10.0.0.4:7400"];
+    expect(book.others(worldOf(row(1), row(2)), named)).toEqual(["10.0.0.2:7400", "10.0.0.4:7400"]);
     book.seat([seat(5)]);
     expect(book.seated).toEqual([5, 1, 2]);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { PeerNotes } from "./peer-notes.ts";
-import { judgeVouchers } from "./vouching.ts";
+import { awaitVouchers, judgeVouchers } from "./vouching.ts";
 
 const notesOf = (member: number, floors: PeerNotes["floors"] = {}): PeerNotes => ({
   clusterId: "00112233445566778899aabbccddeeff",
@@ -61,5 +61,58 @@ describe("vouching for a restarted member", () => {
     const learner = { member: 7, voters: [1, 2, 3], applied: 0, last: { term: 0, index: 0 }, term: 0 };
     expect(judgeVouchers(learner, []).v).toBe("wait");
     expect(judgeVouchers(learner, [notesOf(1)]).v).toBe("enough");
+  });
+});
+
+describe("waiting for vouchers", () => {
+  const nodes = [1, 2, 3, 4].map((member) => ({
+    name: `n${member}`,
+    member,
+    address: member === 3 ? null : `10.0.0.${member}:7400`,
+    duty: "control",
+    joined: true,
+    left: member === 1,
+  }));
+  const newer = { voters: [1, 2, 3, 4], nodes };
+
+  it("asks where others say that somebody is whom this disk does not know, until they are heard together (simulator, voucher-at-an-unknown-address)", async () => {
+    const asked: (readonly string[])[] = [];
+    const rounds = [
+      [{ ...notesOf(3), ...newer }],
+      [],
+      [
+        { ...notesOf(3), ...newer },
+        { ...notesOf(4), ...newer },
+      ],
+    ];
+    const refused = await awaitVouchers({
+      question,
+      ask: (named) => {
+        asked.push(named);
+        return Promise.resolve(rounds.shift() ?? []);
+      },
+      pause: () => Promise.resolve(),
+      ended: () => rounds.length === 0,
+      onWaiting: () => undefined,
+    });
+    expect({ refused, asked }).toEqual({
+      refused: null,
+      asked: [[], ["10.0.0.2:7400", "10.0.0.4:7400"], ["10.0.0.2:7400", "10.0.0.4:7400"]],
+    });
+  });
+
+  it("goes by nobody who has applied less than this disk", async () => {
+    const asked: (readonly string[])[] = [];
+    await awaitVouchers({
+      question: { ...question, applied: 100, voters: [1, 2, 3, 4] },
+      ask: (named) => {
+        asked.push(named);
+        return Promise.resolve([{ ...notesOf(3), ...newer }]);
+      },
+      pause: () => Promise.resolve(),
+      ended: () => asked.length === 2,
+      onWaiting: () => undefined,
+    });
+    expect(asked).toEqual([[], []]);
   });
 });

@@ -37,17 +37,13 @@ export function judgeVouchers(q: VouchingQuestion, notes: readonly PeerNotes[]):
 }
 
 /** Others may have been replaced while this member was away: whoever has applied most knows who votes by now. */
-function newestVoters(q: VouchingQuestion, notes: readonly PeerNotes[]): readonly NodeId[] {
-  const newest = notes
-    .filter((note) => note.applied > q.applied && note.voters.length > 0)
-    .toSorted((a, b) => b.applied - a.applied)[0];
-  return newest?.voters ?? q.voters;
-}
+const newestVoters = (q: VouchingQuestion, notes: readonly PeerNotes[]): readonly NodeId[] =>
+  newestNote(q, notes)?.voters ?? q.voters;
 
 export interface VouchingParts {
   readonly question: VouchingQuestion;
-  /** One round: what every member says that answers in time. */
-  readonly ask: () => Promise<readonly PeerNotes[]>;
+  /** One round: what every member says that answers in time; asked at `named` as well, besides where this disk knows of. */
+  readonly ask: (named: readonly string[]) => Promise<readonly PeerNotes[]>;
   /** Between two rounds. */
   readonly pause: () => Promise<void>;
   /** Nobody waits for the outcome any more. */
@@ -55,12 +51,25 @@ export interface VouchingParts {
   readonly onWaiting: (why: string) => void;
 }
 
+/** Others may have come while this member was away: whoever has applied most knows where they are by now. */
+function newestAddresses(q: VouchingQuestion, notes: readonly PeerNotes[]): readonly string[] {
+  return newestNote(q, notes)?.nodes.flatMap(({ address, left }) => (address === null || left ? [] : [address])) ?? [];
+}
+
+const newestNote = (q: VouchingQuestion, notes: readonly PeerNotes[]): PeerNotes | undefined =>
+  notes.filter((note) => note.applied > q.applied && note.voters.length > 0).toSorted((a, b) => b.applied - a.applied)[0];
+
 /** Asks round after round until enough have vouched. Why this disk may not take part, or null. */
 export async function awaitVouchers(p: VouchingParts): Promise<string | null> {
+  let named: readonly string[] = [];
   while (!p.ended()) {
-    const judged = judgeVouchers(p.question, await p.ask());
+    const notes = await p.ask(named);
+    const judged = judgeVouchers(p.question, notes);
     if (judged.v === "regressed") return judged.detail;
     if (judged.v === "enough") return null;
+    // Kept when whoever named them is not heard this time.
+    const newest = newestAddresses(p.question, notes);
+    if (newest.length > 0) named = newest;
     p.onWaiting(`${judged.have} of ${judged.need} other members have vouched for this disk`);
     await p.pause();
   }

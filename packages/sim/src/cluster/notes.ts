@@ -76,7 +76,7 @@ export function vouch(
   const { voters } = store.membership;
   return awaitVouchers({
     question: { member, voters: voters.length > 0 ? voters : book.seated, applied: store.applied, last, term },
-    ask: () => gather(cluster, node, process, book.others(store.world)),
+    ask: (named) => gather(cluster, node, process, book.others(store.world, named)),
     pause: () => new Promise((resume) => cluster.world.after(pauseMs, process, "vouching", resume)),
     ended: () => !process.alive,
     onWaiting: () => undefined,
