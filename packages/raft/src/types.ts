@@ -273,7 +273,7 @@ export interface LogStorage {
   readonly view: LogView;
   /** One durable write for all of them, in order. A rejection is fatal to the process: never retry. */
   append(batches: readonly AppendBatch[]): Promise<void>;
-  /** Forget entries at or below `upTo`. Lazy; safe to lose. */
+  /** Forget entries at or below `upTo`: for good once it resolves. The space may come back later. */
   compact(upTo: Index): Promise<void>;
   stats(): LogStats;
   close(): Promise<void>;

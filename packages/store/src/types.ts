@@ -158,6 +158,8 @@ export interface EventStore {
     readonly inFlight: number;
     readonly sessions: number;
     readonly first: Index;
+    /** From here on the history of things, and the audit chain, are complete. */
+    readonly historyFirst: Index;
     readonly flushed: Index;
   };
   close(): Promise<void>;

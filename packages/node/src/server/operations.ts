@@ -146,7 +146,7 @@ export async function readHistory(d: OperationDeps, noun: string, id: string, fr
   const indexes = await d.store.history(noun, id, Math.max(1, from), wanted);
   const pages = await Promise.all(indexes.map((index) => d.store.entries(index, 1)));
   const entries = pages.flatMap((page) => ("compacted" in page ? [] : page.entries.map(showEntry)));
-  return { index: d.store.applied, first: d.store.stats().first, entries };
+  return { index: d.store.applied, first: d.store.stats().historyFirst, entries };
 }
 
 /** Raw entries and the chain digests around them, data in base64, so that a reader can prove the range alone. */

@@ -32,6 +32,8 @@ export function hold(condition: boolean, rule: string, detail: () => string): as
 
 interface Committed {
   readonly term: number;
+  /** The newest term that had a leader when it was first applied: it was committed in this one or an earlier one. */
+  readonly by: number;
   readonly content: number;
   readonly events: number;
   /** World time of the first member to apply it. */
@@ -53,6 +55,7 @@ export class History {
   newestChange: Index = 0;
   readonly counts = { elections: 0, applied: 0, digests: 0, compared: 0, restores: 0, durable: 0 };
   readonly #leaders = new Map<number, NodeId>();
+  #newestTerm = 0;
   /** By "index/term": content and the term before. */
   readonly #entries = new Map<string, { readonly content: number; readonly prevTerm: number }>();
   /** Members that were ever seen to hold an entry durably, until it is applied somewhere. */
@@ -67,14 +70,15 @@ export class History {
     hold(known === undefined || known === id, "one leader per term", () => `members ${known} and ${id} both lead term ${term}`);
     if (known === id) return false;
     this.#leaders.set(term, id);
+    this.#newestTerm = Math.max(this.#newestTerm, term);
     this.counts.elections += 1;
     return true;
   }
 
-  /** Leader completeness: whoever leads `term` holds all that was committed in terms before. */
+  /** Leader completeness: whoever leads `term` holds all that was committed in terms before, also if it hears late that it leads. */
   leaderHolds(id: NodeId, term: number, last: Index): void {
     let newest = this.top;
-    while (newest > 0 && (this.committed.get(newest)?.term ?? 0) >= term) newest -= 1;
+    while (newest > 0 && (this.committed.get(newest)?.by ?? 0) >= term) newest -= 1;
     const lacks = (): string => `member ${id} leads term ${term} with a log to ${last}; ${newest} was committed before`;
     hold(last >= newest, "leaders hold all that is committed", lacks);
   }
@@ -142,7 +146,8 @@ export class History {
       this.#checkQuorum(id, entry, membership);
       this.top = entry.index;
       if (entry.kind === Kind.config) this.#memberships.push({ index: entry.index, membership });
-      this.committed.set(entry.index, { term: entry.term, content, events: this.#takeEffect(entry), appliedAt: now });
+      const made = { term: entry.term, by: this.#newestTerm, content };
+      this.committed.set(entry.index, { ...made, events: this.#takeEffect(entry), appliedAt: now });
     }
   }
 

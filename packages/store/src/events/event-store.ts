@@ -138,7 +138,7 @@ export class MemberEventStore implements EventStore {
   }
 
   async history(noun: string, id: string, from: Index, limit: number): Promise<readonly Index[]> {
-    const held = Math.max(from, this.parts.log.first());
+    const held = Math.max(from, this.historyFirst());
     return this.reading(this.disk.history(this.state, `${noun}/${id}`, held, Math.min(limit, pageEntriesMax)));
   }
 
@@ -173,6 +173,7 @@ export class MemberEventStore implements EventStore {
       inFlight: this.decider.inFlight,
       sessions: this.state.sessions.size,
       first: this.parts.log.first(),
+      historyFirst: this.historyFirst(),
       flushed: this.disk.durable.index,
     };
   }
@@ -267,6 +268,11 @@ export class MemberEventStore implements EventStore {
     for (const thing of this.state.rows.things()) changed.add(thing);
     this.watches.restored();
     this.announce(changed);
+  }
+
+  /** A state that was restored knows nothing of what led to the snapshot, though the log may still hold some of it. */
+  private historyFirst(): Index {
+    return Math.max(this.parts.log.first(), this.state.trail.first);
   }
 
   /** Damage that a reader finds ends the process, as damage found at a start makes the state be built anew: by the next start. */

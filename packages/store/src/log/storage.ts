@@ -21,7 +21,7 @@ import { SyncTimes } from "./sync-times.ts";
 /** Calls that may wait for the one under way; the driver has one append and one compaction at a time. */
 const waitingMax = 1024;
 /** Keys deleted by one compaction write. */
-const deletesPerWrite = 1024;
+export const deletesPerWrite = 1024;
 
 export interface LogParts {
   readonly keyValue: KeyValue;
@@ -207,9 +207,10 @@ export class DurableLog implements LogStorage {
 
   async #clear(keys: readonly Buffer[]): Promise<void> {
     const floor: Op = { type: "put", key: floorKey, value: encodeFloor(this.#blocks.floor) };
+    // The first write is synced: history is trimmed after this, and the log must not come back with what that no longer knows.
     // Every write carries the floor: if one of them is lost in a crash and a later one is not, no hole is left above it.
     for (let at = 0; at < Math.max(keys.length, 1); at += deletesPerWrite) {
-      await this.#keyValue.batch([floor, ...deletions(keys.slice(at, at + deletesPerWrite))], { sync: false });
+      await this.#keyValue.batch([floor, ...deletions(keys.slice(at, at + deletesPerWrite))], { sync: at === 0 });
       this.#writes++;
     }
   }
