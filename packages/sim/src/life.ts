@@ -54,6 +54,16 @@ export async function live(options: LifeOptions): Promise<LifeReport> {
   return { seed: options.seed, plan: life.cluster.plan, violation, virtualMs, steps, trace, counts: life.counts(), timeline };
 }
 
+/** Asks `f` at most once in so many virtual milliseconds, and is false in between. */
+function every(ms: number, world: { readonly now: number }, f: () => boolean): () => boolean {
+  let next = world.now + ms;
+  return () => {
+    if (world.now < next) return false;
+    next = world.now + ms;
+    return f();
+  };
+}
+
 class Life {
   readonly cluster: Cluster;
   readonly #mischief: Mischief;
@@ -196,7 +206,7 @@ class Life {
     for (const { node } of shuffled) {
       if (chance.chance(0.8) && cluster.sparesQuorum(new Set([...frozen, node]))) frozen.add(node);
     }
-    const core = nodes.filter((node) => !frozen.has(node));
+    let core = nodes.filter((node) => !frozen.has(node));
     world.tell("world", `heals ${core.map(({ name }) => name).join()}; the others are still`);
     network.heal();
     network.faults = { ...calm };
@@ -207,6 +217,14 @@ class Life {
       }
     }
     for (const { process } of frozen) if (process !== null) process.paused = true;
+    const thaw = (): void => {
+      for (const { process } of frozen) if (process !== null) world.resume(process);
+      network.heal();
+      frozen.clear();
+      core = nodes;
+    };
+    // A change that was under way, or that the leader makes by itself, may ask for those who are still: then they come back too.
+    const needsAll = every(200, world, () => frozen.size > 0 && !cluster.sparesQuorum(frozen));
     let committed = false;
     const probe = { type: "SetSetting", id: "probe", value: plan.seed };
     insist(cluster, probe, () => (committed = true));
@@ -214,14 +232,17 @@ class Life {
       "a healed quorum works again",
       limits.elect,
       () => {
+        if (needsAll()) {
+          world.tell("world", "the membership has changed: all come back");
+          thaw();
+        }
         this.#restart(core);
         return committed;
       },
       () => this.#state(),
     );
     world.tell("world", "the healed part has committed");
-    for (const { process } of frozen) if (process !== null) world.resume(process);
-    network.heal();
+    thaw();
   }
 
   /** All come back, are taken in where they lost their number, and show the same world. */
