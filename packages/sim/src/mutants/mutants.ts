@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { type Copy, makeCopy, mutantsFolder, root } from "./copy.ts";
 import { type Mutant, mutate, readMutants } from "./patch.ts";
 import { asExpected, merged, readRecord, type Result, resultOf, seedsMax, writeRecord } from "./record.ts";
-import { livesOf, upTo } from "./trial.ts";
+import { livesOf, type Outcome, upTo } from "./trial.ts";
 import { runProgram } from "../program.ts";
 
 const usage = `usage: npm run mutants -- [--only NAME,NAME] [--seeds N] [--cores N] [--record] [--page] [--list]
@@ -55,12 +55,11 @@ async function tryAll({ mutants, all, seeds, cores, record }: Options): Promise<
   const build = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" }).trim();
   const waiting = [...mutants];
   const results: Result[] = [];
+  const isSound = soundWithoutFault();
   const work = async (copy: Copy): Promise<void> => {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
       const began = performance.now();
-      copy.put(mutant);
-      const outcome = await livesOf(copy.program, upTo(seeds));
-      copy.takeOut();
+      const outcome = await tryOne(copy, mutant, upTo(seeds), isSound);
       const result = resultOf(mutant, outcome, build, (performance.now() - began) / 1000);
       results.push(result);
       // Each as it comes, so that a run that is cut off has not been for nothing.
@@ -77,28 +76,32 @@ async function tryAll({ mutants, all, seeds, cores, record }: Options): Promise<
   return results;
 }
 
-/** A seed that is no sounder without the fault has noticed nothing: such results are turned into broken ones. */
-async function dueToTheFault(results: readonly Result[]): Promise<readonly Result[]> {
-  const copy = makeCopy();
-  const unsound = new Set<number>();
-  try {
-    let seeds = [...new Set(results.flatMap(({ seed }) => seed ?? []))];
-    while (seeds.length > 0) {
-      const outcome = await livesOf(copy.program, seeds);
-      if (outcome.how === "sound") break;
-      // Of the first seed when the program itself is no good: then none of them has shown anything.
-      const seed = "seed" in outcome ? outcome.seed : (seeds[0] as number);
-      unsound.add(seed);
-      seeds = seeds.slice(seeds.indexOf(seed) + 1);
-    }
-  } finally {
-    copy.remove();
+/** Lives the seeds on one mutant. One that is no sounder without the fault has noticed nothing: the next ones are lived. */
+async function tryOne(copy: Copy, mutant: Mutant, seeds: readonly number[], isSound: SoundWithoutFault): Promise<Outcome> {
+  let left = seeds;
+  while (left.length > 0) {
+    copy.put(mutant);
+    const outcome = await livesOf(copy.program, left);
+    copy.takeOut();
+    if (outcome.how === "sound") break;
+    if (outcome.how !== "caught" || (await isSound(copy, outcome.seed))) return outcome;
+    left = left.slice(left.indexOf(outcome.seed) + 1);
   }
-  return results.map((result) =>
-    result.seed !== null && unsound.has(result.seed)
-      ? { ...result, how: "broken", message: `seed ${result.seed} is broken without the fault as well` }
-      : result,
-  );
+  return { how: "sound", seeds: seeds.length };
+}
+
+type SoundWithoutFault = (copy: Copy, seed: number) => Promise<boolean>;
+
+/** Lives a seed on a copy without a fault, once for all mutants that it may have noticed. */
+function soundWithoutFault(): SoundWithoutFault {
+  const known = new Map<number, Promise<Outcome>>();
+  return async (copy, seed) => {
+    const outcome = known.get(seed) ?? livesOf(copy.program, [seed]);
+    known.set(seed, outcome);
+    const { how } = await outcome;
+    if (how !== "sound") say(`seed ${seed} is broken without a fault as well: it counts for no mutant`);
+    return how === "sound";
+  };
 }
 
 function lineOf({ name, how, seed, rule, lives, seconds, message, notCaughtBecause }: Result): string {
@@ -138,7 +141,7 @@ async function main(options: Options): Promise<number> {
     process.stderr.write(`${wrong}\n`);
     return 1;
   }
-  const results = await dueToTheFault(await tryAll(options));
+  const results = await tryAll(options);
   const caught = results.filter(({ how }) => how === "caught").length;
   const other = results.filter((result) => !asExpected(result));
   say(
