@@ -14,6 +14,8 @@ export class Mischief {
   #stopped = false;
   /** The leader that is cut off at the moment, in a life that dwells on this. */
   #isolated: SimNode | null = null;
+  /** Who is cut off with each leader, in a life that dwells on that. */
+  #companion: string | null = null;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -30,6 +32,7 @@ export class Mischief {
     this.#cluster.deviceFaults = this.#cluster.plan.device;
     for (const node of this.#cluster.nodes) this.#endanger(node);
     this.#members.begin();
+    if (this.#cluster.plan.pairs > 0) this.#cluster.onLeads = (leader) => this.#pairUp(leader);
     this.#step();
   }
 
@@ -140,8 +143,29 @@ export class Mischief {
     });
   }
 
+  /** A new leader is cut off together with one that is the same all life long, while what it says first is under way. */
+  #pairUp(leader: SimNode): void {
+    const { network, world, plan } = this.#cluster;
+    const chance = this.#cluster.stream("faults/pair");
+    const side = this.#pairOf(leader.name);
+    if (this.#stopped || !chance.chance(plan.pairs)) return;
+    world.after(chance.around(2 * plan.network.meanMs), null, "pair", () => {
+      if (this.#stopped) return;
+      network.heal();
+      this.#cutOff(side, { oneWay: false, bridge: "" });
+    });
+  }
+
+  /** The leader, and who goes with every leader. */
+  #pairOf(leader: string): string[] {
+    const chance = this.#cluster.stream("faults/pair");
+    const names = this.#cluster.nodes.map(({ name }) => name);
+    this.#companion ??= chance.pick(names);
+    return [leader, this.#companion === leader ? chance.pick(names.filter((name) => name !== leader)) : this.#companion];
+  }
+
   #partition(): void {
-    const { network, nodes, world, plan } = this.#cluster;
+    const { network, nodes, plan } = this.#cluster;
     const chance = this.#cluster.stream("faults/partition");
     network.heal();
     const names = nodes.map(({ name }) => name);
@@ -151,13 +175,19 @@ export class Mischief {
     let side = names.filter(() => chance.chance(0.5));
     if (dwells === "elections") side = halfOf(names, chance);
     else if (dwells === "overwrites" && leader !== undefined) side = [leader];
+    else if (dwells === "pairs" && leader !== undefined) side = this.#pairOf(leader);
     else if (kind < 0.3) side = [chance.pick(names)];
     else if (kind < 0.6 && leader !== undefined) side = [leader];
     const bridge = chance.chance(0.15) && dwells === "none" ? chance.pick(names) : "";
     const oneWay = chance.chance(0.5) && dwells === "none";
     this.#isolated = dwells === "overwrites" ? (nodes.find(({ name }) => name === side[0]) ?? null) : null;
+    this.#cutOff(side, { oneWay, bridge });
+  }
+
+  #cutOff(side: readonly string[], { oneWay, bridge }: { readonly oneWay: boolean; readonly bridge: string }): void {
+    const { network, nodes, world } = this.#cluster;
     for (const from of side) {
-      for (const to of names) {
+      for (const { name: to } of nodes) {
         if (side.includes(to) || from === bridge || to === bridge) continue;
         network.cut(from, to);
         if (!oneWay) network.cut(to, from);

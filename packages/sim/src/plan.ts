@@ -39,7 +39,7 @@ export type Defect = (typeof defects)[number];
  * faults show only where it meets itself: a half of the voters that elects, a write that ends when its entry is no more.
  */
 export const moods = ["elections", "slowDisks", "overwrites", "snapshots"] as const;
-export type Mood = (typeof moods)[number] | "none";
+export type Mood = (typeof moods)[number] | "pairs" | "none";
 
 export interface LifeOptions {
   readonly seed: number;
@@ -74,6 +74,8 @@ export interface Plan {
   readonly slowTimes: number;
   readonly partitionsPerS: number;
   readonly healsPerS: number;
+  /** Chance of a new leader to be cut off at once, together with one member that is the same all life long. */
+  readonly pairs: number;
   readonly crashesPerS: number;
   readonly restartsPerS: number;
   readonly pausesPerS: number;
@@ -118,7 +120,9 @@ export function drawPlan(options: LifeOptions): Plan {
   const draw = makeStream(seed, "mood");
   const mood: Mood = draw.chance(0.5) ? "none" : draw.pick(moods);
   const plan = drawCommon(options, off);
-  return { ...plan, mood, ...(mood === "none" ? {} : inMood[mood](plan, draw, off)) };
+  if (mood !== "none") return { ...plan, mood, ...inMood[mood](plan, draw, off) };
+  const own = makeStream(seed, "mood/pairs");
+  return own.chance(0.2) ? { ...plan, mood: "pairs", ...inPairs(plan, own, off) } : { ...plan, mood };
 }
 
 /** Kinds of faults that came to be later do not reach into lives that were pinned earlier. */
@@ -180,6 +184,35 @@ const inMood: Readonly<Record<(typeof moods)[number], (plan: Plan, draw: Stream,
   }),
 };
 
+/**
+ * Each leader in turn is cut off together with the same follower, and goes on for a while with it: what that one holds, writes and
+ * confirms is of many terms, and its log is made to fit again and again.
+ */
+function inPairs({ network, device }: Plan, draw: Stream, off: Off): Partial<Plan> {
+  const clogs = draw.chance(0.5);
+  return {
+    members: draw.pick([5, 5, 5, 7]),
+    electionTicks: 10 + draw.below(6),
+    pairs: off("partition", draw.between(0.5, 1)),
+    partitionsPerS: off("partition", draw.between(0.5, 1.5)),
+    healsPerS: draw.between(0.2, 1),
+    network: {
+      ...network,
+      meanMs: draw.between(0.2, 15),
+      loss: off("loss", draw.between(0, 0.05)),
+      clogChance: off("clog", clogs ? draw.between(0, 0.005) : 0),
+      clogMs: draw.between(200, 1_500),
+      capacity: 4_096,
+    },
+    device: { ...device, meanMs: draw.between(0.2, draw.pick([2, 60])) },
+    slowNodes: off("slowNode", 0.3),
+    slowTimes: draw.between(3, 10),
+    clients: 4 + draw.below(5),
+    keys: 2 + draw.below(2),
+    thinkMs: draw.between(5, 20),
+  };
+}
+
 function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
   const draw = makeStream(seed, "plan");
   /** Some seeds are spared a fault altogether, so that others show alone. */
@@ -223,6 +256,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     slowTimes: draw.between(2, 10),
     partitionsPerS: some("partition", 0.6),
     healsPerS: draw.between(0.3, 3),
+    pairs: 0,
     crashesPerS: some("crash", 0.6),
     restartsPerS: draw.between(0.3, 4),
     pausesPerS: some("pause", 0.3),

@@ -41,6 +41,8 @@ export class Cluster {
   };
   /** When the faults end: no disk stalls for longer. */
   faultsEndAt = Infinity;
+  /** Sees every member that begins to lead. */
+  onLeads: (node: SimNode) => void = () => undefined;
   /** The first thing that went wrong; the life ends with it. */
   violation: Error | null = null;
   readonly #candidacies = new Candidacies();

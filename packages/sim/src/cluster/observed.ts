@@ -98,6 +98,7 @@ export function observedStore(cluster: Cluster, node: SimNode, store: EventStore
         world.tell(node.name, `leads term ${role.term}`);
         const last = node.running?.driver.status().last.index;
         if (last !== undefined) history.leaderHolds(member, role.term, last);
+        cluster.onLeads(node);
       });
       inner.onRole(role);
     },
