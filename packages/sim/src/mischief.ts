@@ -156,11 +156,13 @@ export class Mischief {
     });
   }
 
-  /** The leader, and who goes with every leader. */
+  /** The leader, and who goes with every leader: one with a slow disk rather, whose writes outlast leaderships. */
   #pairOf(leader: string): string[] {
+    const { nodes } = this.#cluster;
     const chance = this.#cluster.stream("faults/pair");
-    const names = this.#cluster.nodes.map(({ name }) => name);
-    this.#companion ??= chance.pick(names);
+    const names = nodes.map(({ name }) => name);
+    const slow = nodes.filter((node) => node.isSlow).map(({ name }) => name);
+    this.#companion ??= chance.pick(slow.length > 0 && chance.chance(0.7) ? slow : names);
     return [leader, this.#companion === leader ? chance.pick(names.filter((name) => name !== leader)) : this.#companion];
   }
 

@@ -84,6 +84,11 @@ export class SimNode {
     this.#diskTimes = slow < slowNodes ? slowTimes : 1;
   }
 
+  /** Its disk is slower than the others'. */
+  get isSlow(): boolean {
+    return this.#diskTimes > 1;
+  }
+
   /** Formats an empty disk; with voters, as one of the first members. False when the node was given another number meanwhile. */
   async format(member: NodeId, firstVoters: readonly NodeId[] | null, seats: readonly Seat[]): Promise<boolean> {
     const disk = this.disk.retired();

@@ -37,6 +37,15 @@ describe("a simulated database after a crash", () => {
     expect([...left].toSorted()).toEqual(["a=1 b=1", "b=1"]);
   });
 
+  it("may have lost what was written after a batch that failed, synced or not", () => {
+    const left = leftovers((db) => {
+      db.begin([put("a", "1")], true)();
+      db.begin([put("b", "1")], true);
+      db.begin([put("b", "1")], true)();
+    });
+    expect([...left].toSorted()).toEqual(["a=1", "a=1 b=1"]);
+  });
+
   it("has a batch that was under way wholly or not at all, and says when a record was cut", () => {
     const left = leftovers((db) => {
       db.begin([put("a", "1")], true)();

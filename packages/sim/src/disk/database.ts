@@ -27,13 +27,17 @@ export class Database {
   /** The last crash cut a record in the middle. */
   torn = false;
 
-  /** The bytes are copied when the batch is begun. The function returned ends it. */
+  /**
+   * The bytes are copied when the batch is begun. The function returned ends it. Batches end in their order: what ends after one that
+   * never did was written behind a record that failed, and is not to be relied on, whatever its sync says.
+   */
   begin(ops: readonly KeyOp[], synced: boolean): () => void {
     const batch: Batch = { ops: ops.map(({ key, value }) => [keyText(key), value === undefined ? null : copy(value)]), synced };
     this.#flying.push(batch);
     return () => {
+      const failed = this.#flying[0] !== batch;
       this.#flying = this.#flying.filter((other) => other !== batch);
-      this.#tail.push(batch);
+      this.#tail.push(failed ? { ...batch, synced: false } : batch);
       enter(this.values, batch);
       if (this.#tail.length > undoneMax) enter(this.#base, this.#tail.shift() as Batch);
     };
