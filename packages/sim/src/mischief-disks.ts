@@ -24,13 +24,20 @@ export class DiskMischief {
     return true;
   }
 
-  /** The machine comes back with an older image of its disk, where somebody is sure to know that it held more. */
+  /** The machine comes back with an older image of its disk, where somebody is sure to know that it held more; it may not be able to ask. */
   putBack(node: SimNode): void {
     const { image, process } = node;
     if (process === null || image === null || image.member !== node.member) return;
     if (!spares(this.#cluster, node) || !this.#cluster.wouldFindOut(image)) return;
     this.counts.oldDisks += 1;
     node.rollBack();
+    const { network, nodes, plan } = this.#cluster;
+    if (!this.#cluster.stream("faults/old disk alone").chance(plan.oldDisksAlone)) return;
+    for (const { name } of nodes) {
+      if (name === node.name) continue;
+      network.cut(node.name, name);
+      network.cut(name, node.name);
+    }
   }
 
   /** One bit of what is stored changes, of the log, the rows or a snapshot; or a block lies where another belongs. */

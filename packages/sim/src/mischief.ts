@@ -153,6 +153,11 @@ export class Mischief {
       if (this.#stopped) return;
       network.heal();
       this.#cutOff(side, { oneWay: false, bridge: "" });
+      // Its log will be made to fit: now and then it dies of that.
+      const companion = this.#cluster.nodes.find(({ name }) => name === side[1]);
+      if (plan.crashesPerS === 0 || companion === undefined || !chance.chance(0.15)) return;
+      this.#own.crashes += 1;
+      companion.crashAtWrite(1 + chance.below(8));
     });
   }
 

@@ -84,6 +84,8 @@ export interface Plan {
   readonly wipes: number;
   /** Machines that die and come back with an older image of their whole disk. */
   readonly oldDisksPerS: number;
+  /** Share of them that come back cut off from all others. */
+  readonly oldDisksAlone: number;
   readonly transfersPerS: number;
   readonly growthsPerS: number;
   readonly drainsPerS: number;
@@ -263,6 +265,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     rotPerS: some("rot", 0.1),
     wipes: off("wipe", defect === "wipedKeepsNumber" ? 0.6 : 0.2),
     oldDisksPerS: some("oldDisk", 0.3),
+    oldDisksAlone: off("partition", 0.4),
     transfersPerS: some("transfer", 0.5),
     growthsPerS: some("growth", 0.1),
     drainsPerS: some("drain", 0.3),
