@@ -24,7 +24,7 @@ export class DiskMischief {
     return true;
   }
 
-  /** The machine comes back with an older image of its disk, where somebody is sure to know that it held more; it may not be able to ask. */
+  /** The machine comes back with an older image of its disk, where somebody is sure to know that it held more; it may find nobody. */
   putBack(node: SimNode): void {
     const { image, process } = node;
     if (process === null || image === null || image.member !== node.member) return;
