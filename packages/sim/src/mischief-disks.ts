@@ -31,13 +31,7 @@ export class DiskMischief {
     if (!spares(this.#cluster, node) || !this.#cluster.wouldFindOut(image)) return;
     this.counts.oldDisks += 1;
     node.rollBack();
-    const { network, nodes, plan } = this.#cluster;
-    if (!this.#cluster.stream("faults/old disk alone").chance(plan.oldDisksAlone)) return;
-    for (const { name } of nodes) {
-      if (name === node.name) continue;
-      network.cut(node.name, name);
-      network.cut(name, node.name);
-    }
+    if (this.#cluster.stream("faults/old disk alone").chance(this.#cluster.plan.oldDisksAlone)) this.#cluster.cutOff(node);
   }
 
   /** One bit of what is stored changes, of the log, the rows or a snapshot; or a block lies where another belongs. */

@@ -5,12 +5,14 @@ import { isQuorum } from "./checks/history.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { clusterName } from "./cluster/names.ts";
 import { insist, takeIn } from "./cluster/newcomers.ts";
-import type { SimNode } from "./cluster/node.ts";
+import type { Running, SimNode } from "./cluster/node.ts";
 import { isSettled } from "./cluster/soundness.ts";
 import type { Stream } from "./world/stream.ts";
 
 /** Nodes that a growing cluster may come to have, those that have left included. */
 const nodesMax = 7;
+type Leader = Running & { readonly node: SimNode };
+
 /** A number that is nobody's. */
 const nobody = 9_999;
 
@@ -94,6 +96,7 @@ export class MemberMischief {
     this.counts.joints += 1;
     world.tell(leader.node.name, `is asked for ${[...down, ...up].map(({ op, id }) => `${op} ${id}`).join(", ")} at once`);
     leader.driver.change([...down, ...up], new Uint8Array(0), 5_000).catch(() => undefined);
+    this.hurry(leader);
   }
 
   /**
@@ -104,7 +107,28 @@ export class MemberMischief {
     const chance = this.#cluster.stream("faults/change");
     const leader = this.#cluster.leader();
     const changes = this.#draw(chance);
-    if (leader === undefined || !isSettled(this.#cluster)) return;
+    const settled = this.#cluster.plan.changesInARow > 0 || isSettled(this.#cluster);
+    if (leader === undefined || !settled) return;
+    this.#ask(leader, changes);
+    this.hurry(leader);
+  }
+
+  /**
+   * A leader is asked for a change while others may be under way: it has to wait for them. Some are cut off before they know what
+   * becomes of it. Only in a life that dwells on this, in which every disk stays sound.
+   */
+  hurry(leader: Leader): void {
+    const { plan, world } = this.#cluster;
+    const chance = this.#cluster.stream("faults/changes in a row");
+    if (!chance.chance(plan.changesInARow)) return;
+    this.#ask(leader, this.#draw(chance));
+    if (!chance.chance(0.5)) return;
+    world.after(chance.around(3 * plan.network.meanMs), null, "cut off", () => {
+      if (world.now < this.#cluster.faultsEndAt) this.#cluster.cutOff(leader.node);
+    });
+  }
+
+  #ask(leader: Leader, changes: readonly Change[]): void {
     if (!this.#staysSound(leader.driver.status().membership, changes)) return;
     this.counts.changes += 1;
     this.#cluster.world.tell(leader.node.name, `is asked to ${changes.map(({ op, id }) => `${op} ${id}`).join(", ")}`);

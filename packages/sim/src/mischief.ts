@@ -32,7 +32,7 @@ export class Mischief {
     this.#cluster.deviceFaults = this.#cluster.plan.device;
     for (const node of this.#cluster.nodes) this.#endanger(node);
     this.#members.begin();
-    if (this.#cluster.plan.pairs > 0) this.#cluster.onLeads = (leader) => this.#pairUp(leader);
+    this.#cluster.onLeads = (node) => this.#atElection(node);
     this.#step();
   }
 
@@ -140,6 +140,17 @@ export class Mischief {
     network.reset((one.running as Running).endpoint, (other.running as Running).endpoint);
     world.after(ms, null, "mend", () => {
       if (!this.#stopped) network.mend(one.name, other.name);
+    });
+  }
+
+  #atElection(node: SimNode): void {
+    const { plan, world } = this.#cluster;
+    if (plan.pairs > 0) this.#pairUp(node);
+    if (plan.changesInARow === 0) return;
+    const ms = this.#cluster.stream("faults/change at election").around(2 * plan.network.meanMs);
+    world.after(ms, null, "change", () => {
+      const leader = this.#cluster.leader();
+      if (!this.#stopped && leader?.node === node) this.#members.hurry(leader);
     });
   }
 

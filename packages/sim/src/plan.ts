@@ -39,7 +39,7 @@ export type Defect = (typeof defects)[number];
  * faults show only where it meets itself: a half of the voters that elects, a write that ends when its entry is no more.
  */
 export const moods = ["elections", "slowDisks", "overwrites", "snapshots"] as const;
-export type Mood = (typeof moods)[number] | "pairs" | "none";
+export type Mood = (typeof moods)[number] | "pairs" | "changes" | "none";
 
 export interface LifeOptions {
   readonly seed: number;
@@ -92,6 +92,8 @@ export interface Plan {
   readonly jointsPerS: number;
   readonly leavesPerS: number;
   readonly changesPerS: number;
+  /** Chance of a leader to be asked for a change as soon as it leads, and for another while one is under way; no disk is lost then. */
+  readonly changesInARow: number;
   /** Chance that a life begins in the middle of a change. */
   readonly beginsWithChange: number;
   readonly fullDisksPerS: number;
@@ -123,8 +125,10 @@ export function drawPlan(options: LifeOptions): Plan {
   const mood: Mood = draw.chance(0.5) ? "none" : draw.pick(moods);
   const plan = drawCommon(options, off);
   if (mood !== "none") return { ...plan, mood, ...inMood[mood](plan, draw, off) };
-  const own = makeStream(seed, "mood/pairs");
-  return own.chance(0.2) ? { ...plan, mood: "pairs", ...inPairs(plan, own, off) } : { ...plan, mood };
+  const pairs = makeStream(seed, "mood/pairs");
+  if (pairs.chance(0.2)) return { ...plan, mood: "pairs", ...inPairs(plan, pairs, off) };
+  const changes = makeStream(seed, "mood/changes");
+  return changes.chance(0.2) ? { ...plan, mood: "changes", ...inChanges(plan, changes, off) } : { ...plan, mood };
 }
 
 /** Kinds of faults that came to be later do not reach into lives that were pinned earlier. */
@@ -215,6 +219,36 @@ function inPairs({ network, device }: Plan, draw: Stream, off: Off): Partial<Pla
   };
 }
 
+/** The membership changes all the time, and leaders are gone before a change is applied. No disk is lost: anybody may vote. */
+function inChanges({ network, device }: Plan, draw: Stream, off: Off): Partial<Plan> {
+  return {
+    members: draw.pick([3, 4, 4, 5, 5, 6]),
+    electionTicks: 10 + draw.below(6),
+    network: {
+      ...network,
+      meanMs: draw.between(0.2, 15),
+      loss: off("loss", draw.between(0, 0.05)),
+      clogChance: 0,
+      capacity: 4_096,
+    },
+    device: { ...device, meanMs: draw.between(0.2, draw.pick([2, 40])) },
+    slowNodes: off("slowNode", 0.3),
+    slowTimes: draw.between(2, 10),
+    partitionsPerS: off("partition", draw.between(0.2, 1)),
+    healsPerS: draw.between(0.5, 2),
+    crashesPerS: off("crash", draw.between(0, 0.2)),
+    changesPerS: off("change", draw.between(1, 4)),
+    changesInARow: off("change", draw.between(0.3, 0.8)),
+    jointsPerS: off("joint", draw.between(0, 2)),
+    transfersPerS: off("transfer", draw.between(0, 1)),
+    wipes: 0,
+    rotPerS: 0,
+    oldDisksPerS: 0,
+    leavesPerS: 0,
+    drainsPerS: 0,
+  };
+}
+
 function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
   const draw = makeStream(seed, "plan");
   /** Some seeds are spared a fault altogether, so that others show alone. */
@@ -271,6 +305,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     drainsPerS: some("drain", 0.3),
     leavesPerS: some("leave", 0.1),
     changesPerS: some("change", 0.3),
+    changesInARow: 0,
     beginsWithChange: off("change", 0.2),
     fullDisksPerS: some("fullDisk", 0.05),
     resetsPerS: off("gone", gone.chance(0.5) ? 0 : gone.next() * 0.5),

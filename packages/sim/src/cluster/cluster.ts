@@ -156,6 +156,16 @@ export class Cluster {
     this.counts.errors += counts.errors;
   }
 
+  /** From all others, in both directions, until the network heals. */
+  cutOff(node: SimNode): void {
+    this.world.tell("network", `${node.name} is cut off`);
+    for (const { name } of this.nodes) {
+      if (name === node.name) continue;
+      this.network.cut(node.name, name);
+      this.network.cut(name, node.name);
+    }
+  }
+
   leader(): (Running & { readonly node: SimNode }) | undefined {
     let found: { readonly node: SimNode; readonly running: Running } | undefined;
     for (const node of this.nodes) {
