@@ -35,7 +35,7 @@ export const defects = ["lyingDisk", "staleReads", "forgetfulClients", "diceInRu
 export type Defect = (typeof defects)[number];
 
 /**
- * What a life dwells on. Half of all have no mood; the others have one thing happen far more often than the rest, because some
+ * What a life dwells on. A third has no mood; the others have one thing happen far more often than the rest, because some
  * faults show only where it meets itself: a half of the voters that elects, a write that ends when its entry is no more.
  */
 export const moods = ["elections", "slowDisks", "overwrites", "snapshots"] as const;
