@@ -123,12 +123,13 @@ export function drawPlan(options: LifeOptions): Plan {
   const off: Off = (kind, value) => (without.includes(kind) ? 0 : value);
   const draw = makeStream(seed, "mood");
   const mood: Mood = draw.chance(0.5) ? "none" : draw.pick(moods);
-  const plan = drawCommon(options, off);
+  const rare = { pairs: 0, changesInARow: 0, oldDisksAlone: off("partition", 0.4) };
+  const plan: Plan = { ...drawCommon(options, off), ...rare, mood: "none" };
   if (mood !== "none") return { ...plan, mood, ...inMood[mood](plan, draw, off) };
   const pairs = makeStream(seed, "mood/pairs");
   if (pairs.chance(0.2)) return { ...plan, mood: "pairs", ...inPairs(plan, pairs, off) };
   const changes = makeStream(seed, "mood/changes");
-  return changes.chance(0.2) ? { ...plan, mood: "changes", ...inChanges(plan, changes, off) } : { ...plan, mood };
+  return changes.chance(0.2) ? { ...plan, mood: "changes", ...inChanges(plan, changes, off) } : plan;
 }
 
 /** Kinds of faults that came to be later do not reach into lives that were pinned earlier. */
@@ -249,7 +250,9 @@ function inChanges({ network, device }: Plan, draw: Stream, off: Off): Partial<P
   };
 }
 
-function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
+type Common = Omit<Plan, "mood" | "pairs" | "changesInARow" | "oldDisksAlone">;
+
+function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Common {
   const draw = makeStream(seed, "plan");
   /** Some seeds are spared a fault altogether, so that others show alone. */
   const some = (kind: FaultKind, high: number): number => {
@@ -265,7 +268,6 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
   const gone = makeStream(seed, "plan/gone");
   return {
     seed,
-    mood: "none",
     forMs: forMs ?? length,
     members,
     tickMs: 10,
@@ -292,20 +294,17 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Plan {
     slowTimes: draw.between(2, 10),
     partitionsPerS: some("partition", 0.6),
     healsPerS: draw.between(0.3, 3),
-    pairs: 0,
     crashesPerS: some("crash", 0.6),
     restartsPerS: draw.between(0.3, 4),
     pausesPerS: some("pause", 0.3),
     rotPerS: some("rot", 0.1),
     wipes: off("wipe", defect === "wipedKeepsNumber" ? 0.6 : 0.2),
     oldDisksPerS: some("oldDisk", 0.3),
-    oldDisksAlone: off("partition", 0.4),
     transfersPerS: some("transfer", 0.5),
     growthsPerS: some("growth", 0.1),
     drainsPerS: some("drain", 0.3),
     leavesPerS: some("leave", 0.1),
     changesPerS: some("change", 0.3),
-    changesInARow: 0,
     beginsWithChange: off("change", 0.2),
     fullDisksPerS: some("fullDisk", 0.05),
     resetsPerS: off("gone", gone.chance(0.5) ? 0 : gone.next() * 0.5),
