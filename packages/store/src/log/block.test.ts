@@ -96,4 +96,23 @@ describe("the term table", () => {
     terms.extend(7, 6);
     expect([4, 5, 6, 7].map((index) => terms.at(index))).toEqual([2, 5, 5, 6]);
   });
+
+  it("takes no entry that does not follow the newest: it would answer for others", () => {
+    const terms = new TermTable();
+    for (const [index, term] of [
+      [0, 1],
+      [3, 2],
+      [5, 4],
+    ] as const)
+      terms.extend(index, term);
+    terms.extend(6, 4);
+    for (const [index, term] of [
+      [6, 3],
+      [4, 4],
+      [5, 5],
+      [3, 2],
+    ] as const)
+      expect(() => terms.extend(index, term)).toThrow(`entry ${index} of term ${term} follows entry 5 of term 4`);
+    expect([2, 3, 4, 5, 6].map((index) => terms.at(index))).toEqual([1, 2, 2, 4, 4]);
+  });
 });

@@ -102,6 +102,12 @@ export class Blocks implements LogView {
 
   /** Adds a block that is on disk and follows the last entry (or, the very first, one that reaches past the floor). */
   add(block: Block, entries: readonly Entry[]): void {
+    for (const entry of entries) if (entry.index > this.#floor.id.index) this.#terms.extend(entry.index, entry.term);
+    this.#put(block);
+  }
+
+  /** The terms of its entries are known. */
+  #put(block: Block): void {
     const { head, value } = block;
     const last = head.first + head.count - 1;
     const known: Known = {
@@ -113,7 +119,6 @@ export class Blocks implements LogView {
       held: block,
       entries: null,
     };
-    for (const entry of entries) if (entry.index > this.#floor.id.index) this.#terms.extend(entry.index, entry.term);
     this.#known.push(known);
     this.#last = { term: head.lastTerm, index: last };
     this.#chain = head.chain;
@@ -133,12 +138,12 @@ export class Blocks implements LogView {
     if (keep >= this.#last.index) return { deleted, cut };
     const chain = this.chainAt(keep);
     for (let known = this.#known.at(-1); known !== undefined && known.last > keep; known = this.#known.at(-1)) {
-      const short = known.first <= keep ? this.#shorten(known, keep) : null;
+      const block = known.first <= keep ? this.#shorten(known, keep) : null;
       this.#forgetNewest();
-      if (short === null) deleted.push(blockKey(known.first));
+      if (block === null) deleted.push(blockKey(known.first));
       else {
-        this.add(short.block, short.entries);
-        cut = short.block;
+        this.#put(block);
+        cut = block;
       }
     }
     this.#last = { term: this.#terms.at(keep), index: keep };
@@ -175,11 +180,11 @@ export class Blocks implements LogView {
     return keys;
   }
 
-  #shorten(known: Known, keep: Index): { readonly block: Block; readonly entries: readonly Entry[] } {
+  #shorten(known: Known, keep: Index): Block {
     const whole = this.#load(known);
     const entries = decodeEntries(whole).slice(0, keep - known.first + 1);
     const prev = { term: whole.head.prevTerm, index: known.first - 1 };
-    return { block: encodeBlock(entries, 0, entries.length, prev, known.seed), entries };
+    return encodeBlock(entries, 0, entries.length, prev, known.seed);
   }
 
   #forgetNewest(): void {

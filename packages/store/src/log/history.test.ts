@@ -113,6 +113,30 @@ const acts = fc.array(
   { minLength: 1, maxLength: 14 },
 );
 
+describe("a cut inside a block", () => {
+  it.each([0, 1, 2, 3, 4, 5])(
+    "forgets the terms of what it takes away, after %i others (simulator, terms-of-what-was-cut)",
+    async (others) => {
+      const disk = await freshDisk();
+      const log = await open(disk);
+      let last = zero;
+      const append = async (prev: EntryId, terms: readonly number[]): Promise<void> => {
+        const entries = entriesAfter(prev, terms);
+        await log.append([batchOf({ prev, entries, hard: hardState(terms.at(-1) as number) })]);
+        last = log.view.last();
+      };
+      for (let term = 1; term <= others; term++) await append(last, [term]);
+      const kept = { index: others + 1, term: 6 };
+      await append(last, [6, 7]);
+      await append(last, [9]);
+      await append(kept, [11]);
+      await append(last, [12]);
+      const terms = [...Array.from({ length: others }, (_, at) => at + 1), 6, 11, 12];
+      for (const one of [log, await open(disk.copy())]) expect(terms.map((_, at) => one.view.term(at + 1))).toEqual(terms);
+    },
+  );
+});
+
 describe("any history", () => {
   it("written in groups equals the same batches one by one, also after a restart at every step", async () => {
     await fc.assert(

@@ -1,3 +1,4 @@
+import { invariant } from "@aether/raft/errors";
 import type { Index, Term } from "@aether/raft/types";
 
 /**
@@ -8,9 +9,11 @@ export class TermTable {
   readonly #starts: Index[] = [];
   readonly #terms: Term[] = [];
 
-  /** Entries from `index` on have `term`, until the next call. Indexes and terms ascend. */
+  /** Entries from `index` on have `term`, until the next call. Throws {@link Broken} unless indexes and terms ascend. */
   extend(index: Index, term: Term): void {
-    if (this.#terms.at(-1) === term) return;
+    const [start, newest] = [this.#starts.at(-1) ?? -1, this.#terms.at(-1) ?? -1];
+    if (newest === term && index >= start) return;
+    invariant(index > start && term > newest, `entry ${index} of term ${term} follows entry ${start} of term ${newest}`);
     this.#starts.push(index);
     this.#terms.push(term);
   }
