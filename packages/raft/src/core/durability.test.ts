@@ -54,6 +54,19 @@ describe("what is durable", () => {
     expect(lone.r.log.durableIndex()).toBe(2);
   });
 
+  it("is not believed of a follower that said so to an older leadership: it may have been cut since", () => {
+    const lone = new Lone({ terms: [1, 1], term: 1 });
+    lone.step({ k: "campaign" });
+    lone.settle();
+    lone.receive(3, { t: "voteResp", granted: true, commit: { index: 0, term: 0 } });
+    lone.settle();
+    expect(lone.r).toMatchObject({ state: "leader", term: 2 });
+    lone.receive(2, { t: "appResp", index: 2, reject: null }, 1);
+    expect(lone.r.tracker.find(2)?.match).toBe(0);
+    lone.receive(2, { t: "appResp", index: 2, reject: null }, 2);
+    expect(lone.r.tracker.find(2)?.match).toBe(2);
+  });
+
   it("is not claimed for an entry that was cut before anyone wrote it", () => {
     const lone = new Lone({ terms: [1, 1], term: 1 });
     hear(lone, 2, 1, 2, 1, [entry(3, 1), entry(4, 1)]);

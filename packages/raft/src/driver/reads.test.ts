@@ -80,6 +80,27 @@ describe("read barriers of a cluster", () => {
     expect(follower.machine.content.applied.index).toBeGreaterThanOrEqual(index);
   });
 
+  it("ask their leader under keys that no earlier life of the member has used: an answer may come late", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const follower = (leader.id % 3) + 1;
+    const keys: number[] = [];
+    cluster.network.tap(({ from, m }) => {
+      if (from === follower && m.t === "readIndex") keys.push(m.key);
+    });
+    for (let life = 0; life < 3; life += 1) {
+      const read = cluster.member(follower).node.readBarrier(5_000);
+      await clock.advance(500);
+      await read;
+      await cluster.kill(follower);
+      cluster.start(follower);
+      await cluster.agreed();
+    }
+    expect(keys.length).toBeGreaterThanOrEqual(3);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+
   it("never go back in time, whatever the network does (counter workload over random partitions)", async () => {
     for (const seed of [1, 2, 3]) {
       const clock = start([1, 2, 3, 4, 5], { seed });

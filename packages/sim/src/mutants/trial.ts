@@ -21,8 +21,8 @@ export type Outcome =
   /** The patch makes no program: that proves nothing. */
   | { readonly how: "broken"; readonly message: string };
 
-/** Real time that one life may take, in ms: a thousand times what it takes on an idle machine. */
-const lifeMsMax = 300_000;
+/** Real time that one life may take, in ms: many times what one takes that waits for convergence in vain, on a busy machine. */
+const lifeMsMax = 1_200_000;
 /** Of what a process writes before it dies, so much is kept. */
 const wordsMax = 8_192;
 
