@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { blockOf, trustPage } from "../page.ts";
 import { type Copy, makeCopy, mutantsFolder, root } from "./copy.ts";
 import { mutate, parseMutant, readMutants } from "./patch.ts";
-import { merged, pageOf, readRecord, type Result } from "./record.ts";
+import { knownFirst, merged, pageOf, readRecord, type Result } from "./record.ts";
 import { livesOf, upTo } from "./trial.ts";
 
 const mutants = readMutants(mutantsFolder);
@@ -107,6 +107,12 @@ describe("the record of results", () => {
     const old = [result("a", {}), result("b", {}), result("gone", {})];
     const now = merged(old, [result("b", { seed: 9 })], [mutant("a"), mutant("b"), mutant("new")]);
     expect(now.map(({ name, seed }) => `${name} ${seed}`)).toEqual(["a 7", "b 9"]);
+  });
+
+  it("says which seed to try first: one that has noticed before", () => {
+    expect(knownFirst([1, 2, 3], 3)).toEqual([3, 1, 2]);
+    expect(knownFirst([1, 2, 3], 9)).toEqual([1, 2, 3]);
+    expect(knownFirst([1, 2, 3], null)).toEqual([1, 2, 3]);
   });
 
   it("shows what was not caught, with the reason or without", () => {

@@ -9,13 +9,26 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Copy, makeCopy, mutantsFolder, root } from "./copy.ts";
 import { type Mutant, mutate, readMutants } from "./patch.ts";
-import { asExpected, merged, readRecord, type Result, resultOf, seedsMax, writeRecord } from "./record.ts";
+import {
+  asExpected,
+  knownFirst,
+  merged,
+  readRecord,
+  type Result,
+  resultOf,
+  seedsMax,
+  type Trial,
+  writeRecord,
+} from "./record.ts";
 import { livesOf, type Outcome, upTo } from "./trial.ts";
+import { drawPlan } from "../plan.ts";
 import { runProgram } from "../program.ts";
 
-const usage = `usage: npm run mutants -- [--only NAME,NAME] [--seeds N] [--cores N] [--record] [--page] [--list]
+const usage = `usage: npm run mutants -- [--only NAME,NAME] [--seeds N] [--moods NAME,NAME] [--cores N] [--record] [--page] [--list]
   --only NAMES   only these mutants
-  --seeds N      seeds lived at most on each (default 2000)
+  --seeds N      the seeds 1 to N are lived on each (default 2000), up to the first that notices; one that has noticed
+                 in the recorded run is tried first
+  --moods NAMES  of these seeds only those whose lives dwell on such things (elections, slowDisks, overwrites, ...)
   --cores N      mutants at a time (default: all cores)
   --record       keep the results in packages/sim/results/mutants.json and show them in docs/trust.md
   --page         show what is recorded in docs/trust.md and end
@@ -26,7 +39,7 @@ exit code: 0 every mutant was caught or is excused, 1 one was not, 2 usage
 interface Options {
   readonly mutants: readonly Mutant[];
   readonly all: readonly Mutant[];
-  readonly seeds: number;
+  readonly seeds: readonly number[];
   readonly cores: number;
   readonly record: boolean;
   readonly page: boolean;
@@ -36,15 +49,19 @@ interface Options {
 function parse(): Options {
   const text = { type: "string" } as const;
   const flag = { type: "boolean", default: false } as const;
-  const { values } = parseArgs({ options: { only: text, seeds: text, cores: text, record: flag, page: flag, list: flag } });
+  const options = { only: text, seeds: text, moods: text, cores: text, record: flag, page: flag, list: flag } as const;
+  const { values } = parseArgs({ options });
   const all = readMutants(mutantsFolder);
   const only = values.only?.split(",") ?? all.map(({ name }) => name);
   for (const name of only) if (!all.some((mutant) => mutant.name === name)) throw new Error(`no mutant is called ${name}`);
-  const seeds = Number(values.seeds ?? seedsMax);
+  const last = Number(values.seeds ?? seedsMax);
   const cores = Number(values.cores ?? availableParallelism());
-  if (!Number.isSafeInteger(seeds) || seeds < 1) throw new Error("--seeds takes a whole number from 1 on");
+  if (!Number.isSafeInteger(last) || last < 1) throw new Error("--seeds takes a whole number from 1 on");
   if (!Number.isSafeInteger(cores) || cores < 1 || cores > 256) throw new Error("--cores takes a whole number from 1 to 256");
   const mutants = all.filter(({ name }) => only.includes(name));
+  const moods = values.moods?.split(",");
+  const seeds = upTo(last).filter((seed) => moods === undefined || moods.includes(drawPlan({ seed }).mood));
+  if (seeds.length === 0) throw new Error(`no life up to seed ${last} dwells on ${values.moods}`);
   return { all, mutants, seeds, cores, record: values.record, page: values.page, list: values.list };
 }
 
@@ -52,15 +69,16 @@ const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 /** Tries the mutants, `cores` at a time, each worker in a copy of its own. */
 async function tryAll({ mutants, all, seeds, cores, record }: Options): Promise<Result[]> {
-  const build = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" }).trim();
+  const build = buildOfSources();
+  const noticed = new Map(readRecord().map(({ name, seed }) => [name, seed]));
   const waiting = [...mutants];
   const results: Result[] = [];
   const isSound = soundWithoutFault();
   const work = async (copy: Copy): Promise<void> => {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
       const began = performance.now();
-      const outcome = await tryOne(copy, mutant, upTo(seeds), isSound);
-      const result = resultOf(mutant, outcome, build, (performance.now() - began) / 1000);
+      const trial = await tryOne(copy, mutant, knownFirst(seeds, noticed.get(mutant.name) ?? null), isSound);
+      const result = resultOf(mutant, trial, build, (performance.now() - began) / 1000);
       results.push(result);
       // Each as it comes, so that a run that is cut off has not been for nothing.
       if (record) await writeRecord(merged(readRecord(), [result], all));
@@ -76,18 +94,25 @@ async function tryAll({ mutants, all, seeds, cores, record }: Options): Promise<
   return results;
 }
 
+/** The commit that changed the sources last, "+" for more that is not committed; what runs leave behind is no source. */
+function buildOfSources(): string {
+  const sources = ["packages", ":!packages/sim/results"];
+  const git = (...words: string[]): string => execFileSync("git", [...words, "--", ...sources], { cwd: root, encoding: "utf8" });
+  return git("log", "-1", "--format=%h").trim() + (git("status", "--porcelain") === "" ? "" : "+");
+}
+
 /** Lives the seeds on one mutant. One that is no sounder without the fault has noticed nothing: the next ones are lived. */
-async function tryOne(copy: Copy, mutant: Mutant, seeds: readonly number[], isSound: SoundWithoutFault): Promise<Outcome> {
-  let left = seeds;
-  while (left.length > 0) {
+async function tryOne(copy: Copy, mutant: Mutant, seeds: readonly number[], isSound: SoundWithoutFault): Promise<Trial> {
+  for (let at = 0; at < seeds.length;) {
     copy.put(mutant);
-    const outcome = await livesOf(copy.program, left);
+    const outcome = await livesOf(copy.program, seeds.slice(at));
     copy.takeOut();
     if (outcome.how === "sound") break;
-    if (outcome.how !== "caught" || (await isSound(copy, outcome.seed))) return outcome;
-    left = left.slice(left.indexOf(outcome.seed) + 1);
+    if (outcome.how === "broken") return { outcome, lives: at };
+    at = seeds.indexOf(outcome.seed) + 1;
+    if (outcome.how === "hung" || (await isSound(copy, outcome.seed))) return { outcome, lives: at };
   }
-  return { how: "sound", seeds: seeds.length };
+  return { outcome: { how: "sound", seeds: seeds.length }, lives: seeds.length };
 }
 
 type SoundWithoutFault = (copy: Copy, seed: number) => Promise<boolean>;

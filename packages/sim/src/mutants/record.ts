@@ -17,7 +17,7 @@ export interface Result {
   readonly breaks: string;
   readonly file: string;
   readonly how: Outcome["how"];
-  /** The first seed that noticed; null when none did. */
+  /** A seed that noticed, the first unless a later one was known from an earlier run; null when none did. */
   readonly seed: number | null;
   /** Lives lived on the mutant. */
   readonly lives: number;
@@ -30,7 +30,13 @@ export interface Result {
   readonly build: string;
 }
 
-export function resultOf(mutant: Mutant, outcome: Outcome, build: string, seconds: number): Result {
+export interface Trial {
+  readonly outcome: Outcome;
+  /** Seeds that were lived, the last one included. */
+  readonly lives: number;
+}
+
+export function resultOf(mutant: Mutant, { outcome, lives }: Trial, build: string, seconds: number): Result {
   const { name, breaks, file, notCaughtBecause } = mutant;
   const caught = outcome.how === "caught";
   return {
@@ -39,13 +45,18 @@ export function resultOf(mutant: Mutant, outcome: Outcome, build: string, second
     file,
     how: outcome.how,
     seed: caught ? outcome.seed : null,
-    lives: caught || outcome.how === "hung" ? outcome.seed : outcome.how === "sound" ? outcome.seeds : 0,
+    lives,
     rule: caught ? outcome.rule : null,
     message: "message" in outcome ? outcome.message : "",
     notCaughtBecause,
     seconds: Math.round(seconds),
     build,
   };
+}
+
+/** The seeds in their order, but for the one that has noticed before. One that is not among them is not added. */
+export function knownFirst(seeds: readonly number[], known: number | null): readonly number[] {
+  return known !== null && seeds.includes(known) ? [known, ...seeds.filter((seed) => seed !== known)] : seeds;
 }
 
 /** Is it as its patch says: caught, or explained and not caught? */
@@ -77,7 +88,8 @@ export function pageOf(results: readonly Result[]): string {
   const builds = [...new Set(results.map(({ build }) => build))].join(", ");
   const counts =
     `${results.length} mutants, ${caught.length} caught: ${within(1)} by seed 1, ${within(10)} within 10 seeds, ` +
-    `${within(100)} within 100, ${within(1_000)} within 1,000. The same seeds for all, from 1 on; put into commit ${builds}. ` +
+    `${within(100)} within 100, ${within(1_000)} within 1,000. The seeds are 1 to 2,000 for all, and the one that is named notices, ` +
+    `mostly as the first; put into commit ${builds}. ` +
     "An assertion is one of the product's own, which end the process.";
   const rows = results.map(({ name, breaks, seed, rule, how, lives, notCaughtBecause }) => [
     `\`${name}\``,
