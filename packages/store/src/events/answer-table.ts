@@ -88,7 +88,7 @@ export class AnswerTable {
 
   /** The slot leaves the window: nothing of it is needed any more. */
   release(slot: number): void {
-    this.extras.delete(this.seqOf(slot));
+    if (this.extras.size > 0) this.extras.delete(this.seqOf(slot));
     this.seqs[slot] = 0;
     this.owners[slot] = undefined;
   }
@@ -118,14 +118,14 @@ export class AnswerTable {
     while (this.seqs[seq % this.slots] !== 0) this.grow();
     const slot = seq % this.slots;
     const { bytes, idAt, idEnd, printAt, printEnd } = text;
-    const key = spanHash(bytes, idAt, idEnd, client.hashA);
-    const b = spanHash(bytes, idAt, idEnd, client.hashB);
     this.seqs[slot] = seq;
     this.indexes[slot] = index;
     this.versions[slot] = version;
-    this.keys[slot] = key;
-    this.hashesA[slot] = numbersHash(seq, index, version, spanHash(bytes, printAt, printEnd, key));
-    this.hashesB[slot] = numbersHash(seq, index, version, spanHash(bytes, printAt, printEnd, b));
+    hashSpan(bytes, idAt, idEnd, client.hashA, client.hashB);
+    this.keys[slot] = spanA;
+    hashSpan(bytes, printAt, printEnd, spanA, spanB);
+    this.hashesA[slot] = numbersHash(seq, index, version, spanA);
+    this.hashesB[slot] = numbersHash(seq, index, version, spanB);
     this.idBytes[slot] = idEnd - idAt;
     this.printBytes[slot] = printEnd - printAt;
     this.textAt[slot] = this.putText(seq, text);
@@ -308,6 +308,23 @@ function spanHash(bytes: Uint8Array, at: number, end: number, seed: number): num
   let h = Math.imul(seed ^ (end - at), fnvPrime);
   for (let i = at; i < end; i++) h = Math.imul(h ^ (bytes[i] as number), fnvPrime);
   return h;
+}
+
+/** What {@link hashSpan} found last. */
+let spanA = 0;
+let spanB = 0;
+
+/** {@link spanHash} with two seeds at once: each waits for its own multiplications only. */
+function hashSpan(bytes: Uint8Array, at: number, end: number, seedA: number, seedB: number): void {
+  let a = Math.imul(seedA ^ (end - at), fnvPrime);
+  let b = Math.imul(seedB ^ (end - at), fnvPrime);
+  for (let i = at; i < end; i++) {
+    const byte = bytes[i] as number;
+    a = Math.imul(a ^ byte, fnvPrime);
+    b = Math.imul(b ^ byte, fnvPrime);
+  }
+  spanA = a;
+  spanB = b;
 }
 
 /** The same over the two 32-bit halves of each of three safe integers. */

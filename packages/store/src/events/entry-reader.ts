@@ -25,6 +25,7 @@ export interface ReadEntry {
 export function readEntry(data: Uint8Array, registry: Registry): ReadEntry {
   source = data;
   at = 0;
+  texts = 0;
   unusual = false;
   const read = readEnvelope(registry);
   if (unusual || read === null || at !== data.length) return generalEntry(data, registry);
@@ -33,6 +34,8 @@ export function readEntry(data: Uint8Array, registry: Registry): ReadEntry {
 
 let source: Uint8Array = new Uint8Array();
 let at = 0;
+/** Texts read of the entry so far. */
+let texts = 0;
 /** Something was met that only the general decoder knows. What was read until then is dropped. */
 let unusual = false;
 
@@ -49,8 +52,12 @@ function readEnvelope(registry: Registry): ReadEntry | null {
   const events = readValue();
   if (unusual || !Number.isSafeInteger(time) || !Array.isArray(events)) return null;
   for (let i = 0; i < events.length; i++) events[i] = registry.upcast(events[i] as DomainEvent);
-  return { at: time, actor: { name, role: role as Identity["role"] }, cause, request, events: events as DomainEvent[] };
+  // entries that follow each other are often of the same actor
+  if (name !== lastActor.name || role !== lastActor.role) lastActor = { name, role: role as Identity["role"] };
+  return { at: time, actor: lastActor, cause, request, events: events as DomainEvent[] };
 }
+
+let lastActor: Identity = { name: "", role: "viewer" };
 
 function skipNull(): null {
   at++;
@@ -148,6 +155,8 @@ function readDouble(): number {
 }
 
 function readList(length: number): unknown[] {
+  // most entries are of one event, and a list that grows takes room for many
+  if (length === 1) return [readValue()];
   const list: unknown[] = [];
   for (let i = 0; i < length && !unusual; i++) list.push(readValue());
   return list;
@@ -156,10 +165,10 @@ function readList(length: number): unknown[] {
 function readMap(length: number): unknown {
   const map: Record<string, unknown> = {};
   for (let i = 0; i < length && !unusual; i++) {
-    const key = readValue();
+    const key = readName();
     // a plain assignment would set the object's prototype
     if (typeof key !== "string" || key === "__proto__") return giveUp();
-    map[key] = readValue();
+    map[key] = key === "type" ? readName() : readValue();
   }
   return map;
 }
@@ -167,44 +176,108 @@ function readMap(length: number): unknown {
 /** Words up to this length are looked up; longer ones are hardly ever the same again. */
 const wordBytes = 40;
 const wordPlaces = 2 ** 15;
-/** The last word seen at each place; as many strings as there are places, of at most {@link wordBytes} characters. */
+/** The last word seen twice in a row at each place; as many strings as there are places, of at most {@link wordBytes} characters. */
 const words: string[] = Array.from({ length: wordPlaces }, () => "");
+/**
+ * The hash of what was seen last at each place. Of ids there may be more than places: what comes for the first time is told from
+ * it, without a look at a string that lies anywhere in memory, and does not drive out a word that comes again.
+ */
+const hashes = new Int32Array(wordPlaces);
+/**
+ * The first texts of the entry before, each with its bytes: entries that follow each other are alike, so the text at the same place is
+ * mostly the same and one comparison finds it.
+ */
+const alikePlaces = 64;
+const alike: string[] = Array.from({ length: alikePlaces }, () => "");
+const alikeBytes = new Uint8Array(alikePlaces * wordBytes);
+/** -1 where there is none. */
+const alikeLengths = new Int8Array(alikePlaces).fill(-1);
 /** Half of a surrogate pair is written as it is in texts of less than 64 characters, which take at most this; UTF-8 has no such thing. */
 const halvesBytes = 192;
 const halfLead = 0xed;
 const { utf8Slice } = Buffer.prototype as unknown as { utf8Slice: (this: Uint8Array, start: number, end: number) => string };
 
 function readText(length: number): unknown {
+  const bytes = source;
   const start = at;
   const end = start + length;
-  if (end > source.length) return giveUp();
+  if (end > bytes.length) return giveUp();
   at = end;
+  const place = texts++;
   if (length > wordBytes) {
-    if (length <= halvesBytes) for (let i = start; i < end; i++) if (source[i] === halfLead) return giveUp();
-    return utf8Slice.call(source, start, end);
+    if (length <= halvesBytes) for (let i = start; i < end; i++) if (bytes[i] === halfLead) return giveUp();
+    return utf8Slice.call(bytes, start, end);
   }
-  let h = length;
+  if (isAlike(place, bytes, start, length)) return alike[place];
+  const word = readWord(bytes, start, end);
+  if (word === null) return giveUp();
+  remember(place, word, bytes, start, end);
+  return word;
+}
+
+function isAlike(place: number, bytes: Uint8Array, start: number, length: number): boolean {
+  if (alikeLengths[place] !== length) return false;
+  const held = alikeBytes;
+  // from the end, where numbered names differ
+  for (let i = start + length - 1, h = place * wordBytes + length - 1; i >= start; i--, h--)
+    if (bytes[i] !== held[h]) return false;
+  return true;
+}
+
+function remember(place: number, word: string, bytes: Uint8Array, start: number, end: number): void {
+  if (place >= alikePlaces) return;
+  alike[place] = word;
+  alikeLengths[place] = end - start;
+  for (let i = start, h = place * wordBytes; i < end; i++, h++) alikeBytes[h] = bytes[i] as number;
+}
+
+/** Null for a text that only the general decoder knows. */
+function readWord(bytes: Uint8Array, start: number, end: number): string | null {
+  let h = end - start;
   for (let i = start; i < end; i++) {
-    const byte = source[i] as number;
-    if (byte === halfLead) return giveUp();
+    const byte = bytes[i] as number;
+    if (byte === halfLead) return null;
     h = Math.imul(h ^ byte, 0x01000193);
   }
   const place = (h ^ (h >>> 15)) & (wordPlaces - 1);
+  if (hashes[place] !== h) {
+    hashes[place] = h;
+    return utf8Slice.call(bytes, start, end);
+  }
   const word = words[place] as string;
-  if (isWord(word, start, end)) return word;
-  const text = utf8Slice.call(source, start, end);
+  if (isWord(word, bytes, start, end)) return word;
+  const text = utf8Slice.call(bytes, start, end);
   words[place] = text;
   return text;
 }
 
 /** True when the bytes are the word: only of ASCII, where one byte is one character. */
-function isWord(word: string, start: number, end: number): boolean {
+function isWord(word: string, bytes: Uint8Array, start: number, end: number): boolean {
   if (word.length !== end - start) return false;
-  for (let i = start; i < end; i++) {
-    const byte = source[i] as number;
+  for (let i = end - 1; i >= start; i--) {
+    const byte = bytes[i] as number;
     if (byte >= 0x80 || word.charCodeAt(i - start) !== byte) return false;
   }
   return true;
+}
+
+/** A text of which there are few, as one that V8 tells apart by its address: keys and types are looked up again and again. */
+function readName(): unknown {
+  const tag = source[at] ?? 0;
+  const length = tag - 0xa0;
+  if (length < 0 || length > 0x1f) return readValue();
+  at++;
+  if (at + length <= source.length && isAlike(texts, source, at, length)) {
+    at += length;
+    return alike[texts++];
+  }
+  const start = at;
+  const place = texts;
+  const text = readText(length);
+  if (typeof text !== "string") return text;
+  const name = Object.keys({ [text]: 0 })[0] as string;
+  remember(place, name, source, start, at);
+  return name;
 }
 
 function generalEntry(data: Uint8Array, registry: Registry): ReadEntry {
