@@ -67,12 +67,20 @@ export class MemberMischief {
     this.comeBack(node);
   }
 
-  /** A node is to leave for good, with or without force. The rules may refuse; who has been refused stays. */
+  /**
+   * A node is to leave for good, with or without force, if sound disks are a quorum of those that stay. The rules may refuse; who has
+   * been refused stays.
+   */
   leave(): void {
     const chance = this.#cluster.stream("faults/leave");
     const [node, force] = [chance.pick(this.#cluster.nodes), chance.chance(0.5)];
     const staying = this.#cluster.nodes.filter(({ gone, member }) => !gone && member !== null);
-    if (node.gone || staying.length < 3 || !isSettled(this.#cluster)) return;
+    const leader = this.#cluster.leader();
+    if (node.gone || leader === undefined || staying.length < 3 || !isSettled(this.#cluster)) return;
+    const going = staying.filter((one) => one === node || one.leaving);
+    const changes = going.map(({ member }) => ({ op: "remove", id: member as number }) as const);
+    if (!this.#staysSound(leader.driver.status().membership, changes)) return;
+    node.leaving = true;
     this.counts.leaves += 1;
     this.#cluster.world.tell(node.name, `is told to leave${force ? ", by force" : ""}`);
     this.#cluster.order({ type: "ShutDownNode", id: node.name, ...(force ? { force, reason: "simulated" } : {}) });
@@ -85,7 +93,7 @@ export class MemberMischief {
   changeSeveral(): void {
     const { nodes, history, world } = this.#cluster;
     const leader = this.#cluster.leader();
-    const sound = nodes.every(({ member, rotten, stale, gone }) => gone || (member !== null && rotten !== member && !stale));
+    const sound = nodes.every((one) => one.gone || (one.member !== null && !one.mayBeLost));
     if (leader === undefined || !sound || history.newestChange > history.top) return;
     const chance = this.#cluster.stream("faults/joint");
     const { voters, learners } = leader.driver.status().membership;
@@ -141,8 +149,8 @@ export class MemberMischief {
   /** Would sound disks be a quorum of what comes after it? A lost number may be a voter still, and must not be left to decide alone. */
   #staysSound(membership: Membership, changes: readonly Change[]): boolean {
     const after = applyConfigChange(membership, { changes, transition: "auto", leave: false, context: new Uint8Array() });
-    const sound = this.#cluster.nodes.filter(({ member, rotten, stale }) => member !== null && rotten !== member && !stale);
-    return "reason" in after || isQuorum(after, (id) => sound.some(({ member }) => member === id));
+    const sound = this.#cluster.nodes.filter((one) => one.member !== null && !one.mayBeLost).map(({ member }) => member);
+    return "reason" in after || isQuorum(after, (id) => sound.includes(id));
   }
 
   /** A number that a node has is not removed here: the keeper would want it back, and a removed number is never taken in again. */

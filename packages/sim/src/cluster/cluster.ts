@@ -199,11 +199,7 @@ export class Cluster {
 
   /** Would every such membership still have a quorum on sound disks, were it not for these nodes? */
   sparesQuorum(lost: ReadonlySet<SimNode>): boolean {
-    const sound = new Set(
-      this.nodes.flatMap((node) =>
-        lost.has(node) || node.rotten === node.member || node.stale || node.stateRotten ? [] : [node.member],
-      ),
-    );
+    const sound = new Set(this.nodes.flatMap((node) => (lost.has(node) || node.mayBeLost ? [] : [node.member])));
     return this.memberships().every((membership) => isQuorum(membership, (id) => sound.has(id)));
   }
 

@@ -39,6 +39,8 @@ export interface Image {
   readonly member: NodeId;
   readonly last: EntryId;
   readonly term: number;
+  /** Rows or a snapshot had rotted by then. */
+  readonly stateRotten: boolean;
 }
 
 export class SimNode {
@@ -59,6 +61,8 @@ export class SimNode {
   stale = false;
   /** It asks to be taken in. */
   asks = false;
+  /** It was told to leave; it stays if the rules refuse. */
+  leaving = false;
   /** It has left the cluster and does not come back. */
   gone = false;
   /** The number whose disk has rotted somewhere: it may be found out any time. */
@@ -170,7 +174,8 @@ export class SimNode {
     const record = this.disk.log.database.get(hardKey);
     const held = record === undefined ? undefined : decodeHard(record);
     if (member === null || held === undefined) return;
-    this.image = { disk: this.disk.clone(), member, last: held.last, term: held.hard.term };
+    const { stateRotten } = this;
+    this.image = { disk: this.disk.clone(), member, last: held.last, term: held.hard.term, stateRotten };
   }
 
   /** Dies, and comes back with the older image of its whole disk. */
@@ -181,6 +186,7 @@ export class SimNode {
     this.disk = image.disk.clone();
     this.image = null;
     this.stale = true;
+    this.stateRotten = image.stateRotten;
   }
 
   /** What its disk says of another member, whatever its process may have learned since. */
@@ -196,6 +202,11 @@ export class SimNode {
     this.crash("has left the cluster");
     this.member = null;
     this.gone = true;
+  }
+
+  /** Its disk may not be able to answer for its number, whether anybody has found out or not. */
+  get mayBeLost(): boolean {
+    return this.rotten === this.member || this.stale || this.stateRotten;
   }
 
   /** Changes the wall clock, as a time service would. */

@@ -13,13 +13,13 @@ export function isSettled({ nodes, history }: Cluster): boolean {
 }
 
 /**
- * A disk may be lost when every membership keeps a quorum of sound ones; and a learner is spared, for it may be promoted before
- * anybody knows.
+ * A disk may be lost when every membership keeps a quorum of sound ones without those that were told to leave; and a learner is
+ * spared, for it may be promoted before anybody knows.
  */
 export function spares(cluster: Cluster, node: SimNode): boolean {
   if (!isSettled(cluster)) return false;
   const votes = cluster.memberships().every(({ voters }) => node.member !== null && voters.includes(node.member));
-  return votes && cluster.sparesQuorum(new Set([node]));
+  return votes && cluster.sparesQuorum(new Set([node, ...cluster.nodes.filter(({ leaving }) => leaving)]));
 }
 
 const hasUnwritten = ({ driver, storage }: Running): boolean => driver.status().last.index > storage.view.last().index;
