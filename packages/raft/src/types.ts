@@ -325,6 +325,7 @@ export interface Transport {
   send(batch: readonly Envelope[]): void;
   /** `term`: the leader's when it began, as the receiver's onSnapshot is told. Resolves "broken" on close() or when `to` leaves. */
   sendSnapshot(to: NodeId, m: SnapMeta, src: SnapshotStore, term: Term): Promise<"installed" | "refused" | "broken">;
+  /** Never called from inside `send()`, nor from inside another call of it: the receiver may act, and send, at once. */
   onRecv: (batch: readonly Envelope[]) => void;
   onUnreachable: (to: NodeId) => void;
   /** Nothing listens where `id` did, and nothing comes from it: its process is over, as far as can be seen from here. May repeat. */

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { makeMemoryLog } from "../memory-log.ts";
-import { type AppendBatch, Kind } from "../types.ts";
+import { type AppendBatch, type Envelope, Kind } from "../types.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { makeManualClock } from "./manual-clock.ts";
 import { Cluster, taken } from "./testing/cluster.ts";
@@ -191,6 +191,42 @@ describe("under load", () => {
     await clock.advance(0);
     expect(leader.machine.content.total).toBe(100);
     expect(clock.now()).toBe(before);
+  });
+
+  it("a leader's own write has begun when the append of the same entry leaves", async () => {
+    cluster = new Cluster([1, 2, 3], { clock: makeManualClock() });
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const before = leader.log.groupSizes.length;
+    const begun: number[] = [];
+    cluster.network.tap(({ from, m }) => {
+      if (from === leader.id && m.t === "app" && m.entries.length > 0) begun.push(leader.log.groupSizes.length - before);
+    });
+    taken(leader.node.propose([addition("a")]));
+    await cluster.agreed();
+    expect(begun).toEqual([1, 1]);
+  });
+
+  it("a follower with nothing else to do writes what arrives before the event loop turns, and gathers what comes meanwhile", async () => {
+    const clock = makeManualClock();
+    cluster = new Cluster([1, 2, 3], { clock });
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const follower = cluster.member((leader.id % 3) + 1);
+    const deliver = follower.transport.onRecv;
+    const appends: (readonly Envelope[])[] = [];
+    follower.transport.onRecv = (batch) => void appends.push(batch);
+    for (const name of ["a", "b", "c"]) {
+      taken(leader.node.propose([addition(name)]));
+      await clock.advance(0);
+    }
+    expect(appends.length).toBe(3);
+    const before = follower.log.groupSizes.length;
+    for (const append of appends) deliver(append);
+    expect(follower.log.groupSizes.length - before).toBe(1);
+    await clock.advance(0);
+    expect(follower.log.groupSizes.length - before).toBe(2);
+    expect(follower.log.view.last()).toEqual(leader.log.view.last());
   });
 
   it("a follower answers a burst of messages with one sync", async () => {

@@ -53,6 +53,11 @@ export class GroupCommit {
     this.#durableLast = log.view.last();
   }
 
+  /** Whether a write, or what follows from one, is under way. */
+  get busy(): boolean {
+    return this.#busy;
+  }
+
   /** Takes the batch; when nothing is being written it goes to the disk before this returns. */
   push(batch: AppendBatch): void {
     if (this.#closed) return;
