@@ -321,11 +321,10 @@ export interface Peer {
 export interface Transport {
   /** The set to keep connections to; everyone else is disconnected. */
   setPeers(peers: readonly Peer[]): void;
-  /** Synchronous, bounded; drops what does not fit and reports it once through onUnreachable. */
+  /** Synchronous, bounded; drops what does not fit and reports it once through onUnreachable. Calls no onRecv, which may send at once. */
   send(batch: readonly Envelope[]): void;
   /** `term`: the leader's when it began, as the receiver's onSnapshot is told. Resolves "broken" on close() or when `to` leaves. */
   sendSnapshot(to: NodeId, m: SnapMeta, src: SnapshotStore, term: Term): Promise<"installed" | "refused" | "broken">;
-  /** Never called from inside `send()`, nor from inside another call of it: the receiver may act, and send, at once. */
   onRecv: (batch: readonly Envelope[]) => void;
   onUnreachable: (to: NodeId) => void;
   /** Nothing listens where `id` did, and nothing comes from it: its process is over, as far as can be seen from here. May repeat. */
