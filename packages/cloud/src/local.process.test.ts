@@ -30,7 +30,11 @@ async function makeWorld(): Promise<LocalWorld> {
     cluster: cluster.name,
     registryDir: join(folder, "instances"),
     nodesDir: join(folder, "nodes"),
-    daemon: { node: process.execPath, entry: join(import.meta.dirname, "testing/idle-daemon.ts") },
+    daemon: {
+      node: process.execPath,
+      nodeOptions: ["--max-semi-space-size=16"],
+      entry: join(import.meta.dirname, "testing/idle-daemon.ts"),
+    },
     graceMs: 2_000,
   };
   const ports = await choosePorts({ count: 3, base: null, taken: new Set(), seed: folder });
@@ -178,6 +182,12 @@ describe("the local provider", () => {
     const port = Number(first.instance.address.split(":")[1]);
     expect(await failure(provider.compute.ensure(specOf("n2", port)))).toMatchObject({ _tag: "Capacity" });
     expect(existsSync(recordPath(world.options.registryDir, "n2"))).toBe(false);
+  });
+
+  it("gives node the daemon's options", async () => {
+    const { instance } = await run(world.provider.compute.ensure(await world.spec("n1")));
+    const words = readFileSync(`/proc/${pidOf(instance)}/cmdline`, "utf8").split("\0");
+    expect(words.slice(0, 3)).toEqual([process.execPath, "--max-semi-space-size=16", world.options.daemon.entry]);
   });
 
   it("keeps the daemon's configuration and the record from other users' eyes", async () => {

@@ -9,7 +9,7 @@ import { toMillis } from "effect/Duration";
 import { tryPromise, type Effect } from "effect/Effect";
 import { value as reveal } from "effect/Redacted";
 import { carries, clusterLabels, labelFault, labelKeys } from "./labels.ts";
-import { awaitInstance, powerInstance, removeInstance, settle, type LocalFolders } from "./local/instance.ts";
+import { awaitInstance, powerInstance, removeInstance, settle, type Daemon, type LocalFolders } from "./local/instance.ts";
 import { errnoOf } from "./local/durable-file.ts";
 import { CloudFailure, fault } from "./local/failure.ts";
 import { isLock, takeLock } from "./local/lock.ts";
@@ -24,8 +24,7 @@ export interface LocalOptions {
   readonly registryDir: string;
   /** A folder for each instance: `node.json`, `data/`, `aetherd.log`. */
   readonly nodesDir: string;
-  /** What runs: a Node.js binary and the daemon's entry file. */
-  readonly daemon: { readonly node: string; readonly entry: string };
+  readonly daemon: Daemon;
   /** How long a daemon may take to end after SIGTERM. */
   readonly graceMs: number;
 }

@@ -47,7 +47,12 @@ function reexecute(name, file, root) {
   }
   process.stderr.write(`${name}: node ${process.version} is too old (needs ${wanted.join(".")}); using ${node}\n`);
   const env = { ...process.env, [marker]: String(process.pid) };
-  const child = spawn(node, [file, ...process.argv.slice(2)], { stdio: ["inherit", "inherit", "inherit", "pipe"], env });
+  // the rest of what this node was given may be nothing that the other one knows
+  const memory = process.execArgv.filter((option) => option.startsWith("--max-semi-space-size="));
+  const child = spawn(node, [...memory, file, ...process.argv.slice(2)], {
+    stdio: ["inherit", "inherit", "inherit", "pipe"],
+    env,
+  });
   // A terminal sends Ctrl-C to both; the child decides what it means. SIGTERM comes to this process alone.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => child.kill("SIGTERM"));

@@ -9,7 +9,9 @@ import { make as redact } from "effect/Redacted";
 import { isLock, takeLock } from "@aether/cloud/local/lock";
 import { nodeLabels } from "@aether/cloud/labels";
 import { makeLocalProvider } from "@aether/cloud/local";
+import type { Daemon } from "@aether/cloud/local/instance";
 import type { CloudError, CloudProvider, InstanceSpec } from "@aether/cloud/provider";
+import { daemonNodeOptions } from "@aether/node/daemon/node-options";
 import { readJournal, type Journal, type JournalNode } from "../bootstrap/journal.ts";
 import { caFile, pairOf } from "../bootstrap/pki.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
@@ -27,10 +29,11 @@ export const localProvider = (name: string, folder: ClusterFolder): CloudProvide
  * The daemon that belongs to this command: beside a bundled command its bundle, beside the sources its source. It runs under the
  * node that runs this command.
  */
-export function findDaemon(): { readonly node: string; readonly entry: string } {
+export function findDaemon(): Daemon {
   const packages = join(packagesFolder(), "node");
   const bundled = import.meta.filename.endsWith(".js");
-  return { node: process.execPath, entry: join(packages, bundled ? "dist/aetherd.js" : "src/aetherd.ts") };
+  const entry = join(packages, bundled ? "dist/aetherd.js" : "src/aetherd.ts");
+  return { node: process.execPath, nodeOptions: daemonNodeOptions, entry };
 }
 
 /** `packages/`, from the bundle in `packages/cli/dist/` or from this file in `packages/cli/src/cluster/`. */

@@ -13,8 +13,15 @@ export interface LocalFolders {
   readonly registryDir: string;
   readonly nodesDir: string;
 }
+/** What runs: a Node.js binary, its own options, and the daemon's entry file. */
+export interface Daemon {
+  readonly node: string;
+  readonly nodeOptions: readonly string[];
+  readonly entry: string;
+}
+
 export interface InstanceOptions extends LocalFolders {
-  readonly daemon: { readonly node: string; readonly entry: string };
+  readonly daemon: Daemon;
   readonly graceMs: number;
 }
 
@@ -114,7 +121,8 @@ async function spawnDaemon(options: InstanceOptions, record: InstanceRecord): Pr
   const folder = folderOf(options, record.name);
   const log = await openLog(join(folder, "aetherd.log"));
   try {
-    const child = spawn(options.daemon.node, [options.daemon.entry, "--config", configOf(options, record.name)], {
+    const { node, nodeOptions, entry } = options.daemon;
+    const child = spawn(node, [...nodeOptions, entry, "--config", configOf(options, record.name)], {
       cwd: folder,
       detached: true,
       stdio: ["ignore", log.fd, log.fd],

@@ -10,6 +10,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Role } from "@aether/core/kernel/event";
+import { daemonNodeOptions } from "../daemon/node-options.ts";
 import { deriveCa, type ClusterCa } from "../identity/cluster-ca.ts";
 import { clientTls, type TlsMaterial } from "../identity/tls.ts";
 import { makeTestClient, type TestClient } from "./test-client.ts";
@@ -24,7 +25,7 @@ export interface ClusterHarnessOptions {
   readonly program?: string;
   /** Where `from` dials to reach `to`; default: the address that `to` listens on. Asked once, when the nodes are prepared. */
   readonly route?: (from: TestNode, to: TestNode) => Promise<string>;
-  /** What node is given before the program, by member id, e.g. the inspector's address. */
+  /** What node is given besides the daemon's own options, by member id, e.g. the inspector's address. */
   readonly nodeArguments?: (member: number) => readonly string[];
 }
 
@@ -162,7 +163,7 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
       await configure(node);
       return node;
     },
-    start: (node, env = {}) => launch(node, [...(o.nodeArguments?.(node.member) ?? []), program], env),
+    start: (node, env = {}) => launch(node, [...daemonNodeOptions, ...(o.nodeArguments?.(node.member) ?? []), program], env),
     kill: async (node, signal) => {
       node.process?.kill(signal);
       await h.ended(node, 15_000);

@@ -132,7 +132,8 @@ export async function openLevelState(dir: string): Promise<StateDb> {
     valueEncoding: "view",
     // the check of the files reads no compressed blocks
     compression: false,
-    cacheSize: 8 * 1024 * 1024,
+    // rows are read from memory: what is read here, at a start or for a snapshot, is read once
+    cacheSize: 1024 * 1024,
     writeBufferSize: 8 * 1024 * 1024,
   });
   await db.open();

@@ -52,7 +52,7 @@ export async function openLevel(path: string, options: { readonly create: boolea
     compression: false,
     writeBufferSize: 8 * MiB,
     maxFileSize: 8 * MiB,
-    cacheSize: 4 * MiB,
+    cacheSize: MiB,
   });
   try {
     await db.open();

@@ -44,7 +44,7 @@ export interface StartOptions {
 
 export const startDefaults: StartOptions = {
   clock: systemClock,
-  cacheBytes: 16 * 1024 * 1024,
+  cacheBytes: 8 * 1024 * 1024,
   pace: { everyMs: 100, everyEntries: 1024 },
   floor: 0,
   torn: false,
