@@ -9,29 +9,61 @@ import type { Stored, World } from "@aether/core/kernel/world";
 import { invariant } from "@aether/raft/errors";
 import { packView, unpackValue } from "./value-codec.ts";
 
-/** One thing's place. It outlives the row: a removed thing's slot stays until the removal is on disk. */
+/**
+ * One thing's place. It outlives the row: a removed thing's slot stays until the removal is on disk. There is one for every row, so
+ * numbers are kept as 32-bit integers, which V8 holds in the slot itself, and what can be made from the rest is not kept.
+ */
 export class Slot {
   readonly noun: string;
   readonly id: string;
-  /** "noun/id", as watchers and controllers name it. */
-  readonly thing: string;
   stored: Stored | undefined = undefined;
   /** Changed since the last flush took it. */
   dirty = false;
-  /** CRC of the value on disk, null when there is none. */
-  diskCrc: number | null = null;
   /** The row that the sums hold, undefined when none. */
   summed: Stored | undefined = undefined;
-  /** Its hash, two times 48 bits; null until needed (after a restart most rows are never hashed). */
-  summedHash: readonly [number, number] | null = null;
   stale = false;
+  private crc: number | null = null;
+  private hash0: number | null = null;
+  private hash1 = 0;
+  private hash2 = 0;
 
   constructor(noun: string, id: string) {
     this.noun = noun;
     this.id = id;
-    this.thing = `${noun}/${id}`;
+  }
+
+  /** "noun/id", as watchers and controllers name it. */
+  get thing(): string {
+    return `${this.noun}/${this.id}`;
+  }
+
+  /** CRC of the value on disk, null when there is none. */
+  get diskCrc(): number | null {
+    return this.crc === null ? null : this.crc >>> 0;
+  }
+
+  set diskCrc(crc: number | null) {
+    this.crc = crc === null ? null : crc | 0;
+  }
+
+  /** Hash of the row that the sums hold, null until needed (after a restart most rows are never hashed). */
+  get summedHash(): RowHash | null {
+    if (this.hash0 === null) return null;
+    const middle = this.hash1 >>> 0;
+    return [(this.hash0 >>> 0) * 2 ** 16 + (middle >>> 16), (middle & 0xffff) * 2 ** 32 + (this.hash2 >>> 0)];
+  }
+
+  set summedHash(hash: RowHash | null) {
+    this.hash0 = hash === null ? null : Math.floor(hash[0] / 2 ** 16) | 0;
+    if (hash === null) return;
+    const [a, b] = hash;
+    this.hash1 = ((a % 2 ** 16) << 16) | Math.floor(b / 2 ** 32);
+    this.hash2 = b | 0;
   }
 }
+
+/** Two times 48 bits. */
+type RowHash = readonly [a: number, b: number];
 
 /** A changed row as a flush takes it; its slot may change again while the flush is written. */
 export interface TakenRow {
@@ -163,9 +195,10 @@ export class Rows implements World {
       slot.summed = slot.stored;
       slot.summedHash = null;
       if (slot.stored === undefined) continue;
-      slot.summedHash = rowHash(slot, encodeRow(slot.stored));
-      a = (a + slot.summedHash[0]) % modulus;
-      b = (b + slot.summedHash[1]) % modulus;
+      const hashed = rowHash(slot, encodeRow(slot.stored));
+      slot.summedHash = hashed;
+      a = (a + hashed[0]) % modulus;
+      b = (b + hashed[1]) % modulus;
       count++;
     }
     this.sums = { count, a, b };
@@ -225,7 +258,7 @@ function decodeRow(id: string, bytes: Uint8Array): Stored {
 const scratch = Buffer.allocUnsafe(16 * 1024);
 
 /** 96 bits of SHA-256 over the thing's name and its encoded record. */
-function rowHash(slot: Slot, bytes: Uint8Array): readonly [number, number] {
+function rowHash(slot: Slot, bytes: Uint8Array): RowHash {
   const name = `${slot.noun}\0${slot.id}\0`;
   // in UTF-8 a name has at most three bytes for each UTF-16 unit
   const fits = name.length * 3 + bytes.length <= scratch.length;
