@@ -18,6 +18,8 @@ export interface NamedCluster {
 export interface SceneSide extends NamedCluster {
   /** MiB per member when its scene had just been filled. */
   readonly residentAfterFill: readonly number[];
+  /** The same {@link settleSeconds} later, of the deep scene; before the other side is filled, which takes minutes. */
+  readonly residentSettled: readonly number[];
 }
 
 /**
@@ -28,6 +30,9 @@ export type Scene = "small" | "deep" | "wide";
 
 export const say = (text: string): void => console.error(text);
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** After the load of the deep scene: of both sides, and nothing is asked of them meanwhile. */
+export const settleSeconds = ({ quick }: BenchOptions): number => (quick ? 1 : 15);
 
 /** Keys of the small scene; every one is there before anything is measured. */
 export const smallKeys = 10_000;
@@ -63,7 +68,9 @@ export class Stage {
     for (const side of made) {
       if (scene === "small") await fill(side, { events: smallKeys, keys: smallKeys });
       if (scene === "deep") await fill(side, { events: this.options.events, keys: this.options.rows });
-      sides.push({ ...side, residentAfterFill: side.cluster.pids.map(residentMiB) });
+      const residentAfterFill = side.cluster.pids.map(residentMiB);
+      if (scene === "deep") await pause(1_000 * settleSeconds(this.options));
+      sides.push({ ...side, residentAfterFill, residentSettled: side.cluster.pids.map(residentMiB) });
     }
     this.#scenes.set(scene, sides);
     return sides;
