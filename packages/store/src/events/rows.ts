@@ -53,10 +53,10 @@ export class Slot {
     return [(this.hash0 >>> 0) * 2 ** 16 + (middle >>> 16), (middle & 0xffff) * 2 ** 32 + (this.hash2 >>> 0)];
   }
 
-  set summedHash(hash: RowHash | null) {
-    this.hash0 = hash === null ? null : Math.floor(hash[0] / 2 ** 16) | 0;
-    if (hash === null) return;
-    const [a, b] = hash;
+  set summedHash(words: RowHash | null) {
+    this.hash0 = words === null ? null : Math.floor(words[0] / 2 ** 16) | 0;
+    if (words === null) return;
+    const [a, b] = words;
     this.hash1 = ((a % 2 ** 16) << 16) | Math.floor(b / 2 ** 32);
     this.hash2 = b | 0;
   }
