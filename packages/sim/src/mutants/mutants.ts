@@ -74,15 +74,17 @@ async function tryAll({ mutants, all, seeds, cores, record }: Options): Promise<
   const waiting = [...mutants];
   const results: Result[] = [];
   const isSound = soundWithoutFault();
+  let recorded = Promise.resolve();
   const work = async (copy: Copy): Promise<void> => {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
       const began = performance.now();
       const trial = await tryOne(copy, mutant, knownFirst(seeds, noticed.get(mutant.name) ?? null), isSound);
       const result = resultOf(mutant, trial, build, (performance.now() - began) / 1000);
       results.push(result);
-      // Each as it comes, so that a run that is cut off has not been for nothing.
-      if (record) await writeRecord(merged(readRecord(), [result], all));
       say(`${String(results.length).padStart(3)}/${mutants.length}  ${lineOf(result)}`);
+      // Each as it comes, so that a run that is cut off has not been for nothing; and one after the other.
+      if (record) recorded = recorded.then(() => writeRecord(merged(readRecord(), [result], all)));
+      await recorded;
     }
   };
   const copies = Array.from({ length: Math.min(cores, mutants.length) }, makeCopy);
