@@ -323,7 +323,8 @@ export class MemberLoop implements Driver {
     this.#send(answersOf(batches));
     for (const { token, term, last, snap } of batches)
       this.#core.step({ k: "stored", token, term, last, snap: snap?.id.index ?? 0 });
-    this.#schedule();
+    // A follower has mostly said all there is to say.
+    if (this.#core.pending()) this.#schedule();
   }
 
   /** One after the other: a newer snapshot may arrive while the one found at start is still being restored. */
