@@ -33,3 +33,26 @@ describe("who asks for votes", () => {
     expect(judged([3, 2, 6, { t: "timeoutNow" }], [1, 2, 7, vote(true)])).toMatch(/nobody handed over/);
   });
 });
+
+describe("who leads", () => {
+  const joint: Membership = { voters: [1, 2], outgoing: [1, 2, 3, 4], learners: [], learnersNext: [], autoLeave: true };
+  const elected = (membership: Membership, ...voters: readonly NodeId[]): string | null => {
+    const candidacies = new Candidacies();
+    const granted: Msg = { t: "voteResp", granted: true, commit: start };
+    try {
+      for (const from of voters) candidacies.sends({ from, to: 1, term: 7, m: granted }, () => [membership]);
+      candidacies.leads(1, 7, membership);
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  it("has the votes of a quorum, of both halves of a joint membership", () => {
+    expect(elected(five, 2, 3)).toBeNull();
+    expect(elected(five, 2)).toMatch(/leads term 7 by the votes of 1,2;/);
+    expect(elected(joint, 2, 3)).toBeNull();
+    expect(elected(joint, 2)).toMatch(/by the votes of 1,2;/);
+    expect(elected(joint, 3, 4)).toMatch(/by the votes of 1,3,4;/);
+  });
+});

@@ -3,13 +3,17 @@ import { hold, isQuorum } from "./history.ts";
 
 /**
  * Nobody begins a term on a mere suspicion: whoever asks for votes was granted pre-votes by a quorum, or was told to by the leader
- * that hands over to it. Otherwise a hint that a leader is gone, which may be wrong, would depose one that works.
+ * that hands over to it. Otherwise a hint that a leader is gone, which may be wrong, would depose one that works. And nobody leads
+ * without the votes of a quorum, of both halves where the membership is joint.
  */
 export class Candidacies {
   /** Who granted a pre-vote, by "candidate/term". */
   readonly #granted = new Map<string, Set<NodeId>>();
   /** Who was told to take over, as "candidate/term". */
   readonly #told = new Set<string>();
+
+  /** Who voted, by "candidate/term". */
+  readonly #votes = new Map<string, Set<NodeId>>();
 
   /** Sees every message of the life as it is sent; `memberships` are those that may be in force at the candidate. */
   sends({ from, to, term, m }: Envelope, memberships: () => readonly Membership[]): void {
@@ -18,6 +22,10 @@ export class Candidacies {
       const name = `${to}/${term}`;
       const granted = this.#granted.get(name) ?? new Set([to]);
       this.#granted.set(name, granted.add(from));
+    } else if (m.t === "voteResp" && m.granted) {
+      const name = `${to}/${term}`;
+      const votes = this.#votes.get(name) ?? new Set([to]);
+      this.#votes.set(name, votes.add(from));
     } else if (m.t === "vote") {
       const granted = this.#granted.get(`${from}/${term}`) ?? new Set([from]);
       const chosen = m.transfer
@@ -27,5 +35,18 @@ export class Candidacies {
         `member ${from} asks for votes in term ${term}, ${m.transfer ? "and nobody handed over to it" : `pre-voted by ${[...granted].join()} only`}`;
       hold(chosen, "a term begins with pre-votes or a transfer", why);
     }
+  }
+  /** Member `id` begins to lead `term`, with this membership in force there: one that was to come might ask others. */
+  leads(id: NodeId, term: number, membership: Membership): void {
+    const votes = this.#votes.get(`${id}/${term}`) ?? new Set([id]);
+    const why = (): string => {
+      const { voters, outgoing } = membership;
+      return `member ${id} leads term ${term} by the votes of ${[...votes].join()}; voters ${voters.join()} outgoing ${outgoing.join()}`;
+    };
+    hold(
+      isQuorum(membership, (one) => votes.has(one)),
+      "a leader has the votes of a quorum",
+      why,
+    );
   }
 }

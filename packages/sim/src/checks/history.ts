@@ -145,7 +145,7 @@ export class History {
       );
       this.#checkQuorum(id, entry, membership);
       this.top = entry.index;
-      if (entry.kind === Kind.config) this.#memberships.push({ index: entry.index, membership });
+      if (entry.kind === Kind.config) this.#changes(entry.index, membership);
       const made = { term: entry.term, by: this.#newestTerm, content };
       this.committed.set(entry.index, { ...made, events: this.#takeEffect(entry), appliedAt: now });
     }
@@ -161,6 +161,16 @@ export class History {
       const { by } = known;
       hold(known.digest === digest, "equal state digests", () => `members ${by} and ${id} differ at entry ${index}`);
     }
+  }
+
+  /** Nobody may decide after a change without somebody who could have decided before it. */
+  #changes(index: Index, membership: Membership): void {
+    const before = this.#memberships.at(-1)?.membership;
+    const lists = ({ voters, outgoing }: Membership): string => `voters ${voters.join()} outgoing ${outgoing.join()}`;
+    const why = (): string =>
+      `entry ${index} changes ${before === undefined ? "nothing" : lists(before)} to ${lists(membership)}`;
+    hold(before === undefined || quorumsMeet(before, membership), "quorums meet over a change", why);
+    this.#memberships.push({ index, membership });
   }
 
   /** The commit rule lags one membership at most: a change is proposed only when the last is applied. */
@@ -205,6 +215,19 @@ export class History {
 export function isQuorum({ voters, outgoing }: Membership, has: (id: NodeId) => boolean): boolean {
   const most = (ids: readonly NodeId[]): boolean => ids.length === 0 || ids.filter(has).length > ids.length / 2;
   return most(voters) && most(outgoing);
+}
+
+/** Has each quorum of the one a member of each quorum of the other? So it is when this is true of some half of each. */
+export function quorumsMeet(one: Membership, other: Membership): boolean {
+  const halves = ({ voters, outgoing }: Membership): (readonly NodeId[])[] => [voters, outgoing].filter((ids) => ids.length > 0);
+  return halves(one).some((a) => halves(other).some((b) => majoritiesMeet(a, b)));
+}
+
+/** What each majority needs of those in both, when it takes as many others as it can. */
+function majoritiesMeet(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+  const shared = a.filter((id) => b.includes(id)).length;
+  const needs = ({ length }: readonly NodeId[]): number => Math.max(0, Math.floor(length / 2) + 1 - (length - shared));
+  return needs(a) + needs(b) > shared;
 }
 
 function contentOf({ kind, data }: Entry): number {

@@ -166,6 +166,14 @@ export class Cluster {
     }
   }
 
+  /** A member begins to lead, and tells what it knows then. */
+  elected(node: SimNode, { driver, member }: Running, term: number): void {
+    const { last, membership } = driver.status();
+    this.#candidacies.leads(member, term, membership);
+    this.history.leaderHolds(member, term, last.index);
+    this.onLeads(node);
+  }
+
   leader(): (Running & { readonly node: SimNode }) | undefined {
     let found: { readonly node: SimNode; readonly running: Running } | undefined;
     for (const node of this.nodes) {

@@ -96,9 +96,7 @@ export function observedStore(cluster: Cluster, node: SimNode, store: EventStore
       cluster.observe(() => {
         if (!history.leads(member, role)) return;
         world.tell(node.name, `leads term ${role.term}`);
-        const last = node.running?.driver.status().last.index;
-        if (last !== undefined) history.leaderHolds(member, role.term, last);
-        cluster.onLeads(node);
+        if (node.running !== null) cluster.elected(node, node.running, role.term);
       });
       inner.onRole(role);
     },
