@@ -9,6 +9,7 @@ import { firstEntry } from "@aether/store/log/start";
 import { Violation } from "./checks/history.ts";
 import { checkLinearizable, type Judgement } from "./checks/linearizability.ts";
 import { checkPast } from "./checks/reading-back.ts";
+import { checkStanding } from "./checks/standing.ts";
 import { Watcher } from "./checks/watching.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { initialise, insist, takeIn } from "./cluster/newcomers.ts";
@@ -22,6 +23,8 @@ import { drawPlan, type LifeOptions, type Plan } from "./plan.ts";
 /** Virtual time that the parts of a life may take, in milliseconds. */
 const limits = { form: 60_000, reopen: 30_000, elect: 60_000, converge: 180_000, drain: 30_000, answer: 10_000 };
 const watchers = 2;
+/** Between two looks at what has to be so at any moment. */
+const lookMs = 25;
 
 export interface LifeReport {
   readonly seed: number;
@@ -82,6 +85,7 @@ class Life {
     for (let i = 1; i <= plan.clients; i++) this.#clients.push(new Client(this.cluster, i));
     for (const client of this.#clients) client.start();
     this.#follow();
+    this.#watch();
     const until = world.now + plan.forMs;
     this.cluster.faultsEndAt = until;
     this.#mischief.start();
@@ -182,6 +186,12 @@ class Life {
       cluster.world.after(100, null, "watchers", look);
     };
     look();
+  }
+
+  #watch(): void {
+    const { cluster } = this;
+    cluster.observe(() => checkStanding(cluster));
+    cluster.world.after(lookMs, null, "looks", () => this.#watch());
   }
 
   /** A part of the nodes that holds a quorum is healed, all others stop; that part has to commit. */

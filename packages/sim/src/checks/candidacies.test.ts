@@ -34,6 +34,17 @@ describe("who asks for votes", () => {
   });
 });
 
+describe("who votes", () => {
+  const granted = (yes: boolean): Msg => ({ t: "voteResp", granted: yes, commit: start });
+
+  it("does so once in a term", () => {
+    expect(
+      judged([2, 1, 7, granted(true)], [2, 3, 7, granted(false)], [2, 1, 7, granted(true)], [2, 3, 8, granted(true)]),
+    ).toBeNull();
+    expect(judged([2, 1, 7, granted(true)], [2, 3, 7, granted(true)])).toMatch(/member 2 votes for 1 and for 3 in term 7/);
+  });
+});
+
 describe("who leads", () => {
   const joint: Membership = { voters: [1, 2], outgoing: [1, 2, 3, 4], learners: [], learnersNext: [], autoLeave: true };
   const elected = (membership: Membership, ...voters: readonly NodeId[]): string | null => {

@@ -4,7 +4,7 @@ import { hold, isQuorum } from "./history.ts";
 /**
  * Nobody begins a term on a mere suspicion: whoever asks for votes was granted pre-votes by a quorum, or was told to by the leader
  * that hands over to it. Otherwise a hint that a leader is gone, which may be wrong, would depose one that works. And nobody leads
- * without the votes of a quorum, of both halves where the membership is joint.
+ * without the votes of a quorum, of both halves where the membership is joint, or votes twice in a term.
  */
 export class Candidacies {
   /** Who granted a pre-vote, by "candidate/term". */
@@ -14,6 +14,8 @@ export class Candidacies {
 
   /** Who voted, by "candidate/term". */
   readonly #votes = new Map<string, Set<NodeId>>();
+  /** Whom each member voted for, by "member/term", over all its restarts. */
+  readonly #ballots = new Map<string, NodeId>();
 
   /** Sees every message of the life as it is sent; `memberships` are those that may be in force at the candidate. */
   sends({ from, to, term, m }: Envelope, memberships: () => readonly Membership[]): void {
@@ -26,6 +28,10 @@ export class Candidacies {
       const name = `${to}/${term}`;
       const votes = this.#votes.get(name) ?? new Set([to]);
       this.#votes.set(name, votes.add(from));
+      const ballot = `${from}/${term}`;
+      const earlier = this.#ballots.get(ballot) ?? to;
+      hold(earlier === to, "one vote a term", () => `member ${from} votes for ${earlier} and for ${to} in term ${term}`);
+      this.#ballots.set(ballot, to);
     } else if (m.t === "vote") {
       const granted = this.#granted.get(`${from}/${term}`) ?? new Set([from]);
       const chosen = m.transfer

@@ -60,6 +60,9 @@ export class History {
   readonly #entries = new Map<string, { readonly content: number; readonly prevTerm: number }>();
   /** Members that were ever seen to hold an entry durably, until it is applied somewhere. */
   readonly #holders = new Map<string, Set<NodeId>>();
+  /** What each member has made durable, as the terms of the entries, and up to where all of it is committed. */
+  readonly #terms = new Map<NodeId, Map<Index, number>>();
+  readonly #kept = new Map<NodeId, Index>();
   readonly #digests = new Map<Index, { readonly digest: string; readonly by: NodeId }>();
   /** Memberships in the order they took effect, with the index of their entry. */
   readonly #memberships: { readonly index: Index; readonly membership: Membership }[] = [];
@@ -89,7 +92,8 @@ export class History {
 
   /** Member `id` holds these durably. */
   durable(id: NodeId, batches: readonly AppendBatch[]): void {
-    for (const { slice } of batches) {
+    for (const { slice, snap } of batches) {
+      if (snap !== null) this.standsOn(id, snap.id.index);
       if (slice === null) continue;
       let { term } = slice.prev;
       for (const entry of slice.entries) {
@@ -97,6 +101,26 @@ export class History {
         ({ term } = entry);
       }
     }
+  }
+
+  /** A snapshot at `index` stands for what member `id` once held before it. */
+  standsOn(id: NodeId, index: Index): void {
+    this.#kept.set(id, Math.max(index, this.#kept.get(id) ?? 0));
+  }
+
+  /** What was durable at member `id`, and is committed, is there still. */
+  keeps(id: NodeId, view: LogView): void {
+    const terms = this.#terms.get(id);
+    let kept = this.#kept.get(id) ?? 0;
+    while (kept < this.top && terms?.get(kept + 1) === this.committed.get(kept + 1)?.term) kept += 1;
+    this.#kept.set(id, kept);
+    const [term, there] = [this.committed.get(kept)?.term, view.term(kept)];
+    const whole = term === undefined || there === "compacted" || there === term;
+    hold(
+      whole,
+      "what is committed stays where it was durable",
+      () => `member ${id} held ${kept}/${term}, and has ${there} there`,
+    );
   }
 
   holds(id: NodeId, entry: Entry, prevTerm: number): void {
@@ -109,6 +133,8 @@ export class History {
       hold(same, "log matching", () => `member ${id} holds another entry ${entry.index} of term ${entry.term} than others`);
     }
     this.counts.durable += 1;
+    const terms = this.#terms.get(id) ?? new Map<Index, number>();
+    this.#terms.set(id, terms.set(entry.index, entry.term));
     if (entry.index <= this.top) return;
     const holders = this.#holders.get(name);
     if (holders === undefined) this.#holders.set(name, new Set([id]));

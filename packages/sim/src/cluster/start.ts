@@ -45,6 +45,7 @@ export async function startOn(parts: StartParts): Promise<void> {
   const { verdict, storage } = await startLog(ports, identity, { clock, torn, cacheBytes: 16 * 1024, pace, floor });
   if (storage === undefined) return node.lost(verdict);
   const { view } = storage;
+  history.standsOn(member, view.first() - 1);
   for (let i = view.first(); i <= view.last().index; i++) {
     const [entry] = view.read(i, i + 1, 1) as [never];
     history.holds(member, entry, view.term(i - 1) as number);

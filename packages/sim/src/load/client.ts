@@ -108,11 +108,15 @@ export class Client {
   }
 
   #read(current: Current, settle: (r: KeyResult | null) => void): void {
-    const stale = this.#cluster.plan.defect === "staleReads";
-    this.#cluster.reach(this.#target, ({ store }, back) => {
+    const { plan, history } = this.#cluster;
+    const stale = plan.defect === "staleReads";
+    this.#cluster.reach(this.#target, ({ store, member }, back) => {
+      const before = history.top;
       const barrier = stale ? Promise.resolve(0) : store.barrier(barrierMs);
       barrier.then(
         () => {
+          const late = (): string => `member ${member} reads at ${store.applied}, ${before} was committed when it was asked`;
+          this.#cluster.observe(() => hold(stale || store.applied >= before, "a read sees what was committed before it", late));
           const stored = store.world.get<SettingRow>("setting", current.key);
           const state = stored === undefined ? absent : { version: stored.version, value: stored.row.value as number };
           back(() => settle({ told: "saw", state }));

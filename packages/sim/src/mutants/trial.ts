@@ -21,8 +21,8 @@ export type Outcome =
   /** The patch makes no program: that proves nothing. */
   | { readonly how: "broken"; readonly message: string };
 
-/** Real time that one life may take, in ms: many times what one takes that waits for convergence in vain, on a busy machine. */
-const lifeMsMax = 1_200_000;
+/** Seconds that one life may take: many times what one takes that waits for convergence in vain, on a busy machine. */
+const lifeSecondsMax = 1_200;
 /** Of what a process writes before it dies, so much is kept. */
 const wordsMax = 8_192;
 
@@ -42,25 +42,22 @@ export function livesOf(program: string, seeds: readonly number[]): Promise<Outc
     let words = "";
     const seed = (): number => seeds[lived] ?? 0;
     let outcome: Outcome | null = null;
-    let limit: NodeJS.Timeout;
+    let seconds = 0;
     const hung = (): void => {
       outcome ??= { how: "hung", seed: seed() };
       child.kill("SIGKILL");
     };
-    const wait = (): void => {
-      clearTimeout(limit);
-      limit = setTimeout(hung, lifeMsMax);
-    };
-    wait();
+    // Counted one by one: while both processes are stopped none passes.
+    const limit = setInterval(() => (seconds += 1) > lifeSecondsMax && hung(), 1_000);
     child.stderr?.on("data", (data: Buffer) => (words = `${words}${data.toString()}`.slice(0, wordsMax)));
     child.on("message", (told: FromLives) => {
-      wait();
+      seconds = 0;
       if (told.told === "loaded") loaded = true;
       else if (told.violation === null) lived += 1;
       else outcome ??= judge(told.seed, told.violation);
     });
     child.on("close", (code) => {
-      clearTimeout(limit);
+      clearInterval(limit);
       if (code === 0 && loaded) outcome ??= { how: "sound", seeds: lived };
       if (!loaded) outcome ??= { how: "broken", message: words };
       resolve(outcome ?? judge(seed(), { rule: "the process ended", message: words }));
