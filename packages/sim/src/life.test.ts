@@ -60,7 +60,8 @@ const foundBy: Readonly<Record<Defect, RegExp>> = {
   staleReads: /^linearizability/,
   forgetfulClients: /^(linearizability|what is refused)/,
   diceInRules: /^equal state digests/,
-  wipedKeepsNumber: /^(what is committed stays|a whole disk takes part|no member ends itself|committed entries|equal state digests)/,
+  wipedKeepsNumber:
+    /^(what is committed stays|a whole disk takes part|no member ends itself|committed entries|equal state digests)/,
 };
 
 describe("what is wrong on purpose", () => {
