@@ -15,8 +15,11 @@ export interface SoakOptions {
   readonly onBroken?: (life: BrokenLife) => void;
 }
 
-/** A life takes well under a second on a quiet machine. One that takes this long will not end. */
-const lifeMs = 300_000;
+/**
+ * A life takes well under a second on a quiet machine. One that takes so many seconds will not end. They are counted one by one, so
+ * that those in which this process was stopped, or its machine slept, do not count.
+ */
+const lifeSeconds = 300;
 /** Broken lives kept by seed; beyond them a soak has nothing more to tell. */
 const brokenMax = 100;
 /** A life's garbage dies young: with more room for it less is copied. */
@@ -118,12 +121,16 @@ export class Soak {
 function ask(worker: Worker, seed: number): Promise<LifeReport | Error> {
   return new Promise((resolve) => {
     const end = (what: LifeReport | Error): void => {
-      clearTimeout(patience);
+      clearInterval(patience);
       worker.off("message", end).off("error", end).off("exit", exited);
       resolve(what);
     };
     const exited = (code: number): void => end(new Error(`the worker ended with code ${code}`));
-    const patience = setTimeout(() => end(new Error(`no end within ${lifeMs / 1000} s`)), lifeMs);
+    let seconds = 0;
+    const patience = setInterval(() => {
+      seconds += 1;
+      if (seconds === lifeSeconds) end(new Error(`no end within ${lifeSeconds} s`));
+    }, 1_000);
     worker.on("message", end).on("error", end).on("exit", exited);
     worker.postMessage({ seed }, []);
   });
