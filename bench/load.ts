@@ -76,6 +76,8 @@ const loadMaxMs = 120_000;
 const perRequestMaxMs = 5;
 const probeReadyMaxMs = 20_000;
 const complaintsMax = 2_000;
+/** A client that was just started runs code that nobody has compiled yet; etcd's is a Go program and needs it less. */
+const warmMin = 1_000;
 
 const flag = (name: string, value: number | undefined): string[] => (value === undefined ? [] : [`--${name}`, String(value)]);
 
@@ -84,7 +86,7 @@ export function loadArguments(o: LoadOptions): string[] {
   return [
     ...flag("in-flight", o.inFlight),
     ...flag("total", o.total),
-    ...flag("warm", o.warm ?? Math.floor(o.total / 10) + 1),
+    ...flag("warm", o.warm ?? Math.max(warmMin, Math.floor(o.total / 10) + 1)),
     ...flag("size", o.size),
     ...flag("keys", o.keys),
     ...flag("from", o.from),
