@@ -6,7 +6,7 @@ export interface LoadOptions {
   readonly inFlight: number;
   /** Requests that are timed. */
   readonly total: number;
-  /** Requests before them, untimed. Default: a tenth of `total`. */
+  /** Requests before them, untimed. Default: a tenth of `total`, at least 1,000. */
   readonly warm?: number;
   /** Bytes a value. Default 256. */
   readonly size?: number;
