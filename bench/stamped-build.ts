@@ -78,7 +78,11 @@ const places: readonly (readonly [find: string, replace: string])[] = [
   ],
   [
     "this.#apply.add(r.apply), this.#apply.run(this.#spent)",
-    `(r.apply.length > 0 && ${mark("committed", "r.apply.at(-1).index")}), this.#apply.add(r.apply), this.#apply.run(this.#spent), (r.apply.length > 0 && ${mark("applied", "r.apply.at(-1).index")})`,
+    [
+      `(r.apply.length > 0 && ${mark("committed", "r.apply.at(-1).index")})`,
+      "this.#apply.add(r.apply), this.#apply.run(this.#spent)",
+      `(r.apply.length > 0 && ${mark("applied", "r.apply.at(-1).index")})`,
+    ].join(", "),
   ],
   ["socket.send(bytes2, relax),", `(${mark("answering")}, socket.send(bytes2, relax), ${mark("answered")}),`],
 ];
