@@ -6,10 +6,10 @@ import { registry } from "@aether/core/registry";
 import { admittedJson } from "@aether/core/testing/admitted-json";
 import { describe, expect, it } from "vitest";
 import { decodeCurrent, encodeEntry } from "./entry-codec.ts";
-import { readEntry } from "./entry-reader.ts";
+import { readEntry, readPacked } from "./entry-reader.ts";
 import type { ReadEntry } from "./entry-reader.ts";
 import { boxRegistry, filled } from "./testing/box-noun.ts";
-import { packValue } from "./value-codec.ts";
+import { packValue, unpackValue } from "./value-codec.ts";
 
 const folder = resolve(import.meta.dirname, "../../../../fixtures/events");
 
@@ -53,6 +53,19 @@ describe("an entry that is applied", () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+
+  it("and so does a row, also one that only the general decoder knows", () => {
+    const plain = fc.tuple(fc.nat(), fc.maxSafeNat(), fc.maxSafeNat(), admittedJson);
+    fc.assert(
+      fc.property(plain, (row) => {
+        expect(readPacked(packValue(row))).toEqual(unpackValue(packValue(row)));
+      }),
+      { numRuns: 500 },
+    );
+    const bytes = packValue([1, 2 ** 40, -(2 ** 40), { key: new Uint8Array([1, 2]), list: Array.from({ length: 70 }, String) }]);
+    expect(readPacked(bytes)).toEqual(unpackValue(bytes));
+    expect(() => readPacked(bytes.subarray(0, -1))).toThrow(/./);
   });
 
   it("reads the same the second time, when its words are known", () => {

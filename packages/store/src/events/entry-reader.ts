@@ -10,6 +10,7 @@ import type { DomainEvent, Identity } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
 import { decodeCurrent, entryFormat } from "./entry-codec.ts";
 import type { NewAnswer } from "./sessions.ts";
+import { unpackValue } from "./value-codec.ts";
 
 export interface ReadEntry {
   readonly at: number;
@@ -30,6 +31,16 @@ export function readEntry(data: Uint8Array, registry: Registry): ReadEntry {
   const read = readEnvelope(registry);
   if (unusual || read === null || at !== data.length) return generalEntry(data, registry);
   return read;
+}
+
+/** The value of bytes made by packValue, as unpackValue gives it. For rows, of which a start reads every one. */
+export function readPacked(bytes: Uint8Array): unknown {
+  source = bytes;
+  at = 0;
+  texts = 0;
+  unusual = false;
+  const value = readValue();
+  return unusual || at !== bytes.length ? unpackValue(bytes) : value;
 }
 
 let source: Uint8Array = new Uint8Array();

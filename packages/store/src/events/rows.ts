@@ -7,7 +7,8 @@ import type { DomainEvent, EventContext } from "@aether/core/kernel/event";
 import type { Noun } from "@aether/core/kernel/noun";
 import type { Stored, World } from "@aether/core/kernel/world";
 import { invariant } from "@aether/raft/errors";
-import { packView, unpackValue } from "./value-codec.ts";
+import { readPacked } from "./entry-reader.ts";
+import { packView } from "./value-codec.ts";
 
 /**
  * One thing's place. It outlives the row: a removed thing's slot stays until the removal is on disk. There is one for every row, so
@@ -251,7 +252,7 @@ export function nextStored(
 export const encodeRow = (s: Stored): Uint8Array => packView([s.version, s.index, s.at, s.row]);
 
 function decodeRow(id: string, bytes: Uint8Array): Stored {
-  const [version, index, at, row] = unpackValue(bytes) as [number, number, number, unknown];
+  const [version, index, at, row] = readPacked(bytes) as [number, number, number, unknown];
   return { id, version, index, at, row };
 }
 
