@@ -1,13 +1,14 @@
-/** Replay of events on one core: bench/apply.ts, which runs without a cluster, and what it printed. */
+/** Replay of events on one core: bench/apply.ts, which runs without a cluster but as a daemon's process, and what it printed. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { daemonNodeOptions } from "@aether/node/daemon/node-options";
 import type { ReplayData } from "./results.ts";
 
 const program = join(import.meta.dirname, "apply.ts");
 
 export async function measureReplay(): Promise<ReplayData> {
   const text = await new Promise<string>((resolve, reject) => {
-    const child = spawn(process.execPath, [program], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [...daemonNodeOptions, program], { stdio: ["ignore", "pipe", "inherit"] });
     let out = "";
     child.stdout.on("data", (chunk: Buffer) => {
       out += chunk.toString();
