@@ -2,10 +2,10 @@
 import type { Command } from "@aether/core/kernel/command";
 import type { Registry } from "@aether/core/kernel/registry";
 import { applyConfigChange, decodeConfigChange } from "@aether/raft/config-change";
-import { Kind, type Membership, type OpenVerdict } from "@aether/raft/types";
+import { type EntryId, type Envelope, Kind, type Membership, type OpenVerdict } from "@aether/raft/types";
 import type { Answer, Submission } from "@aether/store/types";
 import { Candidacies } from "../checks/candidacies.ts";
-import { History, isQuorum, Violation } from "../checks/history.ts";
+import { History, hold, isQuorum, Violation } from "../checks/history.ts";
 import type { Device, DeviceFaults } from "../disk/device.ts";
 import { calm, Network } from "../net/network.ts";
 import type { Plan } from "../plan.ts";
@@ -46,6 +46,8 @@ export class Cluster {
   /** The first thing that went wrong; the life ends with it. */
   violation: Error | null = null;
   readonly #candidacies = new Candidacies();
+  /** The entries with changes of the membership that were ever sent. */
+  readonly #changes: EntryId[] = [];
   readonly #streams = new Map<string, Stream>();
   /** Submissions that were not answered yet: who took each, and when. */
   readonly #unanswered = new Set<{ readonly by: Process; readonly since: number; readonly type: string }>();
@@ -57,11 +59,37 @@ export class Cluster {
     this.network.onCarry = (envelope) => {
       const { m } = envelope;
       this.observe(() => this.#candidacies.sends(envelope, () => this.memberships()));
+      if (m.t === "voteResp" && m.granted) this.observe(() => this.#voteIsDurable(envelope));
       if (m.t !== "app") return;
-      for (const { kind, index } of m.entries) if (kind === Kind.config) this.history.sendsChange(index);
+      for (const { kind, index, term } of m.entries)
+        if (kind === Kind.config) this.observe(() => this.#sendsChange(envelope, { index, term }));
     };
     this.deviceFaults = this.calmDevice;
     this.rules = rulesOf(plan.defect === "diceInRules" ? this.stream("dice") : null);
+  }
+
+  #voteIsDurable({ from, to, term }: Envelope): void {
+    const hard = this.nodes.find(({ member }) => member === from)?.hardRecord()?.hard;
+    const durable = hard !== undefined && (hard.term > term || (hard.term === term && hard.vote === to));
+    const why = (): string => `member ${from} votes for ${to} in term ${term}; on disk is ${JSON.stringify(hard)}`;
+    hold(durable, "a vote is told when it is durable", why);
+  }
+
+  /** Whoever takes a change into its log has applied all those before it there, its own and those that it found. */
+  #sendsChange(envelope: Envelope, change: EntryId): void {
+    this.history.sendsChange(change.index);
+    const running = this.nodes.find(({ member }) => member === envelope.from)?.running;
+    if (change.term === envelope.term && running) {
+      const { applied } = running.driver.status();
+      const { view } = running.storage;
+      const open = this.#changes.find(
+        ({ index, term }) => index > applied && index < change.index && (term === change.term || view.term(index) === term),
+      );
+      const why = (): string =>
+        `member ${envelope.from} begins ${change.index}/${change.term} before it has applied ${open?.index}`;
+      hold(open === undefined, "a change waits for the one before", why);
+    }
+    if (!this.#changes.some(({ index, term }) => index === change.index && term === change.term)) this.#changes.push(change);
   }
 
   /** One stream per concern, the same one whenever it is asked for. */
@@ -240,9 +268,11 @@ export class Cluster {
       const { type } = submission.command;
       const open = { by: target.process as Process, since: this.world.now, type };
       this.#unanswered.add(open);
+      const before = this.history.top;
       (direct ? store : gateway).submit(submission, (answer) => {
         answers += 1;
         this.#unanswered.delete(open);
+        if (direct) this.observe(() => checkBasis(answer, store.applied, before));
         if (answers > 1) this.failed(new Violation("one answer per submission", `${submission.command.type} got ${answers}`));
         back(() => done(answer));
       });
@@ -271,4 +301,14 @@ export class Cluster {
       });
     });
   }
+}
+
+/** A refusal that tells of a state tells of one that holds all that was committed when the command came; `applied` is that state's. */
+function checkBasis(answer: Answer, applied: number, before: number): void {
+  const tells = !answer.ok && (answer.rejection.reason === "stale" || answer.rejection.reason === "not_found");
+  hold(
+    !tells || applied >= before,
+    "a refusal sees what was committed before it",
+    () => `refused at ${applied}, committed ${before}`,
+  );
 }

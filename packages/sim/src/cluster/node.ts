@@ -171,11 +171,16 @@ export class SimNode {
   crashAndImage(why: string): void {
     const { member } = this;
     this.crash(why);
-    const record = this.disk.log.database.get(hardKey);
-    const held = record === undefined ? undefined : decodeHard(record);
+    const held = this.hardRecord();
     if (member === null || held === undefined) return;
     const { stateRotten } = this;
     this.image = { disk: this.disk.clone(), member, last: held.last, term: held.hard.term, stateRotten };
+  }
+
+  /** The hard state on its disk, with the end of the log that it belongs to. */
+  hardRecord(): ReturnType<typeof decodeHard> {
+    const record = this.disk.log.database.get(hardKey);
+    return record === undefined ? undefined : decodeHard(record);
   }
 
   /** Dies, and comes back with the older image of its whole disk. */

@@ -1,5 +1,15 @@
 /** The product's log and state machine with somebody looking on: what they do is told to the life's history, and done. */
-import type { LogStorage, LogView, Membership, NodeId, SnapMeta, SnapshotStore, StateMachine } from "@aether/raft/types";
+import {
+  type Entry,
+  Kind,
+  type LogStorage,
+  type LogView,
+  type Membership,
+  type NodeId,
+  type SnapMeta,
+  type SnapshotStore,
+  type StateMachine,
+} from "@aether/raft/types";
 import type { FileFolder } from "@aether/store/file-folder";
 import type { EventStore } from "@aether/store/types";
 import { hold } from "../checks/history.ts";
@@ -68,6 +78,14 @@ export function observedSnapshots(cluster: Cluster, node: SimNode, store: Snapsh
   };
 }
 
+/** Who acted on a change must find it committed after a restart: those that it removed may be gone for good. */
+function checkCommit(node: SimNode, [first]: readonly Entry[]): void {
+  if (first?.kind !== Kind.config) return;
+  const commit = node.hardRecord()?.hard.commit ?? 0;
+  const why = (): string => `${node.name} applies the change ${first.index}, its disk knows of commit ${commit}`;
+  hold(commit >= first.index, "a change is applied when its commit is durable", why);
+}
+
 export function observedStore(cluster: Cluster, node: SimNode, store: EventStore, log: LogView, member: NodeId): StateMachine {
   const { history, world } = cluster;
   const inner = store.stateMachine;
@@ -81,7 +99,10 @@ export function observedStore(cluster: Cluster, node: SimNode, store: EventStore
       return inner.applied;
     },
     apply: (entries, membership: Membership) => {
-      cluster.observe(() => history.applies(member, entries, { membership, log, now: world.now }));
+      cluster.observe(() => {
+        history.applies(member, entries, { membership, log, now: world.now });
+        checkCommit(node, entries);
+      });
       inner.apply(entries, membership);
       cluster.observe(compare);
     },
