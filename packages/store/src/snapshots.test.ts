@@ -216,7 +216,7 @@ describe("the snapshot store", () => {
     expect(await readdir(other)).toHaveLength(1);
   });
 
-  it("gives a name to one file, also when it is made and received at once: a second one would have it before that is durable (simulator, made-and-received-at-once)", async () => {
+  it("gives a name to one file, also when it is made and received at once: a second one would have it before that is durable", async () => {
     const from = await openSnapshots(dir);
     const sent = await from.create(at(10), members, "d1g35t-10", packedOtherwise(10));
     const files = await openFileFolder(other);

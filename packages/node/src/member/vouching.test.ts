@@ -75,7 +75,7 @@ describe("waiting for vouchers", () => {
   }));
   const newer = { voters: [1, 2, 3, 4], nodes };
 
-  it("asks where others say that somebody is whom this disk does not know, until they are heard together (simulator, voucher-at-an-unknown-address)", async () => {
+  it("asks where others say that somebody is whom this disk does not know, until they are heard together", async () => {
     const asked: (readonly string[])[] = [];
     const rounds = [
       [{ ...notesOf(3), ...newer }],

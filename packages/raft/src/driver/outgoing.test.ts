@@ -99,7 +99,7 @@ describe("what only tells the commit index", () => {
     expect(left()).toEqual([told(3, 8)]);
   });
 
-  it("leaves all the same between heartbeats that come sooner, when it asks for entries beyond the commit (simulator, heartbeats-hide-the-probe)", async () => {
+  it("leaves all the same between heartbeats that come sooner, when it asks for entries beyond the commit", async () => {
     const { clock, outgoing, left } = setUp();
     const asks = message(2, { t: "app", prev: { term: 2, index: 11 }, entries: [], commit: 8 });
     for (let beat = 0; beat < 3; beat += 1) {
