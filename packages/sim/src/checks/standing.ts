@@ -9,20 +9,23 @@ import { hold } from "./history.ts";
  * Of every member whose disk was left as it is: what was durable there and is committed is there still; what its leader counts as
  * held there is; and no leader proves with an entry that may yet be cut.
  */
-export function checkStanding({ nodes, history, plan }: Cluster): void {
+export function checkStanding({ nodes, history, plan, answers }: Cluster): void {
   if (plan.defect === "lyingDisk") return;
   for (const node of nodes) {
     const { running } = node;
     if (running === null || isAltered(node)) continue;
     history.keeps(running.member, running.storage.view);
     const status = running.driver.status();
-    if (status.role.state === "leader") checkLeader(status, running, nodes);
+    if (status.role.state === "leader") checkLeader(status, running, { nodes, answers });
   }
 }
 
-function checkLeader(status: CoreStatus, leader: Running, nodes: readonly SimNode[]): void {
+function checkLeader(status: CoreStatus, leader: Running, { nodes, answers }: Pick<Cluster, "nodes" | "answers">): void {
   const { term } = status.hard;
   for (const [id, { match }] of status.progress) {
+    const acked = id === leader.member ? match : answers.ackedTo(leader.member, term, id);
+    const unsaid = (): string => `member ${leader.member} counts ${id} up to ${match} in term ${term}, acknowledged is ${acked}`;
+    hold(match <= acked, "an ack counts in its own term", unsaid);
     const follower = nodes.find((node) => node.member === id);
     const { running } = follower ?? { running: null };
     if (match === 0 || follower === undefined || running === null || isAltered(follower)) continue;

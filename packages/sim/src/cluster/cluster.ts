@@ -2,8 +2,9 @@
 import type { Command } from "@aether/core/kernel/command";
 import type { Registry } from "@aether/core/kernel/registry";
 import { applyConfigChange, decodeConfigChange } from "@aether/raft/config-change";
-import { type EntryId, type Envelope, Kind, type Membership, type OpenVerdict } from "@aether/raft/types";
+import { type Entry, type EntryId, type Envelope, Kind, type Membership, type OpenVerdict } from "@aether/raft/types";
 import type { Answer, Submission } from "@aether/store/types";
+import { Answers } from "../checks/answers.ts";
 import { Candidacies } from "../checks/candidacies.ts";
 import { History, hold, isQuorum, Violation } from "../checks/history.ts";
 import type { Device, DeviceFaults } from "../disk/device.ts";
@@ -45,6 +46,7 @@ export class Cluster {
   onLeads: (node: SimNode) => void = () => undefined;
   /** The first thing that went wrong; the life ends with it. */
   violation: Error | null = null;
+  readonly answers = new Answers();
   readonly #candidacies = new Candidacies();
   /** The entries with changes of the membership that were ever sent. */
   readonly #changes: EntryId[] = [];
@@ -59,6 +61,8 @@ export class Cluster {
     this.network.onCarry = (envelope) => {
       const { m } = envelope;
       this.observe(() => this.#candidacies.sends(envelope, () => this.memberships()));
+      this.observe(() => this.answers.sends(envelope, this.world.now, () => this.memberships()));
+      if (m.t === "vote" || m.t === "preVote") this.observe(() => this.#asksForVotes(envelope));
       if (m.t === "voteResp" && m.granted) this.observe(() => this.#voteIsDurable(envelope));
       if (m.t !== "app") return;
       for (const { kind, index, term } of m.entries)
@@ -66,6 +70,21 @@ export class Cluster {
     };
     this.deviceFaults = this.calmDevice;
     this.rules = rulesOf(plan.defect === "diceInRules" ? this.stream("dice") : null);
+  }
+
+  /** It would count the wrong quorum. */
+  #asksForVotes({ from }: Envelope): void {
+    const running = this.nodes.find(({ member }) => member === from)?.running;
+    if (!running) return;
+    const { role, applied, hard } = running.driver.status();
+    // One that has heard of a commit since is a candidate no more.
+    if (role.state !== "candidate" && role.state !== "preCandidate") return;
+    const { view } = running.storage;
+    for (let i = Math.max(applied + 1, view.first()); i <= Math.min(hard.commit, view.last().index); i++) {
+      const [entry] = view.read(i, i + 1, 1) as [Entry];
+      const why = (): string => `member ${from} has applied ${applied} and knows of the change ${i}`;
+      hold(entry.kind !== Kind.config, "who campaigns has applied the changes that it knows of", why);
+    }
   }
 
   #voteIsDurable({ from, to, term }: Envelope): void {
