@@ -308,6 +308,16 @@ describe("a disk that refuses", () => {
     }
   }
 
+  it("is not asked again for what it refused once: what became of the first try nobody knows", async () => {
+    const disk = await freshDisk();
+    const log = await open(disk);
+    let asked = 0;
+    disk.refuse = ({ on }) => on === "batch" && (asked += 1) === 1;
+    const batch = batchOf({ prev: zero, entries: entriesAfter(zero, [1]), hard: hardState(1) });
+    await expect(log.append([batch])).rejects.toThrow(LogFailed);
+    expect(asked).toBe(1);
+  });
+
   it("a guard write at open lets nothing start", async () => {
     const disk = await freshDisk();
     disk.refuse = (step) => step.on === "guard";
