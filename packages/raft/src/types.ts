@@ -225,7 +225,7 @@ export interface Progress {
   readonly inflight: number;
   readonly paused: boolean;
   readonly learner: boolean;
-  readonly active: boolean;
+  readonly active: boolean; // heard in this election timeout or the one before
 }
 
 export interface CoreStatus {

@@ -79,3 +79,20 @@ describe("the turn's batching", () => {
     expect(lone.reads.map((read) => read.key)).toEqual(Array.from({ length: 50 }, (_, i) => i));
   });
 });
+
+describe("who is there", () => {
+  it("is told of the period before as well, so that nobody seems gone just after one has begun", () => {
+    const lone = new Lone({ term: 1 });
+    lone.step({ k: "campaign" });
+    lone.settle();
+    lone.receive(2, { t: "voteResp", granted: true, commit: nothing });
+    lone.settle();
+    const there = (): boolean | undefined => lone.r.tracker.find(2)?.view().active;
+    lone.receive(2, { t: "hbResp", readPos: 0 }, 2);
+    const after = (ticks: number): boolean | undefined => {
+      for (let i = 0; i < ticks; i++) lone.step({ k: "tick" });
+      return there();
+    };
+    expect([there(), after(10), after(9), after(1)]).toEqual([true, true, true, false]);
+  });
+});

@@ -20,6 +20,8 @@ export class PeerProgress {
   sentCommit: Index = 0;
   /** Heard from since the last check of the quorum. */
   active = false;
+  /** It was in the period before: at the beginning of one nobody has been heard yet. */
+  wasActive = false;
   /** No more appends until something is heard: a probe is out, or the window is full. */
   flowPaused = false;
   learner = false;
@@ -42,7 +44,14 @@ export class PeerProgress {
     this.next = next;
     this.sentCommit = 0;
     this.active = false;
+    this.wasActive = false;
     this.readAck = 0;
+  }
+
+  /** The leader looks anew who is there. */
+  beginPeriod(): void {
+    this.wasActive = this.active;
+    this.active = false;
   }
 
   becomeProbe(): void {
@@ -121,7 +130,7 @@ export class PeerProgress {
       inflight: this.inflights.count,
       paused: this.isPaused(),
       learner: this.learner,
-      active: this.active,
+      active: this.active || this.wasActive,
     };
   }
 

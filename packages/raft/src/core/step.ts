@@ -122,7 +122,7 @@ function tickLeader(r: RaftState): void {
       becomeFollower(r, r.term, 0);
       return;
     }
-    for (const peer of r.tracker.peers) if (peer.id !== r.id) peer.active = false;
+    for (const peer of r.tracker.peers) if (peer.id !== r.id) peer.beginPeriod();
   }
   leaveJointWhenDue(r);
   if (++r.heartbeatElapsed >= heartbeatTicks) {

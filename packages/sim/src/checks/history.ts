@@ -103,16 +103,32 @@ export class History {
     }
   }
 
+  /**
+   * Member `id` begins to write these: what they take the place of is not there any more, though what becomes of the write is
+   * unknown for a while. Whether it might be taken away shows in {@link keeps}.
+   */
+  replaces(id: NodeId, batches: readonly AppendBatch[]): void {
+    const terms = this.#terms.get(id);
+    if (terms === undefined) return;
+    for (const { slice } of batches) {
+      const from = slice?.entries.find(({ index, term }) => terms.get(index) !== term)?.index;
+      for (let index = from; index !== undefined && terms.delete(index);) index += 1;
+    }
+  }
+
   /** A snapshot at `index` stands for what member `id` once held before it. */
   standsOn(id: NodeId, index: Index): void {
     this.#kept.set(id, Math.max(index, this.#kept.get(id) ?? 0));
   }
 
-  /** What was durable at member `id`, and is committed, is there still. */
-  keeps(id: NodeId, view: LogView): void {
+  /**
+   * What was durable at member `id`, and it knows to be committed, is there still. An entry that others have committed since may yet be cut
+   * by what an older leader had sent before.
+   */
+  keeps(id: NodeId, view: LogView, commit: Index): void {
     const terms = this.#terms.get(id);
     let kept = this.#kept.get(id) ?? 0;
-    while (kept < this.top && terms?.get(kept + 1) === this.committed.get(kept + 1)?.term) kept += 1;
+    while (kept < Math.min(this.top, commit) && terms?.get(kept + 1) === this.committed.get(kept + 1)?.term) kept += 1;
     this.#kept.set(id, kept);
     const [term, there] = [this.committed.get(kept)?.term, view.term(kept)];
     const whole = term === undefined || there === "compacted" || there === term;

@@ -14,7 +14,7 @@ export function checkStanding({ nodes, history, plan, answers }: Cluster): void 
   for (const node of nodes) {
     const { running } = node;
     if (running === null || isAltered(node)) continue;
-    history.keeps(running.member, running.storage.view);
+    history.keeps(running.member, running.storage.view, running.driver.status().hard.commit);
     const status = running.driver.status();
     if (status.role.state === "leader") checkLeader(status, running, { nodes, answers });
   }

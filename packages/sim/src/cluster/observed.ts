@@ -20,6 +20,7 @@ export function observedLog({ history }: Cluster, storage: LogStorage, member: N
   return {
     view: storage.view,
     append: async (batches) => {
+      history.replaces(member, batches);
       await storage.append(batches);
       history.durable(member, batches);
     },
