@@ -95,7 +95,13 @@ export class Environment {
       this.processAtOnce(id, ready);
       return;
     }
-    if (ready.append !== null) member.appendWork.push(ready.append);
+    // Upstream's candidates ask before their own vote is durable; the order of its scripts is kept.
+    const early = (ready.append?.thenSend ?? []).filter(({ m }) => m.t === "vote");
+    this.post(early);
+    if (ready.append !== null) {
+      const thenSend = ready.append.thenSend.filter((e) => !early.includes(e));
+      member.appendWork.push({ ...ready.append, thenSend });
+    }
     if (ready.apply.length > 0) member.applyWork.push(ready.apply);
   }
 

@@ -54,6 +54,18 @@ describe("what is durable", () => {
     expect(lone.r.log.durableIndex()).toBe(2);
   });
 
+  it("comes before anybody is asked for a vote: who stood in a term never stands in it again after a crash", () => {
+    const lone = new Lone({ terms: [1], term: 1 });
+    lone.step({ k: "campaign" });
+    const { send, append } = collect(lone.r);
+    expect(send.map(({ m }) => m.t)).toEqual([]);
+    expect(append).toMatchObject({ hard: { term: 2, vote: 1 }, sync: true });
+    expect(append?.thenSend.filter(({ m }) => m.t === "vote").map(({ to, term }) => [to, term])).toEqual([
+      [2, 2],
+      [3, 2],
+    ]);
+  });
+
   it("is not believed of a follower that said so to an older leadership: it may have been cut since", () => {
     const lone = new Lone({ terms: [1, 1], term: 1 });
     lone.step({ k: "campaign" });

@@ -140,12 +140,13 @@ export class RaftState {
 
   /**
    * Queues a message. Answers to appends and votes, also those to itself, wait until everything appended or voted
-   * before them is durable; all else may leave at once.
+   * before them is durable, and so do requests for votes: a candidate that came back with an older term could stand in this one
+   * again, with a shorter log, and be given votes that were meant for the longer one. All else may leave at once.
    */
   send(to: NodeId, m: Msg, term: Term = this.term): void {
     const envelope: Envelope = { from: this.id, to, term, m };
     if (m.t === "appResp") this.queueAck(envelope, m);
-    else if (m.t === "voteResp" || m.t === "preVoteResp") this.out.thenSend.push(envelope);
+    else if (m.t === "vote" || m.t === "voteResp" || m.t === "preVoteResp") this.out.thenSend.push(envelope);
     else this.out.send.push(envelope);
   }
 

@@ -34,6 +34,20 @@ describe("who asks for votes", () => {
   });
 });
 
+describe("who stands in a term", () => {
+  it("does so in one process only: after a restart it stands in a later one", () => {
+    const [candidacies, first, second] = [new Candidacies(), {}, {}];
+    const asks = (to: NodeId, term: number, process: unknown): void => {
+      candidacies.sends({ from: 3, to: 1, term: term - 1, m: { t: "timeoutNow" } }, () => [five]);
+      candidacies.sends({ from: 1, to, term, m: vote(true) }, () => [five], process);
+    };
+    asks(2, 7, first);
+    asks(3, 7, first);
+    asks(2, 8, second);
+    expect(() => asks(2, 7, second)).toThrow(/member 1 stands in term 7 again/);
+  });
+});
+
 describe("who votes", () => {
   const granted = (yes: boolean): Msg => ({ t: "voteResp", granted: yes, commit: start });
 

@@ -4,7 +4,8 @@ import { hold, isQuorum } from "./history.ts";
 /**
  * Nobody begins a term on a mere suspicion: whoever asks for votes was granted pre-votes by a quorum, or was told to by the leader
  * that hands over to it. Otherwise a hint that a leader is gone, which may be wrong, would depose one that works. And nobody leads
- * without the votes of a quorum, of both halves where the membership is joint, or votes twice in a term.
+ * without the votes of a quorum, of both halves where the membership is joint, or votes twice in a term, or stands in one again
+ * after a restart, perhaps with a shorter log than the one that was voted for.
  */
 export class Candidacies {
   /** Who granted a pre-vote, by "candidate/term". */
@@ -16,9 +17,14 @@ export class Candidacies {
   readonly #votes = new Map<string, Set<NodeId>>();
   /** Whom each member voted for, by "member/term", over all its restarts. */
   readonly #ballots = new Map<string, NodeId>();
+  /** The process that asked for votes, by "candidate/term". */
+  readonly #stood = new Map<string, unknown>();
 
-  /** Sees every message of the life as it is sent; `memberships` are those that may be in force at the candidate. */
-  sends({ from, to, term, m }: Envelope, memberships: () => readonly Membership[]): void {
+  /**
+   * Sees every message of the life as it is sent, and the process that sends it; `memberships` are those that may be in force at the
+   * candidate.
+   */
+  sends({ from, to, term, m }: Envelope, memberships: () => readonly Membership[], process: unknown = null): void {
     if (m.t === "timeoutNow") this.#told.add(`${to}/${term + 1}`);
     else if (m.t === "preVoteResp" && m.granted) {
       const name = `${to}/${term}`;
@@ -40,6 +46,13 @@ export class Candidacies {
       const why = (): string =>
         `member ${from} asks for votes in term ${term}, ${m.transfer ? "and nobody handed over to it" : `pre-voted by ${[...granted].join()} only`}`;
       hold(chosen, "a term begins with pre-votes or a transfer", why);
+      const stood = this.#stood.get(`${from}/${term}`) ?? process;
+      hold(
+        stood === process,
+        "nobody stands in a term twice",
+        () => `member ${from} stands in term ${term} again after a restart`,
+      );
+      this.#stood.set(`${from}/${term}`, process);
     }
   }
   /** Member `id` begins to lead `term`, with this membership in force there: one that was to come might ask others. */

@@ -60,7 +60,8 @@ export class Cluster {
     this.network = new Network(this.world, { ...calm }, streams);
     this.network.onCarry = (envelope) => {
       const { m } = envelope;
-      this.observe(() => this.#candidacies.sends(envelope, () => this.memberships()));
+      const sender = this.nodes.find(({ member }) => member === envelope.from)?.process;
+      this.observe(() => this.#candidacies.sends(envelope, () => this.memberships(), sender));
       this.observe(() => this.answers.sends(envelope, this.world.now, () => this.memberships()));
       if (m.t === "vote" || m.t === "preVote") this.observe(() => this.#asksForVotes(envelope));
       if (m.t === "voteResp" && m.granted) this.observe(() => this.#voteIsDurable(envelope));
