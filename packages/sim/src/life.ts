@@ -336,8 +336,9 @@ class Life {
     const overdue = cluster.overdue(limits.answer);
     if (overdue.length > 0) throw new Violation("every submission is answered", overdue.join("; "));
     let read = 0;
-    const staying = cluster.nodes.filter(({ gone }) => !gone);
-    for (const node of staying) {
+    // One whose rows rotted may have ended since all agreed.
+    const telling = cluster.nodes.filter(({ gone, running }) => !gone && running !== null);
+    for (const node of telling) {
       const { member, running, rotten, stateRotten } = node;
       if (running === null || member === null) continue;
       checkPast(cluster.history, member, running.store, running.storage.view)
@@ -348,7 +349,7 @@ class Life {
         })
         .finally(() => (read += 1));
     }
-    const all = (): boolean => read === staying.length;
+    const all = (): boolean => read === telling.length;
     await this.#must("all members tell their past", limits.drain, all, () => this.#state());
   }
 

@@ -146,10 +146,15 @@ export class MemberMischief {
     });
   }
 
-  /** Would sound disks be a quorum of what comes after it? A lost number may be a voter still, and must not be left to decide alone. */
+  /**
+   * Would sound disks be a quorum of what comes after it? A lost number may be a voter still, and must not be left to decide alone; and
+   * who was told to leave may be gone any time.
+   */
   #staysSound(membership: Membership, changes: readonly Change[]): boolean {
     const after = applyConfigChange(membership, { changes, transition: "auto", leave: false, context: new Uint8Array() });
-    const sound = this.#cluster.nodes.filter((one) => one.member !== null && !one.mayBeLost).map(({ member }) => member);
+    const sound = this.#cluster.nodes
+      .filter((one) => one.member !== null && !one.mayBeLost && !one.leaving)
+      .map(({ member }) => member);
     return "reason" in after || isQuorum(after, (id) => sound.includes(id));
   }
 
