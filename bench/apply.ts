@@ -74,7 +74,6 @@ function replayRate(): Promise<number> {
       const changed = new Set<string>();
       for (const entry of entries.slice(at, at + batch)) state.apply(entry, changed);
     }
-    state.rows.takeDirty();
     state.history.take();
     state.history.flushed();
     state.trail.flushed(state.applied.index);

@@ -74,9 +74,9 @@ export class AppliedState {
     const context = { index, at, actor };
     let checkpoint = false;
     for (const event of events) {
-      const slot = this.rows.evolve(nounOf(this.registry, event), event, context);
-      this.history.add(slot, index);
-      changed.add(slot.thing);
+      const thing = this.rows.evolve(nounOf(this.registry, event), event, context);
+      this.history.add(thing, index);
+      changed.add(thing);
       checkpoint ||= this.isCheckpoint(event);
     }
     if (request !== null) this.sessions.remember(request, index);

@@ -206,7 +206,10 @@ const alikeLengths = new Int8Array(alikePlaces).fill(-1);
 /** Half of a surrogate pair is written as it is in texts of less than 64 characters, which take at most this; UTF-8 has no such thing. */
 const halvesBytes = 192;
 const halfLead = 0xed;
-const { utf8Slice } = Buffer.prototype as unknown as { utf8Slice: (this: Uint8Array, start: number, end: number) => string };
+/** Bytes [start, end) of `this` as text, without the detours of toString. */
+export const { utf8Slice } = Buffer.prototype as unknown as {
+  utf8Slice: (this: Uint8Array, start: number, end: number) => string;
+};
 
 function readText(length: number): unknown {
   const bytes = source;

@@ -19,7 +19,7 @@ describe("the history of a flush", () => {
         for (const [thing, step] of events) {
           // an even step stands for another event of the same entry
           index += step % 2 === 0 ? 0 : step;
-          history.add({ thing }, index);
+          history.add(thing, index);
           const indexes = expected.get(thing) ?? [];
           if (indexes.at(-1) !== index) indexes.push(index);
         }
@@ -37,9 +37,9 @@ describe("the history of a flush", () => {
 
   it("is cut into packs between entries, never within one", () => {
     const history = new HistoryIndex();
-    const thing = { thing: "box/a" };
+    const thing = "box/a";
     for (let index = 1; index <= 3_000; index++) for (let event = 0; event < 3; event++) history.add(thing, index);
-    for (let event = 0; event < 10_000; event++) history.add({ thing: `box/${event}` }, 3_001);
+    for (let event = 0; event < 10_000; event++) history.add(`box/${event}`, 3_001);
     const packs = [...history.take()];
     expect(packs.length).toBeGreaterThan(2);
     expect(new Set(packs.map(({ first }) => first)).size).toBe(packs.length);
@@ -51,7 +51,7 @@ describe("the history of a flush", () => {
 
   it("costs a few bytes an event when the same things change again", () => {
     const history = new HistoryIndex();
-    const things = Array.from({ length: 10 }, (_, i) => ({ thing: `setting/some-key-${i}` }));
+    const things = Array.from({ length: 10 }, (_, i) => `setting/some-key-${i}`);
     for (let index = 0; index < 4_000; index++) history.add(things[index % 10]!, 2 ** 33 + index);
     const bytes = [...history.take()].reduce((sum, pack) => sum + pack.bytes.length, 0);
     expect(bytes).toBeLessThan(4_000 * 2 + 10 * 30);
@@ -60,7 +60,7 @@ describe("the history of a flush", () => {
 
   it("that is cut short is refused", () => {
     const history = new HistoryIndex();
-    for (let index = 1; index < 300; index += 150) history.add({ thing: "box/a" }, index);
+    for (let index = 1; index < 300; index += 150) history.add("box/a", index);
     const [pack] = [...history.take()];
     const bytes = pack?.bytes ?? Buffer.alloc(0);
     expect(() => indexesIn(1, bytes.subarray(0, bytes.length - 1), Buffer.from("box/a"))).toThrow(RangeError);

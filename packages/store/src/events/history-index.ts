@@ -4,14 +4,9 @@
  */
 import { ByteReader, ByteWriter } from "./varint.ts";
 
-/** A thing, as "noun/id"; the same object for the same thing between two flushes costs less to write. */
-interface Thing {
-  readonly thing: string;
-}
-
-/** A run of `(thing, index)`, in the order of the indexes. */
+/** A run of `(thing, index)`, in the order of the indexes; a thing is "noun/id". */
 interface Told {
-  readonly things: Thing[];
+  readonly things: string[];
   readonly indexes: number[];
 }
 
@@ -28,7 +23,7 @@ export class HistoryIndex {
   /** What a flush is writing right now; readers still need it from here. */
   private writing: Told = { things: [], indexes: [] };
 
-  add(thing: Thing, index: number): void {
+  add(thing: string, index: number): void {
     this.pending.things.push(thing);
     this.pending.indexes.push(index);
   }
@@ -39,7 +34,7 @@ export class HistoryIndex {
     for (const { things, indexes } of [this.writing, this.pending]) {
       for (let i = 0; i < things.length; i++) {
         const index = indexes[i] as number;
-        if (things[i]?.thing === thing && found.at(-1) !== index) found.push(index);
+        if (things[i] === thing && found.at(-1) !== index) found.push(index);
       }
     }
     return found;
@@ -79,16 +74,16 @@ const writer = new ByteWriter();
  */
 function packHistory({ things, indexes }: Told, from: number, to: number): Buffer {
   writer.clear();
-  const numbers = new Map<Thing, number>();
+  const numbers = new Map<string, number>();
   let previous = indexes[from] as number;
   for (let i = from; i < to; i++) {
-    const thing = things[i] as Thing;
+    const thing = things[i] as string;
     const index = indexes[i] as number;
     const known = numbers.get(thing);
     writer.number(known ?? numbers.size);
     if (known === undefined) {
       numbers.set(thing, numbers.size);
-      writer.text(thing.thing);
+      writer.text(thing);
     }
     writer.number(index - previous);
     previous = index;
@@ -100,7 +95,7 @@ function packHistory({ things, indexes }: Told, from: number, to: number): Buffe
 export function indexesIn(first: number, bytes: Uint8Array, thing: Uint8Array): number[] {
   const reader = new ByteReader(bytes);
   const found: number[] = [];
-  /** One that was removed and made anew between two flushes has more than one number. */
+  /** Packs of earlier builds have more than one number for a thing that was removed and made anew between two flushes. */
   const wanted = new Set<number>();
   let things = 0;
   let index = first;

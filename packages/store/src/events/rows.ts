@@ -1,80 +1,22 @@
 /**
- * The applied rows: per noun a Map of immutable records, what changed since the last flush, and an order-independent
- * sum of the rows' hashes that is brought up to date only when someone asks.
+ * The applied rows: a table per noun, what changed since the last flush, and an order-independent sum of the rows' hashes
+ * that is brought up to date only when someone asks.
  */
 import { hash } from "node:crypto";
 import type { DomainEvent, EventContext } from "@aether/core/kernel/event";
 import type { Noun } from "@aether/core/kernel/noun";
 import type { Stored, World } from "@aether/core/kernel/world";
 import { invariant } from "@aether/raft/errors";
-import { readPacked } from "./entry-reader.ts";
-import { packView } from "./value-codec.ts";
+import { RowCells } from "./row-cells.ts";
+import { Flag, RowTable } from "./row-table.ts";
 
-/**
- * One thing's place. It outlives the row: a removed thing's slot stays until the removal is on disk. There is one for every row, so
- * numbers are kept as 32-bit integers, which V8 holds in the slot itself, and what can be made from the rest is not kept.
- */
-export class Slot {
+/** A changed row as a flush takes it; it may change again while the flush is written. */
+export interface TakenRow {
   readonly noun: string;
   readonly id: string;
-  stored: Stored | undefined = undefined;
-  /** Changed since the last flush took it. */
-  dirty = false;
-  /** The row that the sums hold, undefined when none. */
-  summed: Stored | undefined = undefined;
-  stale = false;
-  private crc: number | null = null;
-  private hash0: number | null = null;
-  private hash1 = 0;
-  private hash2 = 0;
-
-  constructor(noun: string, id: string) {
-    this.noun = noun;
-    this.id = id;
-  }
-
-  /** "noun/id", as watchers and controllers name it. */
-  get thing(): string {
-    return `${this.noun}/${this.id}`;
-  }
-
-  /** CRC of the value on disk, null when there is none. */
-  get diskCrc(): number | null {
-    return this.crc === null ? null : this.crc >>> 0;
-  }
-
-  set diskCrc(crc: number | null) {
-    this.crc = crc === null ? null : crc | 0;
-  }
-
-  /** Hash of the row that the sums hold, null until needed (after a restart most rows are never hashed). */
-  get summedHash(): RowHash | null {
-    if (this.hash0 === null) return null;
-    const middle = this.hash1 >>> 0;
-    return [(this.hash0 >>> 0) * 2 ** 16 + (middle >>> 16), (middle & 0xffff) * 2 ** 32 + (this.hash2 >>> 0)];
-  }
-
-  set summedHash(words: RowHash | null) {
-    this.hash0 = words === null ? null : Math.floor(words[0] / 2 ** 16) | 0;
-    if (words === null) return;
-    const [a, b] = words;
-    this.hash1 = ((a % 2 ** 16) << 16) | Math.floor(b / 2 ** 32);
-    this.hash2 = b | 0;
-  }
-}
-
-/** Two times 48 bits. */
-type RowHash = readonly [a: number, b: number];
-
-/** A changed row as a flush takes it; its slot may change again while the flush is written. */
-export interface TakenRow {
-  readonly slot: Slot;
   readonly stored: Stored | undefined;
-}
-
-interface Table {
-  readonly slots: Map<string, Slot>;
-  live: number;
+  /** Its number in the noun's table. */
+  readonly row: number;
 }
 
 /** Count and two sums modulo 2^48 over the rows' hashes. */
@@ -89,25 +31,24 @@ export const emptySums: RowSums = { count: 0, a: 0, b: 0 };
 const modulus = 2 ** 48;
 
 export class Rows implements World {
-  private readonly tables = new Map<string, Table>();
-  private dirty: Slot[] = [];
-  private stale: Slot[] = [];
+  private readonly tables = new Map<string, RowTable>();
+  private readonly cells = new RowCells();
   private sums: RowSums;
 
   /** `sums` are those of the rows that will be put by {@link load}; null computes them from the rows. */
   constructor(nouns: readonly string[], sums: RowSums | null) {
-    for (const noun of nouns) this.tables.set(noun, { slots: new Map(), live: 0 });
+    for (const noun of nouns) this.tables.set(noun, new RowTable(noun, this.cells));
     this.sums = sums ?? emptySums;
   }
 
   get<R = unknown>(noun: string, id: string): Stored<R> | undefined {
-    return this.tables.get(noun)?.slots.get(id)?.stored as Stored<R> | undefined;
+    const table = this.tables.get(noun);
+    const row = table?.find(id) ?? -1;
+    return row < 0 ? undefined : (table?.read(row, id) as Stored<R> | undefined);
   }
 
   *all<R = unknown>(noun: string): Iterable<Stored<R>> {
-    for (const slot of this.tables.get(noun)?.slots.values() ?? []) {
-      if (slot.stored !== undefined) yield slot.stored as Stored<R>;
-    }
+    yield* (this.tables.get(noun)?.all() ?? []) as Iterable<Stored<R>>;
   }
 
   count(noun: string): number {
@@ -115,56 +56,45 @@ export class Rows implements World {
   }
 
   get size(): number {
-    let rows = 0;
-    for (const table of this.tables.values()) rows += table.live;
-    return rows;
+    return this.sum((table) => table.live);
   }
 
+  /** Bytes set aside for rows that are not objects. */
+  get bytes(): number {
+    return this.cells.bytes;
+  }
+
+  /** Rows changed since the last flush. */
   get dirtyCount(): number {
-    return this.dirty.length;
+    return this.sum((table) => table.dirty.length);
   }
 
   /** Every thing there is, as "noun/id". */
   *things(): Iterable<string> {
-    for (const table of this.tables.values()) for (const slot of table.slots.values()) yield slot.thing;
+    for (const table of this.tables.values()) for (const id of table.ids()) yield `${table.noun}/${id}`;
   }
 
-  /** Applies one event and returns the slot it changed. */
-  evolve(noun: Noun, event: DomainEvent, context: EventContext): Slot {
+  /** Applies one event and returns the thing it changed, as "noun/id". */
+  evolve(noun: Noun, event: DomainEvent, context: EventContext): string {
     const table = this.table(noun.name);
-    let slot = table.slots.get(event.id);
-    if (slot === undefined) {
-      slot = new Slot(noun.name, event.id);
-      table.slots.set(event.id, slot);
-    }
-    const before = slot.stored;
-    slot.stored = nextStored(noun, before, event, context);
-    if (before === undefined && slot.stored !== undefined) table.live++;
-    else if (before !== undefined && slot.stored === undefined) table.live--;
-    if (!slot.dirty) {
-      slot.dirty = true;
-      this.dirty.push(slot);
-    }
-    if (!slot.stale) {
-      slot.stale = true;
-      this.stale.push(slot);
-    }
-    return slot;
+    let row = table.find(event.id);
+    if (row < 0) row = table.add(event.id);
+    table.change(row, nextStored(noun, table.stored(row, event.id), event, context));
+    if (!table.has(row, Flag.dirty)) table.dirty.push(row);
+    if (!table.has(row, Flag.stale)) table.stale.push(row);
+    table.set(row, Flag.dirty | Flag.stale);
+    return `${noun.name}/${event.id}`;
   }
 
   /** Puts a row as it was on disk. `summed` false leaves it to be counted into the sums at the next {@link settle}. */
   load(noun: string, id: string, bytes: Uint8Array, diskCrc: number, summed: boolean): void {
     const table = this.table(noun);
-    const slot = new Slot(noun, id);
-    slot.stored = decodeRow(id, bytes);
-    slot.diskCrc = diskCrc;
-    if (summed) slot.summed = slot.stored;
-    else {
-      slot.stale = true;
-      this.stale.push(slot);
-    }
-    table.slots.set(id, slot);
+    const row = table.add(id);
+    table.write(row, bytes);
+    table.crcs[row] = diskCrc;
     table.live++;
+    table.set(row, Flag.live | Flag.onDisk | (summed ? Flag.summed : Flag.stale));
+    if (!summed) table.stale.push(row);
   }
 
   /** The sums over the rows as they are now. Costs one hash per row changed since the last call. */
@@ -175,59 +105,99 @@ export class Rows implements World {
 
   /** Rows changed since they were hashed last. */
   get staleCount(): number {
-    return this.stale.length;
+    return this.sum((table) => table.stale.length);
   }
 
   /** Hashes at most `max` of them. */
   settleSome(max: number): void {
-    if (this.stale.length === 0) return;
-    let { count, a, b } = this.sums;
-    const kept = Math.max(0, this.stale.length - max);
-    const slots = this.stale.splice(kept);
-    for (const slot of slots) {
-      slot.stale = false;
-      if (slot.summed === slot.stored) continue;
-      if (slot.summed !== undefined) {
-        const [oldA, oldB] = slot.summedHash ?? rowHash(slot, encodeRow(slot.summed));
-        a = (a - oldA + modulus) % modulus;
-        b = (b - oldB + modulus) % modulus;
-        count--;
-      }
-      slot.summed = slot.stored;
-      slot.summedHash = null;
-      if (slot.stored === undefined) continue;
-      const hashed = rowHash(slot, encodeRow(slot.stored));
-      slot.summedHash = hashed;
-      a = (a + hashed[0]) % modulus;
-      b = (b + hashed[1]) % modulus;
-      count++;
+    let left = max;
+    for (const table of this.tables.values()) {
+      if (left <= 0) return;
+      if (table.stale.length === 0) continue;
+      const rows = table.stale.splice(Math.max(0, table.stale.length - left));
+      left -= rows.length;
+      this.sums = settled(table, rows, this.sums);
     }
-    this.sums = { count, a, b };
   }
 
-  /** The rows changed since the last call, for the flush, each once. */
+  /** The rows changed since the last call, for the flush, each once; {@link settle} comes first. */
   takeDirty(): readonly TakenRow[] {
-    const taken = this.dirty.map((slot) => {
-      slot.dirty = false;
-      return { slot, stored: slot.stored };
-    });
-    this.dirty = [];
+    invariant(this.staleCount === 0, "what the sums hold of a row is not written over");
+    const taken: TakenRow[] = [];
+    for (const table of this.tables.values()) {
+      for (const row of table.dirty) {
+        table.unset(row, Flag.dirty);
+        const stored = table.stored(row);
+        taken.push({ noun: table.noun, id: stored?.id ?? table.idOf(row), stored, row });
+      }
+      table.dirty.length = 0;
+    }
     return taken;
   }
 
-  /** The removals among `flushed` are on disk: their slots may go, unless the thing came back since. */
+  /** CRC of the value that is on disk, null when there is none. */
+  diskCrc({ noun, row }: TakenRow): number | null {
+    const table = this.table(noun);
+    return table.has(row, Flag.onDisk) ? (table.crcs[row] as number) : null;
+  }
+
+  /** The row as a flush has put it: its bytes are kept in place of the object. */
+  written({ noun, row, stored }: TakenRow, bytes: Uint8Array, diskCrc: number): void {
+    const table = this.table(noun);
+    table.write(row, bytes);
+    table.crcs[row] = diskCrc;
+    table.set(row, Flag.onDisk);
+    if (stored !== undefined) table.written(row, stored);
+  }
+
+  /** The flush deletes its value. */
+  erased({ noun, row }: TakenRow): void {
+    this.table(noun).unset(row, Flag.onDisk);
+  }
+
+  /** The removals among `flushed` are on disk: nothing is kept of them, unless the thing came back since. */
   dropRemoved(flushed: readonly TakenRow[]): void {
-    for (const { slot } of flushed) {
-      if (slot.stored !== undefined || slot.dirty || slot.stale) continue;
-      this.tables.get(slot.noun)?.slots.delete(slot.id);
+    for (const { noun, row, stored } of flushed) {
+      if (stored !== undefined) continue;
+      const table = this.table(noun);
+      if (!table.has(row, Flag.live | Flag.dirty | Flag.stale)) table.drop(row);
     }
   }
 
-  private table(noun: string): Table {
+  private sum(of: (table: RowTable) => number): number {
+    let sum = 0;
+    for (const table of this.tables.values()) sum += of(table);
+    return sum;
+  }
+
+  private table(noun: string): RowTable {
     const table = this.tables.get(noun);
     invariant(table !== undefined, `noun ${noun} is registered`);
     return table;
   }
+}
+
+/** The sums with these stale rows as they are now. */
+function settled(table: RowTable, rows: readonly number[], { count, a, b }: RowSums): RowSums {
+  const sums = { count, a, b };
+  for (const row of rows) {
+    table.unset(row, Flag.stale);
+    if (table.has(row, Flag.summed)) {
+      if (!table.has(row, Flag.hashed)) hashRow(table, row, table.bytesOf(row));
+      sums.a = (sums.a - (table.hashesA[row] as number) + modulus) % modulus;
+      sums.b = (sums.b - (table.hashesB[row] as number) + modulus) % modulus;
+      sums.count--;
+    }
+    table.unset(row, Flag.summed | Flag.hashed);
+    const bytes = table.present(row);
+    if (bytes === undefined) continue;
+    hashRow(table, row, bytes);
+    table.set(row, Flag.summed);
+    sums.a = (sums.a + (table.hashesA[row] as number)) % modulus;
+    sums.b = (sums.b + (table.hashesB[row] as number)) % modulus;
+    sums.count++;
+  }
+  return sums;
 }
 
 /** The record after one event. Versions start at 1, also for a thing that was removed and made anew. */
@@ -248,23 +218,17 @@ export function nextStored(
   };
 }
 
-/** A view that the next encoding writes over. */
-export const encodeRow = (s: Stored): Uint8Array => packView([s.version, s.index, s.at, s.row]);
-
-function decodeRow(id: string, bytes: Uint8Array): Stored {
-  const [version, index, at, row] = readPacked(bytes) as [number, number, number, unknown];
-  return { id, version, index, at, row };
-}
-
 const scratch = Buffer.allocUnsafe(16 * 1024);
 
-/** 96 bits of SHA-256 over the thing's name and its encoded record. */
-function rowHash(slot: Slot, bytes: Uint8Array): RowHash {
-  const name = `${slot.noun}\0${slot.id}\0`;
+/** 96 bits of SHA-256 over the thing's name and its encoded record, into the table's columns. */
+function hashRow(table: RowTable, row: number, bytes: Uint8Array): void {
+  const name = `${table.noun}\0${table.idOf(row)}\0`;
   // in UTF-8 a name has at most three bytes for each UTF-16 unit
   const fits = name.length * 3 + bytes.length <= scratch.length;
   const digest = hash("sha256", fits ? joined(name, bytes) : Buffer.concat([Buffer.from(name), bytes]), "binary");
-  return [wordAt(digest, 0), wordAt(digest, 6)];
+  table.hashesA[row] = wordAt(digest, 0);
+  table.hashesB[row] = wordAt(digest, 6);
+  table.set(row, Flag.hashed);
 }
 
 /** In the scratch buffer, without a buffer of its own: valid until the next call. */

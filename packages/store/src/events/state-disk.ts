@@ -14,8 +14,8 @@ import { FlushBuffer } from "./flush-buffer.ts";
 import { indexesIn } from "./history-index.ts";
 import { KnownPacks } from "./known-packs.ts";
 import type { Packs } from "./pack-list.ts";
-import { encodeRow } from "./rows.ts";
-import type { TakenRow } from "./rows.ts";
+import { encodeRow } from "./row-table.ts";
+import type { Rows, TakenRow } from "./rows.ts";
 import { bareKey, keyNumber, kindRange, metaKey, numberKey, rowKey, withGeneration } from "./state-db.ts";
 import type { StateDb, StateOp, StateView } from "./state-db.ts";
 import { SumKeeper, encodeMeta, headOf } from "./state-meta.ts";
@@ -176,7 +176,7 @@ export class StateDisk {
     for (const { first, bytes } of answers) this.pushPack(ops, "s", first, bytes);
     for (const [i, row] of rows.entries()) {
       if (i > 0 && i % stepRows === 0) await this.othersTurn();
-      this.pushRow(ops, row);
+      this.pushRow(ops, state.rows, row);
     }
     for (const { first, bytes, more } of history) {
       this.pushPack(ops, "h", first, bytes);
@@ -207,13 +207,16 @@ export class StateDisk {
     for (let { seq } = state.sessions; state.sessions.packAhead(seq);) await this.othersTurn();
   }
 
-  private pushRow(ops: StateOp[], { slot, stored }: TakenRow): void {
-    const bare = rowKey(slot.noun, slot.id);
-    if (slot.diskCrc !== null) this.sum.remove(slot.diskCrc);
-    if (stored !== undefined) slot.diskCrc = this.pushSealed(ops, bare, encodeRow(stored));
-    else if (slot.diskCrc !== null) {
+  private pushRow(ops: StateOp[], rows: Rows, taken: TakenRow): void {
+    const bare = rowKey(taken.noun, taken.id);
+    const before = rows.diskCrc(taken);
+    if (before !== null) this.sum.remove(before);
+    if (taken.stored !== undefined) {
+      const bytes = encodeRow(taken.stored);
+      rows.written(taken, bytes, this.pushSealed(ops, bare, bytes));
+    } else if (before !== null) {
       ops.push({ type: "del", key: this.key(bare) });
-      slot.diskCrc = null;
+      rows.erased(taken);
     }
   }
 
