@@ -11,7 +11,7 @@ export interface Stored<R = unknown> {
 
 export interface World {
   get<R = unknown>(noun: string, id: string): Stored<R> | undefined;
-  /** In insertion order of the underlying Map: sort before anything that must be equal on every member. */
+  /** In no order that means anything, and not the same on every member: sort before anything that must be equal on every member. */
   all<R = unknown>(noun: string): Iterable<Stored<R>>;
   count(noun: string): number;
 }
