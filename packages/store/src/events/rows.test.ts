@@ -75,7 +75,7 @@ class Scene {
   reloaded(known: boolean): Rows {
     const rows = new Rows(names, known ? this.rows.settle() : null);
     for (const [thing, { bytes, crc }] of this.disk) {
-      const [noun = "", id = ""] = cut(thing);
+      const [noun, id] = cut(thing);
       rows.load(noun, id, bytes, crc, known);
     }
     return rows;
@@ -98,7 +98,7 @@ class Scene {
   /** The sums of the same rows when they are counted for the first time. */
   private sums(): ReturnType<Rows["settle"]> {
     const rows = new Rows(names, null);
-    for (const [thing, stored] of this.expected) rows.load(cut(thing)[0] ?? "", stored.id, encodeRow(stored), 0, false);
+    for (const [thing, stored] of this.expected) rows.load(cut(thing)[0], stored.id, encodeRow(stored), 0, false);
     return rows.settle();
   }
 }
