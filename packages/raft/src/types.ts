@@ -79,6 +79,11 @@ export interface ConfigChange {
 
 export interface Limits {
   readonly maxMsgBytes: number;
+  /**
+   * Payload sent to one peer in one go: a soft limit of a single message, too. What a lagging peer needs is read back from disk while nothing
+   * else happens, so the rest of its window waits until others had their turn.
+   */
+  readonly maxRoundBytes: number;
   readonly maxInflightMsgs: number;
   readonly maxInflightBytes: number;
   readonly maxUncommittedBytes: number;

@@ -23,8 +23,11 @@ export interface FileFolder {
 export interface OpenFile {
   /** In bytes. */
   size(): Promise<number>;
-  /** At most `max` bytes from `offset`; none at the end of the file. The bytes belong to the caller. */
-  read(offset: number, max: number): Promise<Uint8Array>;
+  /**
+   * At most `max` bytes from `offset`; none at the end of the file. The bytes belong to the caller; they may lie in `into`, which has room
+   * for them: whoever reads a large file makes V8 collect the whole heap again and again with buffers that are used once.
+   */
+  read(offset: number, max: number, into?: Buffer): Promise<Uint8Array>;
   /** All of them, after what is there. */
   write(bytes: Uint8Array): Promise<void>;
   /** Makes the content durable. */
@@ -43,8 +46,8 @@ export async function openFileFolder(dir: string): Promise<FileFolder> {
       const handle = await open(join(dir, name), flags[how]);
       return {
         size: async () => (await handle.stat()).size,
-        read: async (offset, max) => {
-          const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(max), 0, max, offset);
+        read: async (offset, max, into = Buffer.allocUnsafe(max)) => {
+          const { buffer, bytesRead } = await handle.read(into, 0, max, offset);
           return buffer.subarray(0, bytesRead);
         },
         write: (bytes) => handle.writeFile(bytes),

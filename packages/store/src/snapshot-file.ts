@@ -78,11 +78,17 @@ function prefix(value: number): Buffer {
   return bytes;
 }
 
-/** Reads a snapshot's bytes in any pieces; gives the head first, then every row, and checks all there is to check. */
+/**
+ * Reads a snapshot's bytes in any pieces; gives the head first, then every row, and checks all there is to check. A piece is done with
+ * when the next is asked for: all of them may lie in the same buffer.
+ */
 export class SnapshotParser {
   readonly #source: AsyncIterator<Uint8Array>;
   readonly #hash: Hash = createHash("sha256");
-  #held: Buffer = Buffer.alloc(0);
+  /** What has come and was not taken lies in it from `#from` to `#to`. */
+  #buffer = Buffer.allocUnsafe(2 * chunkPayloadMax);
+  #from = 0;
+  #to = 0;
 
   constructor(source: AsyncIterable<Uint8Array>) {
     this.#source = source[Symbol.asyncIterator]();
@@ -94,14 +100,15 @@ export class SnapshotParser {
     if (!start.subarray(0, magic.length).equals(magic)) throw new SnapshotDamaged("this is not a snapshot file");
     const length = start.readUInt32BE(magic.length);
     if (length > headBytesMax) throw new SnapshotDamaged("the head is altered");
-    const text = await this.#take(length);
+    const text = Buffer.from(await this.#take(length));
     if ((await this.#take(4)).readUInt32BE() !== crc32(text)) throw new SnapshotDamaged("the head is altered");
     return JSON.parse(text.toString()) as SnapshotHead;
   }
 
   /** All rows after the head. Rows are given once their chunk's CRC holds; the whole hash is checked before the end. */
   async *rows(): AsyncGenerator<Buffer> {
-    for await (const payload of this.#chunks()) {
+    for await (const view of this.#chunks()) {
+      const payload = Buffer.from(view);
       for (let at = 0; at < payload.length;) {
         const end = at + 4 + payload.readUInt32BE(at);
         yield payload.subarray(at + 4, end);
@@ -110,18 +117,22 @@ export class SnapshotParser {
     }
   }
 
-  /** Whole rows, many at a time: going through them one by one costs whoever only checks them as much as the checks. */
+  /**
+   * Whole rows, many at a time, valid until the next are asked for: going through them one by one costs whoever only checks them as much
+   * as the checks.
+   */
   async *#chunks(): AsyncGenerator<Buffer> {
     let count = 0;
     let seed = 0;
     for (;;) {
       const start = await this.#take(8);
       const length = start.readUInt32BE(0);
+      const stated = start.readUInt32BE(4);
       if (length === 0) break;
       if (length > chunkPayloadMax + rowBytesMax + 4) throw new SnapshotDamaged("a chunk's length is altered");
       const payload = await this.#take(length);
       const crc = crc32(payload, seed);
-      if (crc !== start.readUInt32BE(4)) throw new SnapshotDamaged("a chunk is altered");
+      if (crc !== stated) throw new SnapshotDamaged("a chunk is altered");
       seed = crc;
       for (let at = 0; at < payload.length; count++) {
         at = at + 4 > payload.length ? Infinity : at + 4 + payload.readUInt32BE(at);
@@ -133,7 +144,7 @@ export class SnapshotParser {
     const digest = this.#hash.digest();
     const stated = await this.#pull(hashBytes);
     if (rows !== count || !digest.equals(stated)) throw new SnapshotDamaged("the content is not what it was written as");
-    if (this.#held.length > 0 || (await this.#source.next()).done !== true) throw new SnapshotDamaged("bytes follow the end");
+    if (this.#to > this.#from || (await this.#source.next()).done !== true) throw new SnapshotDamaged("bytes follow the end");
   }
 
   /** Checks everything after the head without keeping any of it. */
@@ -148,17 +159,28 @@ export class SnapshotParser {
     return taken;
   }
 
+  /** The next so many bytes, valid until the next call. */
   async #pull(bytes: number): Promise<Buffer> {
-    const parts = [this.#held];
-    let have = this.#held.length;
-    while (have < bytes) {
+    while (this.#to - this.#from < bytes) {
       const next = await this.#source.next();
       if (next.done === true) throw new SnapshotDamaged("the file ends too early");
-      parts.push(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength));
-      have += next.value.length;
+      this.#makeRoom(next.value.length);
+      this.#buffer.set(next.value, this.#to);
+      this.#to += next.value.length;
     }
-    const all = parts.length === 1 ? this.#held : Buffer.concat(parts, have);
-    this.#held = all.subarray(bytes);
-    return all.subarray(0, bytes);
+    this.#from += bytes;
+    return this.#buffer.subarray(this.#from - bytes, this.#from);
+  }
+
+  /** For so many bytes after those that were not taken. */
+  #makeRoom(bytes: number): void {
+    if (this.#to + bytes <= this.#buffer.length) return;
+    const held = this.#to - this.#from;
+    const fits = held + bytes <= this.#buffer.length;
+    const into = fits ? this.#buffer : Buffer.allocUnsafe(2 * (held + bytes));
+    this.#buffer.copy(into, 0, this.#from, this.#to);
+    this.#buffer = into;
+    this.#from = 0;
+    this.#to = held;
   }
 }

@@ -12,6 +12,11 @@ const keep = 2;
 const awaitedMax = 4;
 const readMax = 1024 * 1024;
 const readAhead = 256 * 1024;
+/**
+ * A file of hundreds of megabytes that is synced only when it is whole makes every other sync of the disk wait for all of it, the log's
+ * among them. So each so many bytes are synced when they have been written.
+ */
+const syncBytes = 1024 * 1024;
 const partialFile = "receive.part";
 const partialKey = "receive.key";
 /** More than any key has; a longer one is none. */
@@ -71,13 +76,18 @@ const verifySnapshot = (folder: FileFolder, name: string): Promise<SnapMeta> =>
   });
 
 async function* piecesOf(file: OpenFile): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.allocUnsafe(readAhead);
   for (let offset = 0; ;) {
-    const piece = await file.read(offset, readAhead);
+    const piece = await file.read(offset, readAhead, buffer);
     if (piece.length === 0) return;
     yield piece;
     offset += piece.length;
   }
 }
+
+/** Whether `length` bytes more after `before` reach the next place at which a growing file is synced. */
+const endsSyncRun = (before: number, length: number): boolean =>
+  Math.floor(before / syncBytes) < Math.floor((before + length) / syncBytes);
 
 const newestFirst = (a: SnapMeta, b: SnapMeta): number => b.id.index - a.id.index || b.id.term - a.id.term;
 /** Members pack the same state each in its own way: snapshots of it are one, though their sizes differ. */
@@ -122,6 +132,7 @@ class FileSnapshots implements SnapshotStore {
       await withFile(this.#folder, makingFile, "write", async (file) => {
         for await (const piece of encodeSnapshot({ id: at, membership, digest }, rows)) {
           await file.write(piece);
+          if (endsSyncRun(bytes, piece.length)) await file.sync();
           bytes += piece.length;
         }
         await failpoints.at?.("beforeSnapSync");
@@ -261,7 +272,10 @@ class PartialReceive implements SnapshotWriter {
     // Counted before it is written, so that a second call cannot put its bytes at the same place.
     this.#offset += bytes.length;
     // Opened anew each time: a receive that its sender gives up holds no file open.
-    await withFile(this.#folder, partialFile, "append", (file) => file.write(bytes));
+    await withFile(this.#folder, partialFile, "append", async (file) => {
+      await file.write(bytes);
+      if (endsSyncRun(offset, bytes.length)) await file.sync();
+    });
   }
 
   async commit(): Promise<void> {

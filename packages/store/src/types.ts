@@ -141,8 +141,11 @@ export interface EventStore {
   /** Indexes of the entries with an event about the thing, ascending. */
   history(noun: string, id: string, from: Index, limit: number): Promise<readonly Index[]>;
   watch(o: WatchOptions): Watch;
-  /** Called after each applied batch with the things that changed, e.g. "node/n2". For controllers. Returns the unsubscriber. */
-  onApplied(f: (changed: ReadonlySet<string>, applied: Index) => void): () => void;
+  /**
+   * Called after each applied batch with the things that changed, e.g. "node/n2", and with null when a snapshot has replaced the whole
+   * state: any may have, and there may be a million of them. For controllers. Returns the unsubscriber.
+   */
+  onApplied(f: (changed: ReadonlySet<string> | null, applied: Index) => void): () => void;
 
   auditRange(from: Index, limit: number): Promise<AuditRange | Compacted>;
   auditHead(): { readonly index: Index; readonly chain: string };

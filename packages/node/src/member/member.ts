@@ -92,6 +92,7 @@ export async function startMember<T extends Transport>(p: MemberParts<T>): Promi
   });
   store.attach(driver);
   const unsubscribe = store.onApplied((changed) => {
+    if (changed === null) return driver.refreshPeers();
     for (const thing of changed) if (thing.startsWith("node/")) return driver.refreshPeers();
   });
   let stopped: Promise<void> | null = null;

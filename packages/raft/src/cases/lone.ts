@@ -23,6 +23,7 @@ import { entriesOf } from "./suite.ts";
 
 export const unlimited: Limits = {
   maxMsgBytes: Infinity,
+  maxRoundBytes: Infinity,
   maxInflightMsgs: Infinity,
   maxInflightBytes: Infinity,
   maxUncommittedBytes: Infinity,

@@ -24,6 +24,8 @@ export class PeerProgress {
   wasActive = false;
   /** No more appends until something is heard: a probe is out, or the window is full. */
   flowPaused = false;
+  /** Probes with entries since `next` was last set: see {@link probedEnough}. */
+  private probes = 0;
   learner = false;
   /** Its answer in the election under way. */
   ballot: boolean | undefined = undefined;
@@ -88,7 +90,16 @@ export class PeerProgress {
     } else {
       invariant(this.state === "probe", "A7 no append is sent while a snapshot is on its way");
       if (count > 0) this.flowPaused = true;
+      if (count > 0) this.probes++;
     }
+  }
+
+  /**
+   * A probe and its repetition are out. A lost one would have been answered by now, so the follower is slow, with a snapshot to load
+   * perhaps: from here on an empty one asks the same, and it is not sent the same entries with every heartbeat.
+   */
+  get probedEnough(): boolean {
+    return this.state === "probe" && this.probes >= 2;
   }
 
   /** True when telling the follower `commit` would let it commit more of what it has (or was sent). */
@@ -116,6 +127,7 @@ export class PeerProgress {
     } else {
       if (this.next - 1 !== rejected) return false;
       this.next = Math.max(Math.min(rejected, hint + 1), this.match + 1);
+      this.probes = 0;
       this.flowPaused = false;
     }
     this.sentCommit = Math.min(this.sentCommit, this.next - 1);
@@ -136,6 +148,7 @@ export class PeerProgress {
 
   private enter(state: Progress["state"]): void {
     this.flowPaused = false;
+    this.probes = 0;
     this.pendingSnapshot = 0;
     this.state = state;
     this.inflights.reset();

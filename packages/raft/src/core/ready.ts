@@ -32,7 +32,7 @@ export function collect(r: RaftState): Ready {
   const { send, reads, readsFailed, snapshotTo, dropped } = r.out;
   const role = roleChanged(r) ? { state: r.state, term: r.term, leader: r.leader } : null;
   if (role !== null) r.toldRole = role;
-  r.out = emptyOutbox();
+  r.out = { ...emptyOutbox(), appendsDue: r.out.appendsDue };
   return { send, append, apply, reads, readsFailed, role, snapshotTo, dropped };
 }
 

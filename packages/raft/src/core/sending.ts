@@ -4,10 +4,10 @@ import { advanceReads, readPosition } from "./reads.ts";
 import type { RaftState } from "./state.ts";
 
 /**
- * Sends one append to `peer` if its window allows: as many entries as one message takes, or none when `evenEmpty`.
- * Turns to a snapshot when the entries it needs are compacted. False when nothing was sent.
+ * Sends one append to `peer` if its window allows: as many entries as one message takes, or none when `evenEmpty` and there are none or
+ * `bare` asks for none. Turns to a snapshot when the entries it needs are compacted. False when nothing was sent.
  */
-export function sendAppend(r: RaftState, peer: PeerProgress, evenEmpty: boolean): boolean {
+export function sendAppend(r: RaftState, peer: PeerProgress, evenEmpty: boolean, bare = false): boolean {
   if (peer.isPaused()) return false;
   const { log } = r;
   const last = log.lastIndex();
@@ -17,7 +17,9 @@ export function sendAppend(r: RaftState, peer: PeerProgress, evenEmpty: boolean)
   if (full && !evenEmpty) return false;
   const prevIndex = peer.next - 1;
   const prevTerm = log.term(prevIndex);
-  const entries = prevTerm < 0 ? "compacted" : log.read(peer.next, full ? peer.next : last + 1, r.options.limits.maxMsgBytes);
+  const { maxMsgBytes, maxRoundBytes } = r.options.limits;
+  const end = full || bare ? peer.next : last + 1;
+  const entries = prevTerm < 0 ? "compacted" : log.read(peer.next, end, Math.min(maxMsgBytes, maxRoundBytes));
   if (entries === "compacted") return askForSnapshot(r, peer);
   r.send(peer.id, { t: "app", prev: { term: prevTerm, index: prevIndex }, entries, commit: log.committed });
   peer.sent(entries.length, payloadBytes(entries));
@@ -27,9 +29,10 @@ export function sendAppend(r: RaftState, peer: PeerProgress, evenEmpty: boolean)
 
 /** Sends what the steps since the last take() made due: one round of appends, and one of heartbeats for all new reads. */
 export function sendDue(r: RaftState): void {
+  const { appendsDue } = r.out;
+  r.out.appendsDue = false;
   if (r.state !== "leader") return;
-  if (r.out.appendsDue) {
-    r.out.appendsDue = false;
+  if (appendsDue) {
     for (const peer of r.tracker.peers) if (peer.id !== r.id) fillWindow(r, peer);
   }
   if (r.out.readRoundDue) {
@@ -52,8 +55,12 @@ export function sendHeartbeats(r: RaftState): void {
   }
 }
 
+/** What goes beyond one round's bytes is due in the next. */
 function fillWindow(r: RaftState, peer: PeerProgress): void {
-  while (sendAppend(r, peer, false));
+  const { inflights } = peer;
+  const roundEnds = inflights.bytes + r.options.limits.maxRoundBytes;
+  while (inflights.bytes < roundEnds && sendAppend(r, peer, false));
+  r.out.appendsDue ||= inflights.bytes >= roundEnds;
   if (peer.canBumpCommit(r.log.committed)) sendAppend(r, peer, true);
 }
 

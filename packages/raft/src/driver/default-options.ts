@@ -1,11 +1,12 @@
 import type { DriverOptions, Limits } from "../types.ts";
 
 /**
- * The core's limits. The first five follow etcd's server (1 MiB messages, 512 of them in flight to one peer); an entry
+ * The core's limits. Most follow etcd's server (1 MiB messages, 512 of them in flight to one peer); an entry
  * is at most 1 MiB, which is also what the event store promises its callers.
  */
 export const defaultLimits: Limits = {
   maxMsgBytes: 1024 * 1024,
+  maxRoundBytes: 512 * 1024,
   maxInflightMsgs: 512,
   maxInflightBytes: 16 * 1024 * 1024,
   maxUncommittedBytes: 64 * 1024 * 1024,

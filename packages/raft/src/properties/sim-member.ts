@@ -22,6 +22,7 @@ import {
 /** Small, so that every limit is met often. */
 export const tightLimits: Limits = {
   maxMsgBytes: 12,
+  maxRoundBytes: 24,
   maxInflightMsgs: 3,
   maxInflightBytes: 40,
   maxUncommittedBytes: 60,

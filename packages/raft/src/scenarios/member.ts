@@ -20,6 +20,7 @@ import {
 
 export const storyLimits: Limits = {
   maxMsgBytes: 24,
+  maxRoundBytes: 72,
   maxInflightMsgs: 4,
   maxInflightBytes: 1 << 20,
   maxUncommittedBytes: 64,

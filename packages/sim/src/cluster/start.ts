@@ -79,7 +79,7 @@ export async function startOn(parts: StartParts): Promise<void> {
     rng: () => cluster.stream(`rng/${node.name}`).next(),
     addressOf: (id) => `sim:${id}`,
     options: { ...defaultDriverOptions, ...raftPace(plan), onFatal },
-    limits: { ...defaultLimits, maxMsgBytes: 4096, maxInflightMsgs: 16, maxApplyBytes: 16 * 1024 },
+    limits: { ...defaultLimits, maxMsgBytes: 4096, maxRoundBytes: 16 * 1024, maxInflightMsgs: 16, maxApplyBytes: 16 * 1024 },
     checks: "full",
   });
   store.attach(driver);

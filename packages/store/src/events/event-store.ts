@@ -73,7 +73,7 @@ export class MemberEventStore implements EventStore {
   private readonly reader: LogReader;
   private readonly watches: Watches;
   private readonly horizon: Horizon;
-  private readonly listeners = new Set<(changed: ReadonlySet<string>, applied: Index) => void>();
+  private readonly listeners = new Set<(changed: ReadonlySet<string> | null, applied: Index) => void>();
   private port: ConsensusPort | null = null;
   private applying = false;
   private closed = false;
@@ -146,7 +146,7 @@ export class MemberEventStore implements EventStore {
     return this.watches.watch(o);
   }
 
-  onApplied(f: (changed: ReadonlySet<string>, applied: Index) => void): () => void {
+  onApplied(f: (changed: ReadonlySet<string> | null, applied: Index) => void): () => void {
     this.listeners.add(f);
     return () => this.listeners.delete(f);
   }
@@ -227,7 +227,7 @@ export class MemberEventStore implements EventStore {
     this.horizon.advanced();
   }
 
-  private announce(changed: ReadonlySet<string>): void {
+  private announce(changed: ReadonlySet<string> | null): void {
     this.watches.advanced();
     for (const listener of this.listeners) listener(changed, this.state.applied.index);
   }
@@ -263,11 +263,9 @@ export class MemberEventStore implements EventStore {
     const { registry, isCheckpoint } = this.parts;
     if (m.id.index <= this.state.applied.index) return;
     this.decider.abandon();
-    const changed = new Set(this.state.rows.things());
     this.state = await restoreSnapshot(this.disk, m, readRows(src, m), registry, isCheckpoint);
-    for (const thing of this.state.rows.things()) changed.add(thing);
     this.watches.restored();
-    this.announce(changed);
+    this.announce(null);
   }
 
   /** A state that was restored knows nothing of what led to the snapshot, though the log may still hold some of it. */

@@ -73,7 +73,7 @@ export function restoreSnapshot(
     // the first to come may find a folder that was never written: records without `meta` are taken for damaged at open
     await disk.writeMeta();
     const loader = new StateLoader(registry, null);
-    const sent = await loadRecords(records, loader, (ops) => disk.db.write(ops), generation);
+    const sent = await loadRecords(records, loader, disk, generation);
     const head: StateHead = { ...sent, membership: m.membership, chainFirst: m.id.index + 1, chainBase: sent.chain };
     const state = loader.finish(head, isCheckpoint);
     const { index, digest } = state.digest();
@@ -90,11 +90,14 @@ export function restoreSnapshot(
   });
 }
 
-/** Every write is synced: LevelDB may lose an unsynced write that a later synced one seems to cover. */
+/**
+ * Every write is synced: LevelDB may lose an unsynced write that a later synced one seems to cover. After each record others have their
+ * turn: this member may be one of just enough, and a million rows take many seconds.
+ */
 async function loadRecords(
   records: AsyncIterable<Uint8Array>,
   loader: StateLoader,
-  write: (ops: readonly StateOp[]) => Promise<void>,
+  disk: StateDisk,
   generation: number,
 ): Promise<StateHead> {
   let head: StateHead | null = null;
@@ -115,12 +118,13 @@ async function loadRecords(
         pairs++;
       }
     }
+    while (loader.settleSome()) await disk.othersTurn();
     if (bytes < writeBytes) continue;
-    await write(ops);
+    await disk.db.write(ops);
     ops = [];
     bytes = 0;
   }
-  if (ops.length > 0) await write(ops);
+  if (ops.length > 0) await disk.db.write(ops);
   if (head === null || end !== pairs) throw new Damaged(`snapshot of ${pairs} records that should have ${String(end)}`);
   checkFormat(head.format, "snapshot");
   return head;

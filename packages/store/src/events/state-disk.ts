@@ -247,7 +247,7 @@ export class StateDisk {
   }
 
   /** Lets waiting input and timers run. */
-  private othersTurn(): Promise<void> {
+  othersTurn(): Promise<void> {
     return new Promise((resolve) => this.timing.immediate(resolve));
   }
 }

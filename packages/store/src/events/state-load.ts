@@ -14,6 +14,9 @@ import { SumKeeper, decodeMeta, emptyDisk } from "./state-meta.ts";
 import type { StateHead, StateMeta } from "./state-meta.ts";
 import { Damaged, sealOf, unseal } from "./value-codec.ts";
 
+/** Rows hashed in one step: a millisecond or so. */
+const stepRows = 256;
+
 /** Collects rows and answers in key order and makes a state of them. */
 export class StateLoader {
   readonly disk = new SumKeeper(emptyDisk);
@@ -48,6 +51,13 @@ export class StateLoader {
         throw new Error(`rows of noun ${noun}, which this build does not know: use a newer build`);
       this.rows.load(noun, id, payload, crc, this.summed);
     } else if (kind === "s" || kind === "h" || kind === "c") this.takePack(kind, keyNumber(bare), payload, crc);
+  }
+
+  /** Hashes some of the rows that the sums still lack; false when there are none. {@link finish} would leave them all to one long turn. */
+  settleSome(): boolean {
+    if (this.rows.staleCount === 0) return false;
+    this.rows.settleSome(stepRows);
+    return true;
   }
 
   private takePack(kind: keyof Packs, first: number, payload: Uint8Array, crc: number): void {

@@ -197,7 +197,7 @@ describe("controllers", () => {
     await leading();
     const told: unknown[] = [];
     const stop = member.store.onApplied((changed, applied) =>
-      told.push([[...changed], applied, member.store.world.count("box")]),
+      told.push([[...(changed ?? [])], applied, member.store.world.count("box")]),
     );
     await member.ask({ type: "FillBox", id: "a", content: 1 });
     await member.ask({ type: "MoveAll", id: "a", to: "b" });
@@ -213,7 +213,8 @@ describe("controllers", () => {
     await leading();
     const answers: boolean[] = [];
     const stop = member.store.onApplied((changed) => {
-      if (changed.has("box/a")) void member.ask({ type: "FillBox", id: "echo", content: 1 }).then((a) => answers.push(a.ok));
+      if (changed?.has("box/a") === true)
+        void member.ask({ type: "FillBox", id: "echo", content: 1 }).then((a) => answers.push(a.ok));
     });
     await member.ask({ type: "FillBox", id: "a", content: 1 });
     await turns(3);

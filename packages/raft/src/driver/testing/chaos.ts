@@ -46,7 +46,7 @@ class Life {
 
   constructor(seed: number) {
     this.#chance = seeded(seed);
-    const limits = { maxApplyBytes: 4096, maxMsgBytes: 2048, maxInflightMsgs: 8 };
+    const limits = { maxApplyBytes: 4096, maxMsgBytes: 2048, maxRoundBytes: 4096, maxInflightMsgs: 8 };
     this.cluster = new Cluster([1, 2, 3, 4, 5], { clock: this.#clock, seed, limits });
     for (const member of this.cluster.members.values()) this.#attach(member);
   }
