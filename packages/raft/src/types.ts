@@ -26,10 +26,7 @@ export interface Entry extends EntryId {
   readonly data: Uint8Array;
 }
 
-/**
- * A run of entries as one leader saw it. Contiguous after `prev`, terms never fall, last term at most `leaderTerm`.
- * Made only by `logSlice()` in core/slice.ts, which checks that.
- */
+/** A run of entries as one leader saw it: contiguous after `prev`, terms never fall nor exceed `leaderTerm`. Only `logSlice()` makes it. */
 export interface LogSlice {
   readonly leaderTerm: Term;
   readonly prev: EntryId;
@@ -79,10 +76,7 @@ export interface ConfigChange {
 
 export interface Limits {
   readonly maxMsgBytes: number;
-  /**
-   * Payload sent to one peer in one go: a soft limit of a single message, too. What a lagging peer needs is read back from disk while nothing
-   * else happens, so the rest of its window waits until others had their turn.
-   */
+  /** Payload sent to one peer before others have their turn: what one that lags needs is read from disk while nothing else happens. */
   readonly maxRoundBytes: number;
   readonly maxInflightMsgs: number;
   readonly maxInflightBytes: number;

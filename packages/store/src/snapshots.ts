@@ -4,6 +4,7 @@ import { failpoints } from "@aether/core/kernel/failpoint";
 import type { EntryId, Membership, SnapMeta, SnapshotChunk, SnapshotStore, SnapshotWriter } from "@aether/raft/types";
 import { type FileFolder, openFileFolder, type OpenFile, withFile } from "./file-folder.ts";
 import { orMissing } from "./log/folder.ts";
+import { noPace, ownPace, type Pace } from "./pace.ts";
 import { encodeSnapshot, SnapshotDamaged, type SnapshotHead, SnapshotParser } from "./snapshot-file.ts";
 
 /** The newest and the one before it, which a slow reader may still be streaming. */
@@ -27,16 +28,16 @@ const makingFile = "create.tmp";
  * Opens the snapshots of a folder, made if need be. Every file is read and verified; one that is damaged is set aside as
  * `<name>.damaged` and does not count. What a crash left unfinished is removed, except a partial receive, which resumes.
  */
-export const openSnapshots = async (dir: string): Promise<SnapshotStore> => openSnapshotsOn(await openFileFolder(dir));
+export const openSnapshots = async (dir: string): Promise<SnapshotStore> => openSnapshotsOn(await openFileFolder(dir), ownPace);
 
-/** The same in any folder. */
-export async function openSnapshotsOn(folder: FileFolder): Promise<SnapshotStore> {
+/** The same in any folder. `pace` is asked for one each time that a snapshot is made, or read again when it has come in. */
+export async function openSnapshotsOn(folder: FileFolder, pace: () => Pace = () => noPace): Promise<SnapshotStore> {
   await folder.remove(makingFile);
   const found: SnapMeta[] = [];
   const names = (await folder.list()).filter((name) => name.endsWith(".snap"));
   for (const name of names) {
     try {
-      const meta = await verifySnapshot(folder, name);
+      const meta = await verifySnapshot(folder, name, noPace);
       if (nameOf(meta) !== name) throw new SnapshotDamaged("it is not the snapshot that its name says");
       found.push(meta);
     } catch (error) {
@@ -47,7 +48,7 @@ export async function openSnapshotsOn(folder: FileFolder): Promise<SnapshotStore
     }
   }
   // More than are kept stay until the next one comes: the log may have been begun anew with an older one, still to be restored.
-  return new FileSnapshots(folder, found.toSorted(newestFirst));
+  return new FileSnapshots(folder, found.toSorted(newestFirst), pace);
 }
 
 /** The rows of a snapshot, in order, from any store that holds it; throws {@link SnapshotDamaged} when a check fails. */
@@ -67,21 +68,22 @@ async function* chunksOf(store: SnapshotStore, meta: SnapMeta): AsyncGenerator<U
 }
 
 /** Reads a whole file and gives what it is a snapshot of. Throws {@link SnapshotDamaged}. */
-const verifySnapshot = (folder: FileFolder, name: string): Promise<SnapMeta> =>
+const verifySnapshot = (folder: FileFolder, name: string, pace: Pace): Promise<SnapMeta> =>
   withFile(folder, name, "read", async (file) => {
-    const parser = new SnapshotParser(piecesOf(file));
+    const parser = new SnapshotParser(piecesOf(file, pace));
     const { id, membership, digest } = await parser.head();
     await parser.finish();
     return { id, membership, digest, bytes: await file.size() };
   });
 
-async function* piecesOf(file: OpenFile): AsyncGenerator<Uint8Array> {
+async function* piecesOf(file: OpenFile, pace: Pace): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.allocUnsafe(readAhead);
   for (let offset = 0; ;) {
     const piece = await file.read(offset, readAhead, buffer);
     if (piece.length === 0) return;
     yield piece;
     offset += piece.length;
+    await pace.rest();
   }
 }
 
@@ -108,6 +110,7 @@ const membersOf = ({ membership: m }: SnapshotHead): string =>
 
 class FileSnapshots implements SnapshotStore {
   readonly #folder: FileFolder;
+  readonly #pace: () => Pace;
   /** Verified and durable, newest first. */
   #held: SnapMeta[];
   #making = false;
@@ -119,9 +122,10 @@ class FileSnapshots implements SnapshotStore {
   /** Received and not read to their end: the log may already begin with one whose restore waits its turn. Oldest first. */
   #awaited: SnapMeta[] = [];
 
-  constructor(folder: FileFolder, held: SnapMeta[]) {
+  constructor(folder: FileFolder, held: SnapMeta[], pace: () => Pace) {
     this.#folder = folder;
     this.#held = held;
+    this.#pace = pace;
   }
 
   async create(at: EntryId, membership: Membership, digest: string, rows: AsyncIterable<Uint8Array>): Promise<SnapMeta> {
@@ -129,11 +133,13 @@ class FileSnapshots implements SnapshotStore {
     this.#making = true;
     try {
       let bytes = 0;
+      const pace = this.#pace();
       await withFile(this.#folder, makingFile, "write", async (file) => {
         for await (const piece of encodeSnapshot({ id: at, membership, digest }, rows)) {
           await file.write(piece);
           if (endsSyncRun(bytes, piece.length)) await file.sync();
           bytes += piece.length;
+          await pace.rest();
         }
         await failpoints.at?.("beforeSnapSync");
         await file.sync();
@@ -180,7 +186,7 @@ class FileSnapshots implements SnapshotStore {
 
   async begin(m: SnapMeta): Promise<SnapshotWriter> {
     this.#receiving?.supersede();
-    const receiving = await PartialReceive.resume(this.#folder, m, async () => {
+    const receiving = await PartialReceive.resume(this.#folder, m, this.#pace, async () => {
       if (this.#awaited.length < awaitedMax) this.#awaited.push(m);
       await this.#adopt(partialFile, m, true);
     });
@@ -232,11 +238,12 @@ class FileSnapshots implements SnapshotStore {
 class PartialReceive implements SnapshotWriter {
   readonly #folder: FileFolder;
   readonly #meta: SnapMeta;
+  readonly #pace: () => Pace;
   readonly #adopt: () => Promise<void>;
   #offset: number;
   #state: "open" | "superseded" | "ended" = "open";
 
-  static async resume(folder: FileFolder, meta: SnapMeta, adopt: () => Promise<void>): Promise<PartialReceive> {
+  static async resume(folder: FileFolder, meta: SnapMeta, pace: () => Pace, adopt: () => Promise<void>): Promise<PartialReceive> {
     const known = await withFile(folder, partialKey, "read", (file) => file.read(0, partialKeyMax)).catch(orMissing);
     const size = (await withFile(folder, partialFile, "read", (file) => file.size()).catch(orMissing)) ?? 0;
     const key = Buffer.from(keyOf(meta));
@@ -248,13 +255,14 @@ class PartialReceive implements SnapshotWriter {
         await file.sync();
       });
     }
-    return new PartialReceive(folder, meta, resumes ? size : 0, adopt);
+    return new PartialReceive(folder, meta, resumes ? size : 0, pace, adopt);
   }
 
-  private constructor(folder: FileFolder, meta: SnapMeta, offset: number, adopt: () => Promise<void>) {
+  private constructor(folder: FileFolder, meta: SnapMeta, offset: number, pace: () => Pace, adopt: () => Promise<void>) {
     this.#folder = folder;
     this.#meta = meta;
     this.#offset = offset;
+    this.#pace = pace;
     this.#adopt = adopt;
   }
 
@@ -286,7 +294,7 @@ class PartialReceive implements SnapshotWriter {
     try {
       await failpoints.at?.("beforeReceivedSync");
       await withFile(this.#folder, partialFile, "read", (file) => file.sync());
-      checkHead(await verifySnapshot(this.#folder, partialFile), this.#meta);
+      checkHead(await verifySnapshot(this.#folder, partialFile, this.#pace()), this.#meta);
       await this.#adopt();
     } finally {
       // Damaged as well as done: what is here cannot be gone on with.

@@ -16,6 +16,8 @@ export interface ConsensusPort {
 
 /** How the store waits: the event loop's timers, or a simulator's. Fits raft's Clock. */
 export interface StoreTiming {
+  /** Milliseconds that do not go back. */
+  now(): number;
   /** Runs f once after `ms`; returns the canceller. */
   after(ms: number, f: () => void): () => void;
   /** Runs f after the current burst of callbacks (setImmediate). */

@@ -5,6 +5,7 @@ import type { Registry } from "@aether/core/kernel/registry";
 import type { Stored, World } from "@aether/core/kernel/world";
 import { ReadFailed, invariant } from "@aether/raft/errors";
 import type { Entry, Index, LogView, Membership, Ready, Role, SnapMeta, SnapshotStore, StateMachine } from "@aether/raft/types";
+import { makePace } from "../pace.ts";
 import { readRows } from "../snapshots.ts";
 import type {
   Answer,
@@ -263,7 +264,11 @@ export class MemberEventStore implements EventStore {
     const { registry, isCheckpoint } = this.parts;
     if (m.id.index <= this.state.applied.index) return;
     this.decider.abandon();
-    this.state = await restoreSnapshot(this.disk, m, readRows(src, m), registry, isCheckpoint);
+    const pace = makePace(
+      () => this.timing.now(),
+      (ms, f) => void this.timing.after(ms, f),
+    );
+    this.state = await restoreSnapshot(this.disk, m, readRows(src, m), registry, isCheckpoint, pace);
     this.watches.restored();
     this.announce(null);
   }

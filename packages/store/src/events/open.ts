@@ -7,6 +7,7 @@ import type { DomainEvent } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
 import type { EntryId, LogView, SnapMeta, SnapshotStore } from "@aether/raft/types";
 import { isEnvironment } from "../log/folder.ts";
+import { noPace } from "../pace.ts";
 import { readRows } from "../snapshots.ts";
 import type { EventStore, EventStoreOptions, StoreTiming } from "../types.ts";
 import { emptyState } from "./applied-state.ts";
@@ -71,7 +72,7 @@ export async function openEventStoreOn(
     const latest = snapshots.latest();
     const ofLog = [latest, installed].find((m) => m !== null && isOfLog(m.id, log) && snapshots.has(m)) ?? null;
     if (ofLog !== null && ofLog.id.index > state.applied.index) {
-      state = await restoreSnapshot(disk, ofLog, readRows(snapshots, ofLog), registry, isCheckpoint);
+      state = await restoreSnapshot(disk, ofLog, readRows(snapshots, ofLog), registry, isCheckpoint, noPace);
     }
     if (log.first() > state.applied.index + 1) {
       const have = latest === null ? "there is no snapshot" : `the newest snapshot is at ${latest.id.index}`;

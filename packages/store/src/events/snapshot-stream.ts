@@ -9,6 +9,7 @@ import { failpoints } from "@aether/core/kernel/failpoint";
 import type { Registry } from "@aether/core/kernel/registry";
 import { invariant } from "@aether/raft/errors";
 import type { SnapMeta } from "@aether/raft/types";
+import type { Pace } from "../pace.ts";
 import type { AppliedState } from "./applied-state.ts";
 import { bareKey, generationMax, generationRange, kindRange, metaKey, withGeneration } from "./state-db.ts";
 import type { StateOp, StateView } from "./state-db.ts";
@@ -65,6 +66,7 @@ export function restoreSnapshot(
   records: AsyncIterable<Uint8Array>,
   registry: Registry,
   isCheckpoint: (e: DomainEvent) => boolean,
+  pace: Pace,
 ): Promise<AppliedState> {
   return disk.exclusive(async () => {
     const old = disk.generation;
@@ -73,7 +75,7 @@ export function restoreSnapshot(
     // the first to come may find a folder that was never written: records without `meta` are taken for damaged at open
     await disk.writeMeta();
     const loader = new StateLoader(registry, null);
-    const sent = await loadRecords(records, loader, disk, generation);
+    const sent = await loadRecords(records, loader, disk, generation, pace);
     const head: StateHead = { ...sent, membership: m.membership, chainFirst: m.id.index + 1, chainBase: sent.chain };
     const state = loader.finish(head, isCheckpoint);
     const { index, digest } = state.digest();
@@ -99,6 +101,7 @@ async function loadRecords(
   loader: StateLoader,
   disk: StateDisk,
   generation: number,
+  pace: Pace,
 ): Promise<StateHead> {
   let head: StateHead | null = null;
   let end: number | null = null;
@@ -121,6 +124,7 @@ async function loadRecords(
     while (loader.settleSome()) await disk.othersTurn();
     if (bytes < writeBytes) continue;
     await disk.db.write(ops);
+    await pace.rest();
     ops = [];
     bytes = 0;
   }

@@ -2,6 +2,7 @@
 import type { StoreTiming } from "../types.ts";
 
 export const eventLoop: StoreTiming = {
+  now: () => performance.now(),
   after: (ms, f) => {
     const timer = setTimeout(f, ms).unref();
     return () => clearTimeout(timer);

@@ -1,6 +1,7 @@
 /** A state and its disk without the store around them: lives through entries, flushes, restores and deaths, step by step. */
 import { Kind } from "@aether/raft/types";
 import type { Entry, SnapMeta } from "@aether/raft/types";
+import { noPace } from "../../pace.ts";
 import { emptyState } from "../applied-state.ts";
 import type { AppliedState } from "../applied-state.ts";
 import { encodeEntry } from "../entry-codec.ts";
@@ -95,7 +96,7 @@ export class DiskLife {
     const state = loaded?.state ?? emptyState(boxRegistry, never);
     const meta = loaded?.meta ?? { ...headOf(state), generation: 1, disk: emptyDisk };
     return new DiskLife(folder, state, (immediate) => {
-      const timing = { after: () => () => undefined, immediate };
+      const timing = { now: () => 0, after: () => () => undefined, immediate };
       return new StateDisk(db, meta, loaded?.packs ?? noPacks(), timing);
     });
   }
@@ -118,7 +119,7 @@ export class DiskLife {
     const source = (async function* () {
       yield* records;
     })();
-    this.state = await restoreSnapshot(this.disk, meta, source, boxRegistry, never);
+    this.state = await restoreSnapshot(this.disk, meta, source, boxRegistry, never, noPace);
   }
 
   /** The entries about a box from `from` on, memory and disk together. */
