@@ -27,6 +27,21 @@ describe("who asks for votes", () => {
     expect(judged([2, 4, 7, pre(true)], [3, 4, 7, pre(true)], [1, 2, 7, vote()])).toMatch(/pre-voted by 1 only/);
   });
 
+  it("of the membership when it asked, though it is another one by the time its own term is durable", () => {
+    const asks = { from: 1, to: 2, term: 7, m: { t: "preVote", last: start, transfer: false } as Msg };
+    for (const members of [
+      [1, 2, 3],
+      [1, 2, 3, 4, 5],
+    ]) {
+      const candidacies = new Candidacies();
+      candidacies.sends(asks, () => [{ ...five, voters: members }]);
+      candidacies.sends({ from: 2, to: 1, term: 7, m: pre(true) }, () => [five]);
+      const votes = (): void => candidacies.sends({ from: 1, to: 2, term: 7, m: vote() }, () => [five]);
+      if (members.length === 3) expect(votes).not.toThrow();
+      else expect(votes).toThrow(/pre-voted by 1,2 only/);
+    }
+  });
+
   it("or was told to by the leader of the term before", () => {
     expect(judged([3, 1, 6, { t: "timeoutNow" }], [1, 2, 7, vote(true)])).toBeNull();
     expect(judged([3, 1, 5, { t: "timeoutNow" }], [1, 2, 7, vote(true)])).toMatch(/nobody handed over/);

@@ -10,6 +10,11 @@ import { hold, isQuorum } from "./history.ts";
 export class Candidacies {
   /** Who granted a pre-vote, by "candidate/term". */
   readonly #granted = new Map<string, Set<NodeId>>();
+  /**
+   * The memberships when a candidate asked for pre-votes, by "candidate/term". It asks for votes when its own term is durable, which on a
+   * slow disk can be after the membership changed; late as they then are, they are what it was chosen for.
+   */
+  readonly #asked = new Map<string, readonly Membership[]>();
   /** Who was told to take over, as "candidate/term". */
   readonly #told = new Set<string>();
 
@@ -26,6 +31,7 @@ export class Candidacies {
    */
   sends({ from, to, term, m }: Envelope, memberships: () => readonly Membership[], process: unknown = null): void {
     if (m.t === "timeoutNow") this.#told.add(`${to}/${term + 1}`);
+    else if (m.t === "preVote") this.#asked.set(`${from}/${term}`, memberships());
     else if (m.t === "preVoteResp" && m.granted) {
       const name = `${to}/${term}`;
       const granted = this.#granted.get(name) ?? new Set([to]);
@@ -42,7 +48,9 @@ export class Candidacies {
       const granted = this.#granted.get(`${from}/${term}`) ?? new Set([from]);
       const chosen = m.transfer
         ? this.#told.has(`${from}/${term}`)
-        : memberships().some((membership) => isQuorum(membership, (id) => granted.has(id)));
+        : [...memberships(), ...(this.#asked.get(`${from}/${term}`) ?? [])].some((membership) =>
+            isQuorum(membership, (id) => granted.has(id)),
+          );
       const why = (): string =>
         `member ${from} asks for votes in term ${term}, ${m.transfer ? "and nobody handed over to it" : `pre-voted by ${[...granted].join()} only`}`;
       hold(chosen, "a term begins with pre-votes or a transfer", why);
