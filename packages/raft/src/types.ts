@@ -130,8 +130,11 @@ export type Msg =
   | { readonly t: "appResp"; readonly index: Index; readonly reject: null | { readonly hint: EntryId } }
   | { readonly t: "hb"; readonly commit: Index; readonly readPos: number }
   | { readonly t: "hbResp"; readonly readPos: number }
-  | { readonly t: "vote" | "preVote"; readonly last: EntryId; readonly transfer: boolean }
-  /** `commit` is the newest entry the voter knows to be committed: a candidate that has not heard of it may need it to count right. */
+  /**
+   * In these two and their answers, `commit` is the newest entry that the sender knows to be committed. A candidate that has not heard of
+   * it may count the wrong quorum, and a member that was made a voter by it does not stand, though it may be the only one that can win.
+   */
+  | { readonly t: "vote" | "preVote"; readonly last: EntryId; readonly transfer: boolean; readonly commit: EntryId }
   | { readonly t: "voteResp" | "preVoteResp"; readonly granted: boolean; readonly commit: EntryId }
   | { readonly t: "snapOffer"; readonly meta: SnapMeta }
   | { readonly t: "timeoutNow" }

@@ -29,7 +29,12 @@ const message: fc.Arbitrary<Msg> = fc.oneof(
   fc.record({ t: fc.constant("appResp" as const), index: count, reject: fc.option(fc.record({ hint: position })) }),
   fc.record({ t: fc.constant("hb" as const), commit: count, readPos: count }),
   fc.record({ t: fc.constant("hbResp" as const), readPos: count }),
-  fc.record({ t: fc.constantFrom("vote" as const, "preVote" as const), last: position, transfer: fc.boolean() }),
+  fc.record({
+    t: fc.constantFrom("vote" as const, "preVote" as const),
+    last: position,
+    transfer: fc.boolean(),
+    commit: position,
+  }),
   fc.record({ t: fc.constantFrom("voteResp" as const, "preVoteResp" as const), granted: fc.boolean(), commit: position }),
   fc.record({ t: fc.constant("readIndex" as const), key: count }),
   fc.record({ t: fc.constant("readIndexResp" as const), key: count, index: count }),

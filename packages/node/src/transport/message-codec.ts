@@ -45,7 +45,7 @@ export function messageBytes(m: Msg): number {
       return headBytes + 8;
     case "vote":
     case "preVote":
-      return headBytes + 16 + 1;
+      return headBytes + 32 + 1;
     case "voteResp":
     case "preVoteResp":
       return headBytes + 1 + 16;
@@ -80,7 +80,8 @@ export function writeMessage(w: ByteWriter, term: number, m: Msg): void {
     case "vote":
     case "preVote":
       writeId(w, m.last);
-      return w.u8(m.transfer ? 1 : 0);
+      w.u8(m.transfer ? 1 : 0);
+      return writeId(w, m.commit);
     case "voteResp":
     case "preVoteResp":
       w.u8(m.granted ? 1 : 0);
@@ -120,9 +121,9 @@ function readBody(r: ByteReader, code: number): Msg | null {
     case codes.hbResp:
       return { t: "hbResp", readPos: r.safe() };
     case codes.vote:
-      return { t: "vote", last: readId(r), transfer: r.flag() };
+      return { t: "vote", last: readId(r), transfer: r.flag(), commit: readId(r) };
     case codes.preVote:
-      return { t: "preVote", last: readId(r), transfer: r.flag() };
+      return { t: "preVote", last: readId(r), transfer: r.flag(), commit: readId(r) };
     case codes.voteResp:
       return { t: "voteResp", granted: r.flag(), commit: readId(r) };
     case codes.preVoteResp:

@@ -178,7 +178,8 @@ describe("messages between members", () => {
     const [one, two] = [await start({ id: 1 }), await start({ id: 2 })];
     two.transport.setPeers([{ id: 1, address: one.address }]);
     await until("dialled", () => isOpen(two, 1));
-    const vote: Envelope = { from: 2, to: 1, term: 4, m: { t: "vote", last: { term: 3, index: 9 }, transfer: false } };
+    const last = { term: 3, index: 9 };
+    const vote: Envelope = { from: 2, to: 1, term: 4, m: { t: "vote", last, transfer: false, commit: last } };
     two.transport.send([vote]);
     await until("asked", () => one.received.length === 1);
     one.transport.send([{ from: 1, to: 2, term: 4, m: { t: "voteResp", granted: true, commit: { term: 4, index: 9 } } }]);

@@ -189,7 +189,7 @@ class Play {
       case "heartbeatResp":
         return { t: "hbResp", readPos: 0 };
       case "vote":
-        return { t: "vote", last: at, transfer: false };
+        return { t: "vote", last: at, transfer: false, commit: { term: 0, index: 0 } };
       case "voteResp":
         return { t: "voteResp", granted: true, commit: { term: 0, index: 0 } };
       case "timeoutNow":

@@ -32,19 +32,19 @@ const voteTable = runner<VoteRow, { log: NonNullable<Terms> }>((c, given) => {
   const lone = new Lone({ voters: [1], terms: given.log.terms, term, vote: c.votedFor });
   lone.r.state = stateOf(c.state);
   const t = c.type.toLowerCase() === "prevote" ? "preVote" : "vote";
-  lone.receive(2, { t, last: { index: c.index, term: c.logTerm }, transfer: false }, term);
+  lone.receive(2, { t, last: { index: c.index, term: c.logTerm }, transfer: false, commit: { term: 0, index: 0 } }, term);
   expect(voteResponses(lone.settle())).toEqual([!c.wantReject]);
 });
 
 const voteUpToDate = runner<{ terms: Term[]; logTerm: Term; index: Index; wantReject: boolean }>((c) => {
   const lone = new Lone({ voters: [1, 2], terms: c.terms });
-  lone.receive(2, { t: "vote", last: { index: c.index, term: c.logTerm }, transfer: false }, 3);
+  lone.receive(2, { t: "vote", last: { index: c.index, term: c.logTerm }, transfer: false, commit: { term: 0, index: 0 } }, 3);
   expect(voteResponses(lone.settle())).toEqual([!c.wantReject]);
 });
 
 const voteOnce = runner<{ voted: NodeId; from: NodeId; wantReject: boolean }>((c) => {
   const lone = new Lone({ term: 1, vote: c.voted });
-  lone.receive(c.from, { t: "vote", last: nobody, transfer: false }, 1);
+  lone.receive(c.from, { t: "vote", last: nobody, transfer: false, commit: { term: 0, index: 0 } }, 1);
   expect(voteResponses(lone.settle())).toEqual([!c.wantReject]);
 });
 
@@ -166,7 +166,7 @@ function inState(state: WrittenState): Lone {
 const stepDown = runner<{ state: WrittenState; wantState: WrittenState; wantTerm: Term; wantLast: Index }>((c) => {
   const lone = inState(c.state);
   const want = { state: stateOf(c.wantState), term: c.wantTerm };
-  lone.receive(2, { t: "vote", last: { index: 0, term: 3 }, transfer: false }, 3);
+  lone.receive(2, { t: "vote", last: { index: 0, term: 3 }, transfer: false, commit: { term: 0, index: 0 } }, 3);
   expect({ ...roleOf(lone.r), last: lone.r.log.lastIndex() }).toEqual({ ...want, leader: 0, last: c.wantLast });
   lone.receive(2, { t: "app", prev: { index: 0, term: 3 }, entries: [], commit: 0 }, 3);
   expect({ ...roleOf(lone.r), last: lone.r.log.lastIndex() }).toEqual({ ...want, leader: 2, last: c.wantLast });
@@ -360,7 +360,7 @@ const figure8 = runner<Figure8>((c) => {
   const granted = Object.entries(c.voters!).filter(([id, last]) => {
     const terms = last.index === 1 ? [last.term] : [...Array.from({ length: last.index - 1 }, (_, i) => i + 1), last.term];
     const voter = new Lone({ id: Number(id), voters: idsUpTo(5), terms, term: 4 });
-    voter.receive(c.candidate!, { t: "vote", last: c.candidateLast!, transfer: false }, 5);
+    voter.receive(c.candidate!, { t: "vote", last: c.candidateLast!, transfer: false, commit: { term: 0, index: 0 } }, 5);
     return voteResponses(voter.settle())[0] === true;
   });
   expect(granted.map(([id]) => Number(id))).toEqual(c.wantGranted);

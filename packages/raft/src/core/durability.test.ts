@@ -90,7 +90,7 @@ describe("what is durable", () => {
 
   it("holds back a vote: the answer waits for the write that has it", () => {
     const lone = new Lone({ term: 1 });
-    lone.receive(2, { t: "vote", last: { index: 0, term: 0 }, transfer: false }, 2);
+    lone.receive(2, { t: "vote", last: { index: 0, term: 0 }, transfer: false, commit: { term: 0, index: 0 } }, 2);
     const ready = collect(lone.r);
     expect(ready.send).toEqual([]);
     expect(ready.append).toMatchObject({ hard: { term: 2, vote: 2 }, sync: true });

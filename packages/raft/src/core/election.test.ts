@@ -12,7 +12,7 @@ describe("an election", () => {
   it("is left to the member that got this one's vote, for a whole timeout", () => {
     const lone = new Lone({ term: 2 });
     for (let i = 0; i < 9; i++) lone.step({ k: "tick" });
-    lone.receive(2, { t: "vote", last: nothing, transfer: false }, 2);
+    lone.receive(2, { t: "vote", last: nothing, transfer: false, commit: { term: 0, index: 0 } }, 2);
     for (let i = 0; i < 9; i++) lone.step({ k: "tick" });
     expect(lone.r.state).toBe("follower");
     lone.step({ k: "tick" });
@@ -27,6 +27,43 @@ describe("an election", () => {
     expect(lone.r.state).toBe("candidate");
     lone.receive(3, { t: "voteResp", granted: true, commit: nothing });
     expect(lone.r.state).toBe("leader");
+  });
+
+  it("may wait for a member that does not know yet that it is a voter: it learns that from whoever asks for its vote", () => {
+    const change = { index: 2, change: { changes: [{ op: "addVoter" as const, id: 1 }], transition: "auto" as const } };
+    for (const kind of ["vote", "preVote"] as const) {
+      const asks = { t: kind, last: { term: 1, index: 3 }, transfer: false } as const;
+      const lone = new Lone({
+        voters: [2, 3, 4],
+        learners: [1],
+        terms: [1, 1, 2],
+        term: 2,
+        commit: 1,
+        options: { preVote: true },
+      });
+      for (const commit of [nothing, { term: 2, index: 2 }, { term: 1, index: 4 }]) lone.receive(2, { ...asks, commit }, 3);
+      expect(lone.r.log.committed).toBe(1);
+      lone.receive(2, { ...asks, commit: { term: 1, index: 2 } }, 3);
+      expect(lone.r.log.committed).toBe(2);
+      lone.settle();
+      expect(lone.toApply.map(({ index }) => index)).toEqual([1, 2]);
+      lone.step({ k: "configApplied", ...change, change: { ...change.change, leave: false, context: new Uint8Array(0) } });
+      lone.step({ k: "applied", index: 2, bytes: 0 });
+      lone.step({ k: "campaign" });
+      expect(lone.r.state).toBe("preCandidate");
+    }
+  });
+
+  it("tells what its candidate knows to be committed", () => {
+    const lone = new Lone({ terms: [1, 1, 1], term: 1, commit: 2, options: { preVote: true } });
+    lone.step({ k: "campaign" });
+    const commit = { term: 1, index: 2 };
+    const asked = (t: string): unknown[] => lone.sent.filter((e) => e.to !== 1 && e.m.t === t).map(({ m }) => m);
+    lone.settle();
+    expect(asked("preVote")).toEqual([2, 3].map(() => ({ t: "preVote", last: { term: 1, index: 3 }, transfer: false, commit })));
+    lone.receive(2, { t: "preVoteResp", granted: true, commit: nothing }, 2);
+    lone.settle();
+    expect(asked("vote")).toEqual([2, 3].map(() => ({ t: "vote", last: { term: 1, index: 3 }, transfer: false, commit })));
   });
 
   it("is not begun on the word of an earlier pre-vote", () => {

@@ -44,15 +44,16 @@ export function onVoteRequest(r: RaftState, from: NodeId, term: Term, m: Request
   r.send(from, { t: pre ? "preVoteResp" : "voteResp", granted, commit: committedEntry(r) }, granted ? term : r.term);
 }
 
-/** What this member knows to be committed, as its answers to candidates say it. */
+/** What this member knows to be committed, as what it asks and answers in elections says it. */
 export function committedEntry(r: RaftState): EntryId {
   return { term: r.log.knownTerm(r.log.committed), index: r.log.committed };
 }
 
 /**
- * A voter knows of a commit that this member does not. Memberships take effect when applied, so a member that has not heard
- * of the last commit may ask a quorum that is no more, and be refused by a removed member whose log is longer, for ever. What
- * is committed stays so, whoever says it and in whatever term.
+ * A voter or a candidate knows of a commit that this member does not. Memberships take effect when applied, so a member that has not
+ * heard of the last commit may ask a quorum that is no more, and be refused by a removed member whose log is longer, for ever; or it
+ * does not know that it is a voter, and the others wait for ever for the one whose log they would vote for. What is committed stays
+ * so, whoever says it and in whatever term.
  */
 export function learnCommit(r: RaftState, commit: EntryId): void {
   if (r.state === "leader" || commit.index <= r.log.committed || !r.log.matches(commit)) return;
@@ -80,6 +81,6 @@ function requestVotes(r: RaftState, kind: "vote" | "preVote", transfer: boolean)
   for (const peer of r.tracker.peers) {
     if (peer.learner) continue;
     if (peer.id === r.id) r.send(r.id, { t: kind === "vote" ? "voteResp" : "preVoteResp", granted: true, commit }, term);
-    else r.send(peer.id, { t: kind, last, transfer }, term);
+    else r.send(peer.id, { t: kind, last, transfer, commit }, term);
   }
 }

@@ -26,7 +26,7 @@ function malformedBody(m: Msg, term: number): boolean {
       return !isCount(m.readPos);
     case "vote":
     case "preVote":
-      return !isPosition(m.last) || m.last.term > term;
+      return !isPosition(m.last) || m.last.term > term || !isPosition(m.commit) || m.commit.term > term;
     case "voteResp":
     case "preVoteResp":
       return typeof m.granted !== "boolean" || !isPosition(m.commit) || m.commit.term > term;

@@ -19,7 +19,7 @@ export function receive(r: RaftState, e: Envelope): void {
     return;
   }
   if (e.from !== r.id && answerRemoved(r, e.from)) return;
-  if (e.m.t === "voteResp" || e.m.t === "preVoteResp") learnCommit(r, e.m.commit);
+  if (isElection(e.m)) learnCommit(r, e.m.commit);
   if (e.term > r.term && !meetHigherTerm(r, e)) return;
   if (e.term < r.term) answerLowerTerm(r, e);
   else if (e.m.t === "vote" || e.m.t === "preVote") onVoteRequest(r, e.from, e.term, e.m);
@@ -114,3 +114,7 @@ function beyondWhatWasSent(r: RaftState, m: Msg): boolean {
 function speaksForLeader(m: Msg): boolean {
   return m.t === "app" || m.t === "hb" || m.t === "snapOffer";
 }
+
+type Election = Extract<Msg, { t: "vote" | "preVote" | "voteResp" | "preVoteResp" }>;
+
+const isElection = (m: Msg): m is Election => m.t === "vote" || m.t === "preVote" || m.t === "voteResp" || m.t === "preVoteResp";

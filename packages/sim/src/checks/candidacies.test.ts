@@ -16,7 +16,7 @@ function judged(...sent: readonly (readonly [NodeId, NodeId, number, Msg])[]): s
   }
 }
 
-const vote = (transfer = false): Msg => ({ t: "vote", last: start, transfer });
+const vote = (transfer = false): Msg => ({ t: "vote", last: start, transfer, commit: start });
 const pre = (granted: boolean): Msg => ({ t: "preVoteResp", granted, commit: start });
 
 describe("who asks for votes", () => {
@@ -28,7 +28,7 @@ describe("who asks for votes", () => {
   });
 
   it("of the membership when it asked, though it is another one by the time its own term is durable", () => {
-    const asks = { from: 1, to: 2, term: 7, m: { t: "preVote", last: start, transfer: false } as Msg };
+    const asks = { from: 1, to: 2, term: 7, m: { t: "preVote", last: start, transfer: false, commit: start } as Msg };
     for (const members of [
       [1, 2, 3],
       [1, 2, 3, 4, 5],
