@@ -130,10 +130,7 @@ export type Msg =
   | { readonly t: "appResp"; readonly index: Index; readonly reject: null | { readonly hint: EntryId } }
   | { readonly t: "hb"; readonly commit: Index; readonly readPos: number }
   | { readonly t: "hbResp"; readonly readPos: number }
-  /**
-   * In these two and their answers, `commit` is the newest entry that the sender knows to be committed. A candidate that has not heard of
-   * it may count the wrong quorum, and a member that was made a voter by it does not stand, though it may be the only one that can win.
-   */
+  /** In these and their answers, `commit` is what the sender knows to be committed: without it the other may count a wrong quorum. */
   | { readonly t: "vote" | "preVote"; readonly last: EntryId; readonly transfer: boolean; readonly commit: EntryId }
   | { readonly t: "voteResp" | "preVoteResp"; readonly granted: boolean; readonly commit: EntryId }
   | { readonly t: "snapOffer"; readonly meta: SnapMeta }
