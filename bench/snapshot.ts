@@ -15,7 +15,8 @@ const everyMs = 2;
 const windowMs = { full: 15_000, quick: 3_000 };
 /** Between two looks at whether the log still reaches back: 100,000 entries are kept, and some more until a snapshot is made. */
 const behindEvents = 50_000;
-const behindMax = 20;
+/** A snapshot is due after two entries a row, and making one takes its time while the machine is busy. */
+const behindMax = 40;
 const lagMax = 2_000;
 const catchUpMaxMs = 180_000;
 
