@@ -10,7 +10,7 @@ interface Held {
 
 /**
  * What leaves for other members. An append without entries tells a follower no more than how far the log is committed (or asks
- * whether it is there), which the next append or heartbeat tells it as well; sent by itself it costs a message, an answer and a
+ * whether it is there), which the next append tells it as well; sent by itself it costs a message, an answer and a
  * turn on both sides, as much as the commit it speaks of. So it waits here, one a follower, and is dropped when something that
  * left later says the same. When nothing did within {@link holdMs}, it leaves by itself.
  *
@@ -77,10 +77,9 @@ export class Outgoing {
 const mayWait = ({ m }: Envelope): boolean => m.t === "app" && m.entries.length === 0;
 
 /**
- * Whether `e`, which leaves now, makes `held` superfluous. A heartbeat tells as much of the commit, but does not ask for what the
- * follower holds beyond it: an answer that was lost is only found missing by an append that asks there.
+ * Whether `e`, which leaves now, makes `held` superfluous. A heartbeat does not: it tells of the commit, but does not ask what the
+ * follower holds. An answer that was lost, or a follower that is to be sent more again, is only found by an append that asks.
  */
 function says(e: Envelope, held: Envelope | undefined): boolean {
-  if (held === undefined || held.m.t !== "app" || e.term < held.term) return false;
-  return e.m.t === "app" || (e.m.t === "hb" && e.m.commit >= Math.max(held.m.commit, held.m.prev.index));
+  return held !== undefined && e.m.t === "app" && e.term >= held.term;
 }
