@@ -96,7 +96,7 @@ export class PeerProgress {
 
   /**
    * A probe and its repetition are out. A lost one would have been answered by now, so the follower is slow, with a snapshot to load
-   * perhaps: from here on an empty one asks the same, and it is not sent the same entries with every heartbeat.
+   * perhaps: from here on one entry asks the same, and it is not sent a whole message of them with every heartbeat.
    */
   get probedEnough(): boolean {
     return this.state === "probe" && this.probes >= 2;

@@ -60,11 +60,8 @@ export function commitWhatQuorumHas(r: RaftState): void {
 /** A live follower: try it again if something is missing there, and count its word for reads. */
 export function onHeartbeatResponse(r: RaftState, peer: PeerProgress, readPos: number): void {
   peer.active = true;
-  const bare = peer.flowPaused && peer.probedEnough;
   peer.flowPaused = false;
-  if (peer.match < r.log.lastIndex() || peer.state === "probe") sendAppend(r, peer, true, bare);
-  // An empty probe is a probe: what is due next does not send the entries after all.
-  if (bare && peer.state === "probe") peer.flowPaused = true;
+  if (peer.match < r.log.lastIndex() || peer.state === "probe") sendAppend(r, peer, true, peer.probedEnough);
   peer.readAck = Math.max(peer.readAck, readPos);
   advanceReads(r);
 }

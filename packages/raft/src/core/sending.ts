@@ -4,10 +4,10 @@ import { advanceReads, readPosition } from "./reads.ts";
 import type { RaftState } from "./state.ts";
 
 /**
- * Sends one append to `peer` if its window allows: as many entries as one message takes, or none when `evenEmpty` and there are none or
- * `bare` asks for none. Turns to a snapshot when the entries it needs are compacted. False when nothing was sent.
+ * Sends one append to `peer` if its window allows: as many entries as one message takes, or one when `short`, or none when `evenEmpty`.
+ * Turns to a snapshot when the entries it needs are compacted. False when nothing was sent.
  */
-export function sendAppend(r: RaftState, peer: PeerProgress, evenEmpty: boolean, bare = false): boolean {
+export function sendAppend(r: RaftState, peer: PeerProgress, evenEmpty: boolean, short = false): boolean {
   if (peer.isPaused()) return false;
   const { log } = r;
   const last = log.lastIndex();
@@ -18,7 +18,7 @@ export function sendAppend(r: RaftState, peer: PeerProgress, evenEmpty: boolean,
   const prevIndex = peer.next - 1;
   const prevTerm = log.term(prevIndex);
   const { maxMsgBytes, maxRoundBytes } = r.options.limits;
-  const end = full || bare ? peer.next : last + 1;
+  const end = full ? peer.next : short ? Math.min(peer.next, last) + 1 : last + 1;
   const entries = prevTerm < 0 ? "compacted" : log.read(peer.next, end, Math.min(maxMsgBytes, maxRoundBytes));
   if (entries === "compacted") return askForSnapshot(r, peer);
   r.send(peer.id, { t: "app", prev: { term: prevTerm, index: prevIndex }, entries, commit: log.committed });
