@@ -191,6 +191,7 @@ class Life {
   #watch(): void {
     const { cluster } = this;
     cluster.observe(() => checkStanding(cluster));
+    cluster.observe(() => cluster.checkOwed());
     cluster.world.after(lookMs, null, "looks", () => this.#watch());
   }
 

@@ -64,6 +64,15 @@ export class DiskMischief {
     world.tell(node.name, `something of its ${rows ? "rows" : "log"} rots`);
   }
 
+  /** One bit of a snapshot that is being received changes on the disk: nobody has counted on it yet, so any node's may. */
+  rotReceived(node: SimNode): void {
+    const { plan, world } = this.#cluster;
+    const chance = this.#cluster.stream("faults/rot of what is received");
+    if (!chance.chance(plan.rotReceived) || !node.disk.snapshots.rot(".part", chance)) return;
+    this.counts.rottenSnapshots += 1;
+    world.tell(node.name, "what it receives of a snapshot rots");
+  }
+
   /** No room on the disk, until space is made: for one write, or for seconds. */
   fill(node: SimNode): void {
     if (node.member === null) return;

@@ -33,6 +33,9 @@ export class Mischief {
     for (const node of this.#cluster.nodes) this.#endanger(node);
     this.#members.begin();
     this.#cluster.onLeads = (node) => this.#atElection(node);
+    this.#cluster.onReceived = (node) => {
+      if (!this.#stopped) this.#disks.rotReceived(node);
+    };
     this.#step();
   }
 

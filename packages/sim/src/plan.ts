@@ -80,6 +80,8 @@ export interface Plan {
   readonly restartsPerS: number;
   readonly pausesPerS: number;
   readonly rotPerS: number;
+  /** Chance of a snapshot that is being received to rot, with each piece of it. */
+  readonly rotReceived: number;
   /** Share of restarts that find an empty disk. */
   readonly wipes: number;
   /** Machines that die and come back with an older image of their whole disk. */
@@ -266,11 +268,13 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Common {
   // Most of what goes wrong does so in the first seconds: many short lives find more than few long ones, which are had as well.
   const length = lasts.chance(0.85) ? lasts.between(1_500, 6_000) : long;
   const gone = makeStream(seed, "plan/gone");
+  const late = makeStream(seed, "plan/later knobs");
   return {
     seed,
     forMs: forMs ?? length,
     members,
-    tickMs: 10,
+    // Heartbeats come less often than an append without entries may wait for them, or more often.
+    tickMs: late.chance(0.1) ? 5 : 10,
     electionTicks: 10 + draw.below(11),
     heartbeatTicks,
     network: {
@@ -298,6 +302,7 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Common {
     restartsPerS: draw.between(0.3, 4),
     pausesPerS: some("pause", 0.3),
     rotPerS: some("rot", 0.1),
+    rotReceived: off("rot", late.chance(0.4) ? 0.03 : 0),
     wipes: off("wipe", defect === "wipedKeepsNumber" ? 0.6 : 0.2),
     oldDisksPerS: some("oldDisk", 0.3),
     transfersPerS: some("transfer", 0.5),

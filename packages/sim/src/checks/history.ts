@@ -4,6 +4,7 @@
  */
 import { registry } from "@aether/core/registry";
 import { hashOf } from "../world/stream.ts";
+import { checkChange } from "./changes.ts";
 import { decodeEntry } from "@aether/store/events/entry-codec";
 import {
   type AppendBatch,
@@ -187,7 +188,7 @@ export class History {
       );
       this.#checkQuorum(id, entry, membership);
       this.top = entry.index;
-      if (entry.kind === Kind.config) this.#changes(entry.index, membership);
+      if (entry.kind === Kind.config) this.#changes(entry, membership);
       const made = { term: entry.term, by: this.#newestTerm, content };
       this.committed.set(entry.index, { ...made, events: this.#takeEffect(entry), appliedAt: now });
     }
@@ -206,12 +207,14 @@ export class History {
   }
 
   /** Nobody may decide after a change without somebody who could have decided before it. */
-  #changes(index: Index, membership: Membership): void {
+  #changes(entry: Entry, membership: Membership): void {
+    const { index } = entry;
     const before = this.#memberships.at(-1)?.membership;
     const lists = ({ voters, outgoing }: Membership): string => `voters ${voters.join()} outgoing ${outgoing.join()}`;
     const why = (): string =>
       `entry ${index} changes ${before === undefined ? "nothing" : lists(before)} to ${lists(membership)}`;
     hold(before === undefined || quorumsMeet(before, membership), "quorums meet over a change", why);
+    if (before !== undefined) checkChange(before, entry, membership);
     this.#memberships.push({ index, membership });
   }
 

@@ -2,10 +2,19 @@
 import type { Command } from "@aether/core/kernel/command";
 import type { Registry } from "@aether/core/kernel/registry";
 import { applyConfigChange, decodeConfigChange } from "@aether/raft/config-change";
-import { type Entry, type EntryId, type Envelope, Kind, type Membership, type OpenVerdict } from "@aether/raft/types";
+import {
+  type Entry,
+  type EntryId,
+  type Envelope,
+  Kind,
+  type Membership,
+  type NodeId,
+  type OpenVerdict,
+} from "@aether/raft/types";
 import type { Answer, Submission } from "@aether/store/types";
 import { Answers } from "../checks/answers.ts";
 import { Candidacies } from "../checks/candidacies.ts";
+import { Owed, type OpenCall } from "../checks/owed.ts";
 import { History, hold, isQuorum, Violation } from "../checks/history.ts";
 import type { Device, DeviceFaults } from "../disk/device.ts";
 import { calm, Network } from "../net/network.ts";
@@ -44,6 +53,8 @@ export class Cluster {
   faultsEndAt = Infinity;
   /** Sees every member that begins to lead. */
   onLeads: (node: SimNode) => void = () => undefined;
+  /** Sees every piece of a snapshot that a node has received and written. */
+  onReceived: (node: SimNode) => void = () => undefined;
   /** The first thing that went wrong; the life ends with it. */
   violation: Error | null = null;
   readonly answers = new Answers();
@@ -52,7 +63,8 @@ export class Cluster {
   readonly #changes: EntryId[] = [];
   readonly #streams = new Map<string, Stream>();
   /** Submissions that were not answered yet: who took each, and when. */
-  readonly #unanswered = new Set<{ readonly by: Process; readonly since: number; readonly type: string }>();
+  readonly #unanswered = new Set<OpenCall>();
+  readonly #owed = new Owed();
 
   constructor(plan: Plan) {
     this.plan = plan;
@@ -64,10 +76,16 @@ export class Cluster {
       this.observe(() => this.#candidacies.sends(envelope, () => this.memberships(), sender));
       this.observe(() => this.answers.sends(envelope, this.world.now, () => this.memberships()));
       if (m.t === "vote" || m.t === "preVote") this.observe(() => this.#asksForVotes(envelope));
-      if (m.t === "voteResp" && m.granted) this.observe(() => this.#voteIsDurable(envelope));
+      if (m.t === "voteResp" && m.granted) this.observe(() => this.#voteIsDurable(envelope, envelope.to));
+      if (m.t === "vote") this.observe(() => this.#voteIsDurable(envelope, envelope.from));
+      this.#owed.sends(sender, envelope);
       if (m.t !== "app") return;
       for (const { kind, index, term } of m.entries)
         if (kind === Kind.config) this.observe(() => this.#sendsChange(envelope, { index, term }));
+    };
+    this.network.onArrival = (envelope) => {
+      const node = this.nodes.find(({ member }) => member === envelope.to);
+      if (node?.running) this.#owed.arrives(node, node.running, envelope);
     };
     this.deviceFaults = this.calmDevice;
     this.rules = rulesOf(plan.defect === "diceInRules" ? this.stream("dice") : null);
@@ -88,7 +106,8 @@ export class Cluster {
     }
   }
 
-  #voteIsDurable({ from, to, term }: Envelope): void {
+  /** Who asks for votes has voted for itself. */
+  #voteIsDurable({ from, term }: Envelope, to: NodeId): void {
     const hard = this.nodes.find(({ member }) => member === from)?.hardRecord()?.hard;
     const durable = hard !== undefined && (hard.term > term || (hard.term === term && hard.vote === to));
     const why = (): string => `member ${from} votes for ${to} in term ${term}; on disk is ${JSON.stringify(hard)}`;
@@ -286,7 +305,7 @@ export class Cluster {
     this.reach(target, ({ store, gateway }, back) => {
       let answers = 0;
       const { type } = submission.command;
-      const open = { by: target.process as Process, since: this.world.now, type };
+      const open = { by: target.process as Process, since: this.world.now, type, direct };
       this.#unanswered.add(open);
       const before = this.history.top;
       (direct ? store : gateway).submit(submission, (answer) => {
@@ -297,6 +316,11 @@ export class Cluster {
         back(() => done(answer));
       });
     });
+  }
+
+  /** Looks at what members owe each other and their callers. */
+  checkOwed(): void {
+    this.#owed.look(this.nodes, this.#unanswered, this.world.now);
   }
 
   /** Commands that a process which still runs has owed an answer for longer than `ms`. */

@@ -93,6 +93,11 @@ export class SimNode {
     return this.#diskTimes > 1;
   }
 
+  /** Its process waits for its disk. */
+  get diskIsBusy(): boolean {
+    return this.#device?.busy === true;
+  }
+
   /** Formats an empty disk; with voters, as one of the first members. False when the node was given another number meanwhile. */
   async format(member: NodeId, firstVoters: readonly NodeId[] | null, seats: readonly Seat[]): Promise<boolean> {
     const disk = this.disk.retired();

@@ -11,6 +11,7 @@ import {
   type StateMachine,
 } from "@aether/raft/types";
 import type { FileFolder } from "@aether/store/file-folder";
+import { openSnapshotsOn } from "@aether/store/snapshots";
 import type { EventStore } from "@aether/store/types";
 import { hold } from "../checks/history.ts";
 import type { Cluster } from "./cluster.ts";
@@ -31,7 +32,7 @@ export function observedLog({ history }: Cluster, storage: LogStorage, member: N
 }
 
 /** Snapshots that the product finds damaged are renamed. */
-export function observedFiles(cluster: Cluster, node: SimNode, files: FileFolder): FileFolder {
+function observedFiles(cluster: Cluster, node: SimNode, files: FileFolder): FileFolder {
   return {
     ...files,
     rename: (from, to) => {
@@ -41,8 +42,18 @@ export function observedFiles(cluster: Cluster, node: SimNode, files: FileFolder
   };
 }
 
+/** Opens a node's snapshots: those whose files are damaged must not count. */
+export async function openWholeSnapshots(cluster: Cluster, node: SimNode, files: FileFolder): Promise<SnapshotStore> {
+  const { snapshots } = node.disk;
+  const damaged = [...snapshots.damaged().keys()].filter((name) => name.endsWith(".snap"));
+  const store = await openSnapshotsOn(observedFiles(cluster, node, files));
+  const counts = damaged.find((name) => snapshots.damaged().has(name));
+  cluster.observe(() => hold(counts === undefined, "a damaged snapshot does not count", () => `${node.name}: ${counts}`));
+  return observedSnapshots(cluster, node, store);
+}
+
 /** A snapshot counts once it is made or received whole: then no crash may take it away, but newer ones may have taken its place. */
-export function observedSnapshots(cluster: Cluster, node: SimNode, store: SnapshotStore): SnapshotStore {
+function observedSnapshots(cluster: Cluster, node: SimNode, store: SnapshotStore): SnapshotStore {
   const { snapshots } = node.disk;
   const check = (meta: SnapMeta): void => {
     const { id } = meta;
@@ -52,6 +63,9 @@ export function observedSnapshots(cluster: Cluster, node: SimNode, store: Snapsh
     if (cluster.plan.defect === "lyingDisk" || replaced) return;
     const why = (): string => `${node.name}: a crash could take the one at ${id.index} away`;
     cluster.observe(() => hold(snapshots.isDurable(named), "a snapshot that counts is durable", why));
+    const before = [...snapshots.damaged()].find(([name, as]) => named(name) && !named(as));
+    const which = (): string => `${node.name} takes the one at ${id.index}, damaged as ${before?.[1]}`;
+    cluster.observe(() => hold(before === undefined, "a snapshot that counts is whole", which));
   };
   return {
     create: async (at, membership, digest, rows) => {
@@ -68,7 +82,10 @@ export function observedSnapshots(cluster: Cluster, node: SimNode, store: Snapsh
         get offset() {
           return writer.offset;
         },
-        write: (offset, bytes, crc) => writer.write(offset, bytes, crc),
+        write: async (offset, bytes, crc) => {
+          await writer.write(offset, bytes, crc);
+          cluster.onReceived(node);
+        },
         commit: async () => {
           await writer.commit();
           check(m);

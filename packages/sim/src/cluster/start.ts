@@ -8,7 +8,6 @@ import { startDriver } from "@aether/raft/driver/driver";
 import { defaultDriverOptions, defaultLimits } from "@aether/raft/driver/default-options";
 import type { Boot, LogStorage, NodeId, OpenVerdict } from "@aether/raft/types";
 import { openEventStoreOn, StateLost } from "@aether/store/events/open";
-import { openSnapshotsOn } from "@aether/store/snapshots";
 import { startLog } from "@aether/store/log/start";
 import type { EventStore, EventStoreOptions } from "@aether/store/types";
 import type { Device } from "../disk/device.ts";
@@ -20,7 +19,7 @@ import { startDuties } from "./duties.ts";
 import { startRounds, vouch } from "./notes.ts";
 import { clusterId } from "./names.ts";
 import type { SimNode } from "./node.ts";
-import { observedFiles, observedLog, observedSnapshots, observedStore } from "./observed.ts";
+import { observedLog, observedStore, openWholeSnapshots } from "./observed.ts";
 
 export interface StartParts {
   readonly cluster: Cluster;
@@ -57,7 +56,7 @@ export async function startOn(parts: StartParts): Promise<void> {
     return undefined as never;
   };
   const files = node.disk.snapshots.open(device, cluster.stream(`files/${node.name}`));
-  const snapshots = observedSnapshots(cluster, node, await openSnapshotsOn(observedFiles(cluster, node, files)));
+  const snapshots = await openWholeSnapshots(cluster, node, files);
   const store = await openStore(parts, storage, snapshots, boot, onFatal);
   if ("refused" in store) return cluster.refused(node, store.refused);
   // Every record was checked just now.

@@ -45,6 +45,11 @@ export class Device {
     return this.#faults().lies;
   }
 
+  /** Is anything under way? */
+  get busy(): boolean {
+    return [...this.#freeAt.values()].some((at) => at > this.#world.now);
+  }
+
   /** The process shall die at the beginning or end of a write (of this lane), `left` of them from now, before it hears of it. */
   arm(left: number, die: () => void, lane = ""): void {
     if (!this.#armed.has(lane)) this.#armed.set(lane, { left, die });

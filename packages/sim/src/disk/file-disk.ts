@@ -7,6 +7,8 @@ import { tear } from "./sectors.ts";
 interface Content {
   now: Uint8Array;
   synced: Uint8Array;
+  /** The name that it had when its bytes came to be others than were written; null while they are what was written. */
+  damagedAs: string | null;
 }
 
 type Names = Map<string, Content>;
@@ -43,9 +45,10 @@ export class FileDisk {
     this.#changes = [];
     this.#names = new Map(this.#syncedNames);
     let torn = 0;
-    for (const content of new Set(this.#names.values())) {
+    for (const [name, content] of this.#names) {
       const left = killed ? content.now : leftOf(content, stream);
       if (Buffer.compare(left, content.now) !== 0) torn += 1;
+      if (!isBeginning(left, content.now)) content.damagedAs = name;
       content.now = content.synced = left;
     }
     return { torn, forgotten };
@@ -53,7 +56,7 @@ export class FileDisk {
 
   /** The same files, on a disk that nothing writes at the moment. */
   clone(): FileDisk {
-    return new FileDisk(new Map([...this.#names].map(([name, { now, synced }]) => [name, { now, synced }])));
+    return new FileDisk(new Map([...this.#names].map(([name, content]) => [name, { ...content }])));
   }
 
   /** Is there such a file, and would no crash change or lose any? */
@@ -62,11 +65,17 @@ export class FileDisk {
     return found.length > 0 && found.every(([name, one]) => this.#syncedNames.get(name) === one && one.now === one.synced);
   }
 
+  /** The files that are not what was written to them, by name; each with the name that it had when that happened. */
+  damaged(): Map<string, string> {
+    return new Map([...this.#names].flatMap(([name, { damagedAs }]) => (damagedAs === null ? [] : [[name, damagedAs]])));
+  }
+
   /** One bit of a file whose name ends so is not what it was; false when there is none. */
   rot(ending: string, stream: Stream): boolean {
     const names = [...this.#names.keys()].filter((name) => name.endsWith(ending)).toSorted();
     if (names.length === 0) return false;
-    const content = this.#names.get(stream.pick(names)) as Content;
+    const name = stream.pick(names);
+    const content = this.#names.get(name) as Content;
     const bit = stream.below(content.now.length * 8);
     const altered = (bytes: Uint8Array): Uint8Array => {
       const copy = new Uint8Array(bytes);
@@ -77,6 +86,7 @@ export class FileDisk {
     const whole = content.now === content.synced;
     content.now = altered(content.now);
     content.synced = whole ? content.now : altered(content.synced);
+    content.damagedAs = name;
     return true;
   }
 
@@ -87,9 +97,9 @@ export class FileDisk {
       open: async (name, how) => {
         const there = this.#names.get(name);
         if (there === undefined && how === "read") throw missing(name);
-        const content = there ?? { now: nothing, synced: nothing };
+        const content = there ?? { now: nothing, synced: nothing, damagedAs: null };
         if (there === undefined) await this.#change(device, true, (names) => names.set(name, content));
-        else if (how === "write") await this.#do(device, true, () => (content.now = nothing));
+        else if (how === "write") await this.#do(device, true, () => ((content.now = nothing), (content.damagedAs = null)));
         return this.#file(content, device, stream);
       },
       rename: async (from, to) => {
@@ -173,6 +183,9 @@ export class FileDisk {
     }
   }
 }
+
+const isBeginning = (some: Uint8Array, whole: Uint8Array): boolean =>
+  some.length <= whole.length && Buffer.compare(some, whole.subarray(0, some.length)) === 0;
 
 /** What a crash leaves of a file. */
 function leftOf({ now, synced }: Content, stream: Stream): Uint8Array {

@@ -63,6 +63,8 @@ export class Network {
   readonly world: World;
   /** Sees every message that is sent. */
   onCarry: (envelope: Envelope) => void = () => undefined;
+  /** Sees every message as it is handed to the process that it is for. */
+  onArrival: (envelope: Envelope) => void = () => undefined;
   readonly #stream: Stream;
   readonly #cutting: Stream;
   readonly #dialling: Stream;
@@ -243,6 +245,7 @@ export class Network {
       if (arrived === null) throw new Error(`a ${m.t} did not survive its own codec`);
       this.world.within(target.process, "arrives", () => {
         target.heardAt.set(from.id, this.world.now);
+        this.onArrival(arrived);
         target.onRecv([arrived]);
       });
     });

@@ -1,0 +1,103 @@
+/**
+ * What a member owes others, and may not keep to itself while it lives and runs: word that a leader's term is over, an answer to
+ * those who asked it while it led. And what it was told and has to go by: what its voters know to be committed.
+ */
+import type { EntryId, Envelope, NodeId } from "@aether/raft/types";
+import type { Running, SimNode } from "../cluster/node.ts";
+import type { Process } from "../world/world.ts";
+import { hold } from "./history.ts";
+
+/** Looks that find a member at work, with nothing under way on its disk, until what it owes has to be paid. */
+const looksMax = 8;
+/** A member that leads no more tells its callers within 2 s of its own clock, which may run 30 % slow. */
+const answerMs = 4_000;
+
+interface Due {
+  looks: number;
+  /** Paid, or no reason any more. */
+  readonly paid: () => boolean;
+  readonly rule: string;
+  readonly why: () => string;
+}
+
+export interface OpenCall {
+  readonly by: Process;
+  readonly since: number;
+  readonly type: string;
+  /** Asked of the member itself, which sends it on to nobody. */
+  readonly direct: boolean;
+}
+
+export class Owed {
+  /** By process; who dies owes nothing. */
+  readonly #due = new WeakMap<object, Map<string, Due>>();
+  /** Since when each process has been seen to run and not to lead. */
+  readonly #following = new WeakMap<object, number>();
+
+  /** Sees every message as it reaches a process that takes part. */
+  arrives(node: SimNode, running: Running, { from, term, m }: Envelope): void {
+    const { hard, membership, role } = running.driver.status();
+    if ((m.t === "app" || m.t === "hb") && term < hard.term) {
+      const { voters, outgoing, learners } = membership;
+      // Who was removed is told so, once, and nothing it says counts.
+      if (![...voters, ...outgoing, ...learners].includes(from)) return;
+      const why = (): string =>
+        `member ${running.member} in term ${hard.term} has heard ${from} of term ${term}, and says nothing`;
+      const rule = "a leader of an older term is told so";
+      this.#owe(node, `stale ${from}`, { looks: 0, paid: () => false, rule, why });
+    }
+    if ((m.t === "voteResp" || m.t === "preVoteResp") && role.state !== "leader") this.#mustKnow(node, running, from, m.commit);
+  }
+
+  /** Sees every message as it is sent. */
+  sends(process: object | null | undefined, { to }: Envelope): void {
+    if (process) this.#due.get(process)?.delete(`stale ${to}`);
+  }
+
+  /** Now and then. */
+  look(nodes: readonly SimNode[], calls: Iterable<OpenCall>, now: number): void {
+    for (const node of nodes) {
+      const { process, running } = node;
+      if (process === null || running === null || process.paused) {
+        if (process !== null) this.#following.delete(process);
+        continue;
+      }
+      if (running.store.role.state === "leader") this.#following.delete(process);
+      else if (!this.#following.has(process)) this.#following.set(process, now);
+      if (!node.diskIsBusy) this.#count(process);
+    }
+    for (const { by, since, type, direct } of calls) {
+      const following = this.#following.get(by);
+      const late = by.alive && direct && following !== undefined && now - Math.max(since, following) > answerMs;
+      hold(
+        !late,
+        "who leads no more leaves nobody waiting",
+        () => `${by.name} owes ${type} of ${(since / 1000).toFixed(3)} s an answer`,
+      );
+    }
+  }
+
+  #mustKnow(node: SimNode, { member, driver, storage }: Running, from: NodeId, { index, term }: EntryId): void {
+    if (storage.view.term(index) !== term) return;
+    const paid = (): boolean => driver.status().hard.commit >= index || driver.status().role.state === "leader";
+    const why = (): string =>
+      `member ${member} was told by ${from} that ${index}/${term} is committed, and knows of ${driver.status().hard.commit}`;
+    this.#owe(node, `commit ${index}`, { looks: 0, paid, rule: "a commit is learned from those who are asked for votes", why });
+  }
+
+  #owe({ process }: SimNode, name: string, due: Due): void {
+    if (process === null) return;
+    let dues = this.#due.get(process);
+    if (dues === undefined) this.#due.set(process, (dues = new Map<string, Due>()));
+    if (!dues.has(name)) dues.set(name, due);
+  }
+
+  #count(process: object): void {
+    const dues = this.#due.get(process);
+    for (const [name, due] of dues ?? []) {
+      due.looks += 1;
+      if (due.paid()) dues?.delete(name);
+      else hold(due.looks < looksMax, due.rule, due.why);
+    }
+  }
+}
