@@ -33,8 +33,10 @@ export class Mischief {
     for (const node of this.#cluster.nodes) this.#endanger(node);
     this.#members.begin();
     this.#cluster.onLeads = (node) => this.#atElection(node);
-    this.#cluster.onReceived = (node) => {
-      if (!this.#stopped) this.#disks.rotReceived(node);
+    this.#cluster.onReceived = (node, what) => {
+      if (this.#stopped) return;
+      if (what === "all") this.#dieOfReceiving(node);
+      else this.#disks.rotReceived(node);
     };
     this.#step();
   }
@@ -99,6 +101,14 @@ export class Mischief {
     const chance = this.#cluster.stream("faults/snapshot crash");
     if (this.#cluster.plan.crashesPerS === 0 || !chance.chance(0.4)) return;
     node.crashAtSnapshot(1 + chance.below(16), () => (this.#own.snapshotCrashes += 1));
+  }
+
+  /** Some die while their log is begun anew with what they have received. */
+  #dieOfReceiving(node: SimNode): void {
+    const chance = this.#cluster.stream("faults/crash after a snapshot");
+    if (this.#cluster.plan.crashesPerS === 0 || !chance.chance(0.15)) return;
+    this.#own.snapshotCrashes += 1;
+    node.crashAtWrite(1 + chance.below(4));
   }
 
   #pause(node: SimNode): void {

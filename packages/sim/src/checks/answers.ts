@@ -42,6 +42,11 @@ export class Answers {
     return this.#acked.get(`${leader}/${term}/${member}`) ?? 0;
   }
 
+  /** `leader` refuses what reached it at `since`, in this term, with words that tell of a state: those are read as well. */
+  refuses(leader: NodeId, term: number, since: number, memberships: () => readonly Membership[]): void {
+    this.#answers(`${leader}/${term}`, leader, since, memberships);
+  }
+
   #answers(leader: string, id: NodeId, since: number, memberships: () => readonly Membership[]): void {
     const confirmed = this.#confirmed.get(leader);
     const after = (one: NodeId): boolean => one === id || (confirmed?.get(one) ?? -1) >= since;

@@ -1,6 +1,7 @@
 /**
  * What a member owes others, and may not keep to itself while it lives and runs: word that a leader's term is over, an answer to
- * those who asked it while it led. And what it was told and has to go by: what its voters know to be committed.
+ * those who asked it while it led, a question to a follower that it has no answer of. And it has to go by what it was told: what
+ * its voters know to be committed.
  */
 import type { EntryId, Envelope, NodeId } from "@aether/raft/types";
 import type { Running, SimNode } from "../cluster/node.ts";
@@ -36,22 +37,17 @@ export class Owed {
 
   /** Sees every message as it reaches a process that takes part. */
   arrives(node: SimNode, running: Running, { from, term, m }: Envelope): void {
-    const { hard, membership, role } = running.driver.status();
-    if ((m.t === "app" || m.t === "hb") && term < hard.term) {
-      const { voters, outgoing, learners } = membership;
-      // Who was removed is told so, once, and nothing it says counts.
-      if (![...voters, ...outgoing, ...learners].includes(from)) return;
-      const why = (): string =>
-        `member ${running.member} in term ${hard.term} has heard ${from} of term ${term}, and says nothing`;
-      const rule = "a leader of an older term is told so";
-      this.#owe(node, `stale ${from}`, { looks: 0, paid: () => false, rule, why });
-    }
+    const { role } = running.store;
+    if ((m.t === "app" || m.t === "hb") && term < role.term) this.#mustTell(node, running, from, term);
     if ((m.t === "voteResp" || m.t === "preVoteResp") && role.state !== "leader") this.#mustKnow(node, running, from, m.commit);
+    if (m.t === "hbResp" && role.state === "leader" && role.term === term) this.#mustAsk(node, running, from);
   }
 
   /** Sees every message as it is sent. */
-  sends(process: object | null | undefined, { to }: Envelope): void {
-    if (process) this.#due.get(process)?.delete(`stale ${to}`);
+  sends(process: object | null | undefined, { to, m }: Envelope): void {
+    const dues = process ? this.#due.get(process) : undefined;
+    dues?.delete(`stale ${to}`);
+    if (m.t === "app") dues?.delete(`ask ${to}`);
   }
 
   /** Now and then. */
@@ -77,6 +73,28 @@ export class Owed {
     }
   }
 
+  /** Or that leader never reaches a member which is ahead of it. Who was removed is told that, once, and nothing it says counts. */
+  #mustTell(node: SimNode, { member, driver }: Running, from: NodeId, term: number): void {
+    const { voters, outgoing, learners } = driver.status().membership;
+    if (![...voters, ...outgoing, ...learners].includes(from)) return;
+    const why = (): string => `member ${member} has heard ${from} of term ${term}, and says nothing`;
+    this.#owe(node, `stale ${from}`, { looks: 0, paid: () => false, rule: "a leader of an older term is told so", why });
+  }
+
+  /** Or an answer that was lost is never found missing. */
+  #mustAsk(node: SimNode, { member, driver }: Running, from: NodeId): void {
+    const { last } = driver.status();
+    const paid = (): boolean => {
+      const { role, progress } = driver.status();
+      const peer = progress.get(from);
+      return role.state !== "leader" || peer === undefined || peer.state === "snapshot" || peer.match >= last.index;
+    };
+    const why = (): string => `member ${member} hears ${from}, which has not confirmed ${last.index}, and asks nothing`;
+    const rule = "a follower that is heard is asked for what it has not confirmed";
+    if (!paid()) this.#owe(node, `ask ${from}`, { looks: 0, paid, rule, why });
+  }
+
+  /** Or it may ask a quorum that is no more, for ever. */
   #mustKnow(node: SimNode, { member, driver, storage }: Running, from: NodeId, { index, term }: EntryId): void {
     if (storage.view.term(index) !== term) return;
     const paid = (): boolean => driver.status().hard.commit >= index || driver.status().role.state === "leader";

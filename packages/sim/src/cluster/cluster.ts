@@ -53,8 +53,8 @@ export class Cluster {
   faultsEndAt = Infinity;
   /** Sees every member that begins to lead. */
   onLeads: (node: SimNode) => void = () => undefined;
-  /** Sees every piece of a snapshot that a node has received and written. */
-  onReceived: (node: SimNode) => void = () => undefined;
+  /** Sees every piece of a snapshot that a node has received and written, and when all of it counts. */
+  onReceived: (node: SimNode, what: "a piece" | "all") => void = () => undefined;
   /** The first thing that went wrong; the life ends with it. */
   violation: Error | null = null;
   readonly answers = new Answers();
@@ -302,16 +302,20 @@ export class Cluster {
 
   /** Over the network, there and back, to whatever process then runs; `direct`: not on to the leader. An answer may never come. */
   call(target: SimNode, submission: Submission, done: (a: Answer) => void, direct = false): void {
-    this.reach(target, ({ store, gateway }, back) => {
+    this.reach(target, ({ store, gateway, member }, back) => {
       let answers = 0;
       const { type } = submission.command;
       const open = { by: target.process as Process, since: this.world.now, type, direct };
       this.#unanswered.add(open);
       const before = this.history.top;
+      const { term } = store.role;
       (direct ? store : gateway).submit(submission, (answer) => {
         answers += 1;
         this.#unanswered.delete(open);
-        if (direct) this.observe(() => checkBasis(answer, store.applied, before));
+        if (direct && tellsOfState(answer)) {
+          this.observe(() => checkBasis(store.applied, before));
+          this.observe(() => this.answers.refuses(member, term, open.since, () => this.memberships()));
+        }
         if (answers > 1) this.failed(new Violation("one answer per submission", `${submission.command.type} got ${answers}`));
         back(() => done(answer));
       });
@@ -347,12 +351,10 @@ export class Cluster {
   }
 }
 
-/** A refusal that tells of a state tells of one that holds all that was committed when the command came; `applied` is that state's. */
-function checkBasis(answer: Answer, applied: number, before: number): void {
-  const tells = !answer.ok && (answer.rejection.reason === "stale" || answer.rejection.reason === "not_found");
-  hold(
-    !tells || applied >= before,
-    "a refusal sees what was committed before it",
-    () => `refused at ${applied}, committed ${before}`,
-  );
+const tellsOfState = (answer: Answer): boolean =>
+  !answer.ok && (answer.rejection.reason === "stale" || answer.rejection.reason === "not_found");
+
+/** The state that a refusal tells of holds all that was committed when the command came; `applied` is that state's. */
+function checkBasis(applied: number, before: number): void {
+  hold(applied >= before, "a refusal sees what was committed before it", () => `refused at ${applied}, committed ${before}`);
 }

@@ -17,10 +17,18 @@ import { hold } from "../checks/history.ts";
 import type { Cluster } from "./cluster.ts";
 import type { SimNode } from "./node.ts";
 
-export function observedLog({ history }: Cluster, storage: LogStorage, member: NodeId): LogStorage {
+/** A log that holds the snapshot's last entry may hold acknowledged ones after it. */
+function checkKept(view: LogView, { id: { index, term } }: SnapMeta, member: NodeId): void {
+  const why = (): string => `member ${member} begins its log anew at ${index}/${term}, which it has`;
+  hold(view.term(index) !== term, "a snapshot replaces no log that holds its entry", why);
+}
+
+export function observedLog(cluster: Cluster, storage: LogStorage, member: NodeId): LogStorage {
+  const { history } = cluster;
   return {
     view: storage.view,
     append: async (batches) => {
+      for (const { snap } of batches) if (snap !== null) cluster.observe(() => checkKept(storage.view, snap, member));
       history.replaces(member, batches);
       await storage.append(batches);
       history.durable(member, batches);
@@ -37,6 +45,10 @@ function observedFiles(cluster: Cluster, node: SimNode, files: FileFolder): File
     ...files,
     rename: (from, to) => {
       if (to.endsWith(".damaged")) cluster.snapshotDamaged(node, from);
+      else
+        cluster.observe(() =>
+          hold(!node.disk.snapshots.has(to), "a snapshot that counts is not replaced", () => `${node.name}: ${to}`),
+        );
       return files.rename(from, to);
     },
   };
@@ -84,11 +96,12 @@ function observedSnapshots(cluster: Cluster, node: SimNode, store: SnapshotStore
         },
         write: async (offset, bytes, crc) => {
           await writer.write(offset, bytes, crc);
-          cluster.onReceived(node);
+          cluster.onReceived(node, "a piece");
         },
         commit: async () => {
           await writer.commit();
           check(m);
+          cluster.onReceived(node, "all");
         },
         abort: () => writer.abort(),
       };

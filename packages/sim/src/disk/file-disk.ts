@@ -65,6 +65,10 @@ export class FileDisk {
     return found.length > 0 && found.every(([name, one]) => this.#syncedNames.get(name) === one && one.now === one.synced);
   }
 
+  has(name: string): boolean {
+    return this.#names.has(name);
+  }
+
   /** The files that are not what was written to them, by name; each with the name that it had when that happened. */
   damaged(): Map<string, string> {
     return new Map([...this.#names].flatMap(([name, { damagedAs }]) => (damagedAs === null ? [] : [[name, damagedAs]])));
