@@ -32,6 +32,22 @@ describe("a leader answers a read", () => {
   });
 });
 
+describe("a leader refuses with words that tell of a state", () => {
+  it("when a quorum has confirmed a heartbeat that was sent after the command came", () => {
+    const answers = new Answers();
+    const refuses = (since: number): void => answers.refuses(1, 5, since, () => [three]);
+    for (const [now, [from, to, m]] of (
+      [
+        [1, 2, asks(1)],
+        [2, 1, confirms(1)],
+      ] as const
+    ).entries())
+      answers.sends({ from, to, term: 5, m }, 10 + now, () => [three]);
+    expect(() => refuses(9)).not.toThrow();
+    expect(() => refuses(11)).toThrow(/words that came after it/);
+  });
+});
+
 describe("an ack", () => {
   it("is one of the term that it names", () => {
     const answers = new Answers();

@@ -22,7 +22,7 @@ export function checkChange(before: Membership, entry: Entry, after: Membership)
   for (const id of ids) {
     const [was, is, op] = [standing(before, id), standing(after, id), asked.get(id) ?? "nothing"];
     // A voter that is to learn stays one of the outgoing half until the joint membership is left.
-    const becomes = op === "addLearner" && after.learnersNext.includes(id) ? "learner" : is;
+    const becomes = !isVoid && op === "addLearner" && after.learnersNext.includes(id) ? "learner" : is;
     const why = (): string => `entry ${entry.index} says ${op} of ${id}, which was a ${was} and is a ${is}`;
     hold(becomes === (isVoid ? was : wanted(id)), "a change does what it says", why);
   }

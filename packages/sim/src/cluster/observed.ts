@@ -12,10 +12,30 @@ import {
 } from "@aether/raft/types";
 import type { FileFolder } from "@aether/store/file-folder";
 import { openSnapshotsOn } from "@aether/store/snapshots";
+import type { LogPorts } from "@aether/store/log/start";
 import type { EventStore } from "@aether/store/types";
 import { hold } from "../checks/history.ts";
 import type { Cluster } from "./cluster.ts";
 import type { SimNode } from "./node.ts";
+
+/** What became of a write that failed nobody knows, and what is written after it lies behind that. */
+export function observedPorts(cluster: Cluster, node: SimNode, { keyValue, guard }: LogPorts): LogPorts {
+  let failed = "";
+  return {
+    guard,
+    keyValue: {
+      ...keyValue,
+      batch: async (ops, options) => {
+        const why = (): string => `${node.name} writes to its log, which has failed a write: ${failed}`;
+        cluster.observe(() => hold(failed === "", "a log that failed a write is not written any more", why));
+        await keyValue.batch(ops, options).catch((error: unknown) => {
+          failed = String(error);
+          throw error;
+        });
+      },
+    },
+  };
+}
 
 /** A log that holds the snapshot's last entry may hold acknowledged ones after it. */
 function checkKept(view: LogView, { id: { index, term } }: SnapMeta, member: NodeId): void {

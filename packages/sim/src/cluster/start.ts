@@ -19,7 +19,7 @@ import { startDuties } from "./duties.ts";
 import { startRounds, vouch } from "./notes.ts";
 import { clusterId } from "./names.ts";
 import type { SimNode } from "./node.ts";
-import { observedLog, observedStore, openWholeSnapshots } from "./observed.ts";
+import { observedLog, observedPorts, observedStore, openWholeSnapshots } from "./observed.ts";
 
 export interface StartParts {
   readonly cluster: Cluster;
@@ -39,7 +39,7 @@ export async function startOn(parts: StartParts): Promise<void> {
   const { torn } = node.disk.log.database;
   const identity = { clusterId, nodeId: member };
   const floor = floors.of(member)?.index ?? 0;
-  const ports = node.disk.log.ports(device);
+  const ports = observedPorts(cluster, node, node.disk.log.ports(device));
   const pace = { everyMs: 100, everyEntries: 16 };
   const { verdict, storage } = await startLog(ports, identity, { clock, torn, cacheBytes: 16 * 1024, pace, floor });
   if (storage === undefined) return node.lost(verdict);

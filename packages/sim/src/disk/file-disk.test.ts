@@ -160,3 +160,34 @@ describe("a simulated folder of files after a crash", () => {
     expect(disk.isDurable((name) => name.startsWith("b-"))).toBe(false);
   });
 });
+
+describe("files that are not what was written to them", () => {
+  it("are known by name, and by the name under which that happened", async () => {
+    const { disk, folder, done } = start(1);
+    await done(putting(folder, "in.part", "some bytes", true));
+    await done(putting(folder, "sound.snap", "others", true));
+    expect(disk.damaged()).toEqual(new Map());
+    expect(disk.rot(".part", makeStream(1, "rot"))).toBe(true);
+    await done(folder.rename("in.part", "in.snap"));
+    expect(disk.damaged()).toEqual(new Map([["in.snap", "in.part"]]));
+    expect(disk.clone().damaged()).toEqual(new Map([["in.snap", "in.part"]]));
+    await done(putting(folder, "in.snap", "written anew", true));
+    expect(disk.damaged()).toEqual(new Map());
+  });
+
+  it("come of a crash only where sectors were torn: a beginning is what was written so far", async () => {
+    const counts = { damaged: 0, whole: 0 };
+    for (let seed = 0; seed < seeds; seed++) {
+      const { disk, folder, done } = start(seed);
+      const text = "x".repeat(3 * sectorBytes);
+      await done(putting(folder, "a.part", text, false));
+      await done(folder.sync());
+      disk.crash(makeStream(seed, "crash"));
+      const file = await folder.open("a.part", "read");
+      const left = Buffer.from(await file.read(0, 1e6)).toString();
+      expect(disk.damaged().has("a.part")).toBe(!text.startsWith(left));
+      counts[disk.damaged().has("a.part") ? "damaged" : "whole"] += 1;
+    }
+    expect(Math.min(counts.damaged, counts.whole)).toBeGreaterThan(seeds / 10);
+  });
+});
