@@ -4,7 +4,7 @@ import { checkLinearizable, type Operation } from "./linearizability.ts";
 import { bruteForce, drawCall, rightHistory, wrongHistory, wrongKinds } from "./testing/histories.ts";
 
 describe("the linearizability checker", () => {
-  it("accepts 1,200 histories of stores that behave, with operations nobody heard of again", () => {
+  it("accepts 1,200 histories of stores that behave, with operations nobody heard of again", { timeout: 120_000 }, () => {
     let open = 0;
     for (let seed = 1; seed <= 1_200; seed++) {
       const chance = makeStream(seed, "right");

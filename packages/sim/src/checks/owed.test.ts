@@ -17,12 +17,12 @@ function member(state: "leader" | "follower") {
     last: { index: 9, term: 5 },
     membership: three,
     role: { state },
-    progress: new Map([[2, { state: "replicate", match: 7 }]]),
+    progress: new Map([[2, { state: "replicate", match: 7, next: 10 }]]),
   };
   const running = {
     member: 1,
     driver: { status: () => status },
-    storage: { view: { term: (index: number) => (index <= 9 ? 5 : "beyond") } },
+    storage: { view: { first: () => 3, term: (index: number) => (index <= 9 ? 5 : "beyond") } },
     store: { role: { state, term: 5 } },
   } as unknown as Running;
   const node = { process, running, diskIsBusy: false };
@@ -93,11 +93,16 @@ describe("a follower that is heard", () => {
   it("is not asked when it confirms all, or is sent a snapshot", () => {
     const { status, looks, hears } = member("leader");
     hears(2, 5, heard);
-    status.progress.set(2, { state: "replicate", match: 9 });
+    status.progress.set(2, { state: "replicate", match: 9, next: 10 });
     looks(manyLooks);
-    status.progress.set(2, { state: "snapshot", match: 7 });
-    hears(2, 5, heard);
-    looks(manyLooks);
+    for (const lacking of [
+      { state: "snapshot", match: 7, next: 8 },
+      { state: "probe", match: 0, next: 1 },
+    ]) {
+      status.progress.set(2, lacking);
+      hears(2, 5, heard);
+      looks(manyLooks);
+    }
   });
 });
 

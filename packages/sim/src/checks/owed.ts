@@ -82,12 +82,14 @@ export class Owed {
   }
 
   /** Or an answer that was lost is never found missing. */
-  #mustAsk(node: SimNode, { member, driver }: Running, from: NodeId): void {
+  #mustAsk(node: SimNode, { member, driver, storage }: Running, from: NodeId): void {
     const { last } = driver.status();
     const paid = (): boolean => {
       const { role, progress } = driver.status();
       const peer = progress.get(from);
-      return role.state !== "leader" || peer === undefined || peer.state === "snapshot" || peer.match >= last.index;
+      if (role.state !== "leader" || peer === undefined || peer.match >= last.index) return true;
+      // One that lacks what is compacted is offered a snapshot instead, again and again.
+      return peer.state === "snapshot" || peer.next < storage.view.first();
     };
     const why = (): string => `member ${member} hears ${from}, which has not confirmed ${last.index}, and asks nothing`;
     const rule = "a follower that is heard is asked for what it has not confirmed";
