@@ -32,7 +32,8 @@ describe("greetings and snapshot words", () => {
 
   it("are refused with a field of another kind or range, whichever it is", () => {
     const wrong: Record<string, unknown>[] = [
-      { v: 2 },
+      { v: 1 },
+      { v: 3 },
       { from: 0 },
       { to: 2 ** 32 },
       { incarnation: -1 },
@@ -42,7 +43,7 @@ describe("greetings and snapshot words", () => {
       { features: "x" },
       { features: Array.from({ length: 100 }, () => "x") },
     ];
-    for (const change of wrong) expect(parseHello(bytesOf(JSON.stringify({ v: 1, ...hello, ...change })))).toBeNull();
+    for (const change of wrong) expect(parseHello(bytesOf(JSON.stringify({ v: 2, ...hello, ...change })))).toBeNull();
     const { meta } = offer;
     const wrongMeta: Record<string, unknown>[] = [
       { id: { term: 6 } },

@@ -37,7 +37,7 @@ const reasonOfCode: ReadonlyMap<number, CloseReason> = new Map(
 );
 export const closeReason = (code: number): CloseReason | null => reasonOfCode.get(code) ?? null;
 
-const helloVersion = 1;
+const helloVersion = 2;
 const helloBytesMax = 4096;
 const featuresMax = 64;
 const textMax = 128;

@@ -1,9 +1,9 @@
 /**
  * What a member owes others, and may not keep to itself while it lives and runs: word that a leader's term is over, an answer to
  * those who asked it while it led, a question to a follower that it has no answer of. And it has to go by what it was told: what
- * its voters know to be committed.
+ * those who ask it for its vote, or answer, know to be committed.
  */
-import type { EntryId, Envelope, NodeId } from "@aether/raft/types";
+import type { EntryId, Envelope, Membership, Msg, NodeId } from "@aether/raft/types";
 import type { Running, SimNode } from "../cluster/node.ts";
 import type { Process } from "../world/world.ts";
 import { hold } from "./history.ts";
@@ -29,6 +29,13 @@ export interface OpenCall {
   readonly direct: boolean;
 }
 
+const isMember = ({ voters, outgoing, learners }: Membership, id: NodeId): boolean =>
+  [voters, outgoing, learners].some((ids) => ids.includes(id));
+
+type OfElection = Extract<Msg, { t: "vote" | "preVote" | "voteResp" | "preVoteResp" }>;
+const isOfElection = (m: Msg): m is OfElection =>
+  m.t === "vote" || m.t === "preVote" || m.t === "voteResp" || m.t === "preVoteResp";
+
 export class Owed {
   /** By process; who dies owes nothing. */
   readonly #due = new WeakMap<object, Map<string, Due>>();
@@ -39,7 +46,7 @@ export class Owed {
   arrives(node: SimNode, running: Running, { from, term, m }: Envelope): void {
     const { role } = running.store;
     if ((m.t === "app" || m.t === "hb") && term < role.term) this.#mustTell(node, running, from, term);
-    if ((m.t === "voteResp" || m.t === "preVoteResp") && role.state !== "leader") this.#mustKnow(node, running, from, m.commit);
+    if (isOfElection(m) && role.state !== "leader") this.#mustKnow(node, running, from, m.commit);
     if (m.t === "hbResp" && role.state === "leader" && role.term === term) this.#mustAsk(node, running, from);
   }
 
@@ -75,8 +82,7 @@ export class Owed {
 
   /** Or that leader never reaches a member which is ahead of it. Who was removed is told that, once, and nothing it says counts. */
   #mustTell(node: SimNode, { member, driver }: Running, from: NodeId, term: number): void {
-    const { voters, outgoing, learners } = driver.status().membership;
-    if (![...voters, ...outgoing, ...learners].includes(from)) return;
+    if (!isMember(driver.status().membership, from)) return;
     const why = (): string => `member ${member} has heard ${from} of term ${term}, and says nothing`;
     this.#owe(node, `stale ${from}`, { looks: 0, paid: () => false, rule: "a leader of an older term is told so", why });
   }
@@ -96,13 +102,13 @@ export class Owed {
     if (!paid()) this.#owe(node, `ask ${from}`, { looks: 0, paid, rule, why });
   }
 
-  /** Or it may ask a quorum that is no more, for ever. */
+  /** Or it may ask a quorum that is no more, for ever; or not stand, as a learner that it is no longer. */
   #mustKnow(node: SimNode, { member, driver, storage }: Running, from: NodeId, { index, term }: EntryId): void {
-    if (storage.view.term(index) !== term) return;
+    if (storage.view.term(index) !== term || !isMember(driver.status().membership, from)) return;
     const paid = (): boolean => driver.status().hard.commit >= index || driver.status().role.state === "leader";
     const why = (): string =>
       `member ${member} was told by ${from} that ${index}/${term} is committed, and knows of ${driver.status().hard.commit}`;
-    this.#owe(node, `commit ${index}`, { looks: 0, paid, rule: "a commit is learned from those who are asked for votes", why });
+    this.#owe(node, `commit ${index}`, { looks: 0, paid, rule: "a commit is learned from who asks for votes, or is asked", why });
   }
 
   #owe({ process }: SimNode, name: string, due: Due): void {
