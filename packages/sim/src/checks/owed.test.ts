@@ -46,12 +46,16 @@ describe("a leader of an older term", () => {
     hears(2, 5, hb);
     looks(manyLooks);
     hears(2, 4, hb);
+    looks(manyLooks);
+    hears(2, 4, hb);
     expect(() => looks(manyLooks)).toThrow(/member 1 has heard 2 of term 4, and says nothing/);
   });
 
   it("is told nothing by who is stopped or waits for its disk, nor if it is no member", () => {
     const { node, process, looks, hears } = member("follower");
     hears(9, 4, hb);
+    looks(manyLooks);
+    hears(2, 4, hb);
     looks(manyLooks);
     hears(2, 4, hb);
     node.diskIsBusy = true;

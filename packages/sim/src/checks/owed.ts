@@ -15,6 +15,8 @@ const answerMs = 4_000;
 
 interface Due {
   looks: number;
+  /** It is owed only from when there was reason for it once more, some looks later. */
+  once: boolean;
   /** Paid, or no reason any more. */
   readonly paid: () => boolean;
   readonly rule: string;
@@ -84,7 +86,14 @@ export class Owed {
   #mustTell(node: SimNode, { member, driver }: Running, from: NodeId, term: number): void {
     if (!isMember(driver.status().membership, from)) return;
     const why = (): string => `member ${member} has heard ${from} of term ${term}, and says nothing`;
-    this.#owe(node, `stale ${from}`, { looks: 0, paid: () => false, rule: "a leader of an older term is told so", why });
+    // One answer is let go when the member's own term ends in the same turn.
+    this.#owe(node, `stale ${from}`, {
+      looks: 0,
+      once: true,
+      paid: () => false,
+      rule: "a leader of an older term is told so",
+      why,
+    });
   }
 
   /** Or an answer that was lost is never found missing. */
@@ -99,7 +108,7 @@ export class Owed {
     };
     const why = (): string => `member ${member} hears ${from}, which has not confirmed ${last.index}, and asks nothing`;
     const rule = "a follower that is heard is asked for what it has not confirmed";
-    if (!paid()) this.#owe(node, `ask ${from}`, { looks: 0, paid, rule, why });
+    if (!paid()) this.#owe(node, `ask ${from}`, { looks: 0, once: false, paid, rule, why });
   }
 
   /** Or it may ask a quorum that is no more, for ever; or not stand, as a learner that it is no longer. */
@@ -108,14 +117,22 @@ export class Owed {
     const paid = (): boolean => driver.status().hard.commit >= index || driver.status().role.state === "leader";
     const why = (): string =>
       `member ${member} was told by ${from} that ${index}/${term} is committed, and knows of ${driver.status().hard.commit}`;
-    this.#owe(node, `commit ${index}`, { looks: 0, paid, rule: "a commit is learned from who asks for votes, or is asked", why });
+    this.#owe(node, `commit ${index}`, {
+      looks: 0,
+      once: false,
+      paid,
+      rule: "a commit is learned from who asks for votes, or is asked",
+      why,
+    });
   }
 
   #owe({ process }: SimNode, name: string, due: Due): void {
     if (process === null) return;
     let dues = this.#due.get(process);
     if (dues === undefined) this.#due.set(process, (dues = new Map<string, Due>()));
-    if (!dues.has(name)) dues.set(name, due);
+    const known = dues.get(name);
+    if (known === undefined) dues.set(name, due);
+    else if (known.once && known.looks > 0) Object.assign(known, { looks: 0, once: false });
   }
 
   #count(process: object): void {
@@ -123,7 +140,7 @@ export class Owed {
     for (const [name, due] of dues ?? []) {
       due.looks += 1;
       if (due.paid()) dues?.delete(name);
-      else hold(due.looks < looksMax, due.rule, due.why);
+      else hold(due.once || due.looks < looksMax, due.rule, due.why);
     }
   }
 }
