@@ -25,7 +25,6 @@ const nonsense: Record<string, { m: Msg; term?: number; from?: number; to?: numb
   "a hint that is no safe integer": { m: { t: "appResp", index: 1, reject: { hint: at(2 ** 53, 1) } } },
   "no number at all": { m: { t: "hb", commit: Number.NaN, readPos: 0 } },
   "a candidate's log of a later term": { m: { t: "vote", last: at(5, 9), transfer: false, commit: { term: 0, index: 0 } } },
-  "a candidate's commit of a later term": { m: { t: "vote", last: at(3, 2), transfer: false, commit: at(5, 9) } },
   "a hint nowhere": { m: { t: "appResp", index: 1, reject: { hint: at(-1, 0) } } },
   "a commit of a later term": { m: { t: "voteResp", granted: true, commit: at(1, 9) } },
   "a snapshot without voters": { m: { t: "snapOffer", meta: meta([]) } },
