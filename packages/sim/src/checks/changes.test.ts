@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { applyConfigChange, encodeConfigChange } from "@aether/raft/config-change";
 import { type Change, type ConfigChange, type Entry, Kind, type Membership } from "@aether/raft/types";
-import { checkChange } from "./changes.ts";
+import { wrongChange } from "./changes.ts";
 
 const plain = (voters: number[], learners: number[] = []): Membership => ({
   voters,
@@ -36,10 +36,10 @@ describe("what a change makes of a membership", () => {
   it("is what it says, for every change of one or two members", () => {
     let checked = 0;
     for (const before of some) {
-      expect(() => checkChange(before, entryOf({ leave: true }), applied(before, { leave: true }))).not.toThrow();
+      expect(wrongChange(before, entryOf({ leave: true }), applied(before, { leave: true }))).toBeNull();
       for (const one of each) {
         for (const changes of [[one], ...each.map((other) => [one, other])]) {
-          checkChange(before, entryOf({ changes }), applied(before, { changes }));
+          expect(wrongChange(before, entryOf({ changes }), applied(before, { changes }))).toBeNull();
           checked += 1;
         }
       }
@@ -49,17 +49,17 @@ describe("what a change makes of a membership", () => {
 
   it("is not that somebody stays who was removed, or comes whom nobody named", () => {
     const [three, removal] = [plain([1, 2, 3]), entryOf({ changes: [{ op: "remove", id: 3 }] })];
-    expect(() => checkChange(three, removal, plain([1, 2]))).not.toThrow();
-    expect(() => checkChange(three, removal, three)).toThrow(/entry 7 says remove of 3, which was a voter and is a voter/);
-    expect(() => checkChange(three, removal, plain([1, 2], [3]))).toThrow(/is a learner/);
-    expect(() => checkChange(three, removal, plain([1]))).toThrow(/says nothing of 2/);
-    expect(() => checkChange(three, removal, plain([1, 2], [9]))).toThrow(/says nothing of 9/);
+    expect(wrongChange(three, removal, plain([1, 2]))).toBeNull();
+    expect(wrongChange(three, removal, three)).toMatch(/entry 7 says remove of 3, which was a voter and is a voter/);
+    expect(wrongChange(three, removal, plain([1, 2], [3]))).toMatch(/is a learner/);
+    expect(wrongChange(three, removal, plain([1]))).toMatch(/says nothing of 2/);
+    expect(wrongChange(three, removal, plain([1, 2], [9]))).toMatch(/says nothing of 9/);
   });
 
   it("is nothing while another is under way, or when nobody would vote", () => {
     const change = entryOf({ changes: [{ op: "remove", id: 1 }] });
-    expect(() => checkChange(joint, change, joint)).not.toThrow();
-    expect(() => checkChange(plain([1]), change, plain([1]))).not.toThrow();
-    expect(() => checkChange(plain([1]), change, plain([]))).toThrow(/a change does what it says/);
+    expect(wrongChange(joint, change, joint)).toBeNull();
+    expect(wrongChange(plain([1]), change, plain([1]))).toBeNull();
+    expect(wrongChange(plain([1]), change, plain([]))).toMatch(/says remove of 1/);
   });
 });

@@ -1,15 +1,14 @@
 import { decodeConfigChange } from "@aether/raft/config-change";
 import type { Entry, Membership, NodeId } from "@aether/raft/types";
-import { hold } from "./history.ts";
 
 type Standing = "voter" | "learner" | "stranger";
 const meaning = { addVoter: "voter", addLearner: "learner", remove: "stranger" } as const;
 
 /**
  * A change does what it says to those it names, the last word on each counting, and nothing to others. While a joint membership is in
- * force, or if no voter would be left, it does nothing at all.
+ * force, or if no voter would be left, it does nothing at all. Null when it is so, else what is wrong.
  */
-export function checkChange(before: Membership, entry: Entry, after: Membership): void {
+export function wrongChange(before: Membership, entry: Entry, after: Membership): string | null {
   const { changes, leave } = decodeConfigChange(entry.data);
   const asked = new Map(changes.filter(({ id }) => id !== 0).map(({ op, id }) => [id, op]));
   const wanted = (id: NodeId): Standing => {
@@ -23,9 +22,10 @@ export function checkChange(before: Membership, entry: Entry, after: Membership)
     const [was, is, op] = [standing(before, id), standing(after, id), asked.get(id) ?? "nothing"];
     // A voter that is to learn stays one of the outgoing half until the joint membership is left.
     const becomes = !isVoid && op === "addLearner" && after.learnersNext.includes(id) ? "learner" : is;
-    const why = (): string => `entry ${entry.index} says ${op} of ${id}, which was a ${was} and is a ${is}`;
-    hold(becomes === (isVoid ? was : wanted(id)), "a change does what it says", why);
+    if (becomes !== (isVoid ? was : wanted(id)))
+      return `entry ${entry.index} says ${op} of ${id}, which was a ${was} and is a ${is}`;
   }
+  return null;
 }
 
 /** Of the half that comes in, where there are two. */

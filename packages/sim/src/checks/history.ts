@@ -4,7 +4,7 @@
  */
 import { registry } from "@aether/core/registry";
 import { hashOf } from "../world/stream.ts";
-import { checkChange } from "./changes.ts";
+import { wrongChange } from "./changes.ts";
 import { decodeEntry } from "@aether/store/events/entry-codec";
 import {
   type AppendBatch,
@@ -214,7 +214,8 @@ export class History {
     const why = (): string =>
       `entry ${index} changes ${before === undefined ? "nothing" : lists(before)} to ${lists(membership)}`;
     hold(before === undefined || quorumsMeet(before, membership), "quorums meet over a change", why);
-    if (before !== undefined) checkChange(before, entry, membership);
+    const wrong = before === undefined ? null : wrongChange(before, entry, membership);
+    hold(wrong === null, "a change does what it says", () => wrong ?? "");
     this.#memberships.push({ index, membership });
   }
 

@@ -91,6 +91,8 @@ describe("a follower that is heard", () => {
     looks(manyLooks);
     hears(2, 5, heard);
     says(2, hb);
+    looks(manyLooks);
+    hears(2, 5, heard);
     expect(() => looks(manyLooks)).toThrow(/hears 2, which has not confirmed 9, and asks nothing/);
   });
 

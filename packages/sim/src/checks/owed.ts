@@ -108,7 +108,8 @@ export class Owed {
     };
     const why = (): string => `member ${member} hears ${from}, which has not confirmed ${last.index}, and asks nothing`;
     const rule = "a follower that is heard is asked for what it has not confirmed";
-    if (!paid()) this.#owe(node, `ask ${from}`, { looks: 0, once: false, paid, rule, why });
+    // A heartbeat may stand for one question, never for two in a row.
+    if (!paid()) this.#owe(node, `ask ${from}`, { looks: 0, once: true, paid, rule, why });
   }
 
   /** Or it may ask a quorum that is no more, for ever; or not stand, as a learner that it is no longer. */
