@@ -108,7 +108,7 @@ export class Owed {
     };
     const why = (): string => `member ${member} hears ${from}, which has not confirmed ${last.index}, and asks nothing`;
     const rule = "a follower that is heard is asked for what it has not confirmed";
-    // A heartbeat may stand for one question, never for two in a row.
+    // An append that asks the same may have left just before.
     if (!paid()) this.#owe(node, `ask ${from}`, { looks: 0, once: true, paid, rule, why });
   }
 
