@@ -233,6 +233,44 @@ describe("the snapshot store", () => {
     expect(await readdir(other)).toEqual(named);
   });
 
+  it("begins a receive when what the one before was doing is done: both use one file", async () => {
+    const from = await openSnapshots(dir);
+    const [one, two] = [await take(from, 10), await take(from, 20)];
+    for (const during of ["write", "commit"] as const) {
+      const folder = await mkdtemp(join(tmpdir(), "aether-snap-"));
+      const files = await openFileFolder(folder);
+      let release = (): void => undefined;
+      const gate = new Promise<void>((resolve) => (release = resolve));
+      let slow = false;
+      const held = async (): Promise<void> => (slow ? gate : undefined);
+      const to = await openSnapshotsOn({
+        ...files,
+        rename: async (old, name) => held().then(() => files.rename(old, name)),
+        open: async (name, how) => {
+          const file = await files.open(name, how);
+          return { ...file, write: (bytes) => (how === "append" ? held() : Promise.resolve()).then(() => file.write(bytes)) };
+        },
+      });
+      const first = await to.begin(one);
+      await stream(from, one, first, during === "write" ? 40_000 : one.bytes);
+      const { bytes, crc } = await from.read(one, 40_000, 10_000);
+      slow = true;
+      const doing = (during === "write" ? first.write(40_000, bytes, crc) : first.commit()).catch((error: Error) => error);
+      const next = to.begin(two);
+      await new Promise((resolve) => setImmediate(resolve));
+      slow = false;
+      release();
+      const second = await next;
+      expect(second.offset).toBe(0);
+      await stream(from, two, second);
+      await second.commit();
+      expect(await doing).toBeUndefined();
+      expect([to.has(one), to.has(two)]).toEqual([during === "commit", true]);
+      expect(await collect(readRows(to, two))).toEqual(await collect(rowsOf(20)));
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it("receives what another store sends", async () => {
     const [from, to] = [await openSnapshots(dir), await openSnapshots(other)];
     const meta = await take(from, 10);

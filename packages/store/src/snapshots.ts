@@ -117,6 +117,7 @@ class FileSnapshots implements SnapshotStore {
   /** Snapshots get their names one after the other. */
   #adopting: Promise<unknown> = Promise.resolve();
   #receiving: PartialReceive | null = null;
+  #beginning: Promise<unknown> = Promise.resolve();
   /** Begun to be read last and not read to its end: a restore takes its time, and newer ones may come in meanwhile. */
   #reading: SnapMeta | null = null;
   /** Received and not read to their end: the log may already begin with one whose restore waits its turn. Oldest first. */
@@ -184,8 +185,16 @@ class FileSnapshots implements SnapshotStore {
     return { bytes, crc: crc32(bytes), eof };
   }
 
-  async begin(m: SnapMeta): Promise<SnapshotWriter> {
+  /** What the receive before is doing is done first: all of them use the same files. */
+  begin(m: SnapMeta): Promise<SnapshotWriter> {
+    const begun = this.#beginning.then(() => this.#beginNow(m));
+    this.#beginning = begun.catch(() => undefined);
+    return begun;
+  }
+
+  async #beginNow(m: SnapMeta): Promise<SnapshotWriter> {
     this.#receiving?.supersede();
+    await this.#receiving?.done();
     const receiving = await PartialReceive.resume(this.#folder, m, this.#pace, async () => {
       if (this.#awaited.length < awaitedMax) this.#awaited.push(m);
       await this.#adopt(partialFile, m, true);
@@ -241,6 +250,8 @@ class PartialReceive implements SnapshotWriter {
   readonly #pace: () => Pace;
   readonly #adopt: () => Promise<void>;
   #offset: number;
+  /** What it is doing with its files, or was. */
+  #doing: Promise<unknown> = Promise.resolve();
   #state: "open" | "superseded" | "ended" = "open";
 
   static async resume(folder: FileFolder, meta: SnapMeta, pace: () => Pace, adopt: () => Promise<void>): Promise<PartialReceive> {
@@ -280,10 +291,12 @@ class PartialReceive implements SnapshotWriter {
     // Counted before it is written, so that a second call cannot put its bytes at the same place.
     this.#offset += bytes.length;
     // Opened anew each time: a receive that its sender gives up holds no file open.
-    await withFile(this.#folder, partialFile, "append", async (file) => {
-      await file.write(bytes);
-      if (endsSyncRun(offset, bytes.length)) await file.sync();
-    });
+    await this.#do(() =>
+      withFile(this.#folder, partialFile, "append", async (file) => {
+        await file.write(bytes);
+        if (endsSyncRun(offset, bytes.length)) await file.sync();
+      }),
+    );
   }
 
   async commit(): Promise<void> {
@@ -291,6 +304,10 @@ class PartialReceive implements SnapshotWriter {
     if (this.#offset !== this.#meta.bytes)
       throw new Error(`${nameOf(this.#meta)} has ${this.#offset} of ${this.#meta.bytes} bytes so far`);
     this.#state = "ended";
+    await this.#do(() => this.#finish());
+  }
+
+  async #finish(): Promise<void> {
     try {
       await failpoints.at?.("beforeReceivedSync");
       await withFile(this.#folder, partialFile, "read", (file) => file.sync());
@@ -305,12 +322,23 @@ class PartialReceive implements SnapshotWriter {
   async abort(): Promise<void> {
     if (this.#state !== "open") return;
     this.#state = "ended";
-    await this.#discard();
+    await this.#do(() => this.#discard());
   }
 
   /** Another receive takes the place; what came so far stays on disk for it, should it be the same snapshot. */
   supersede(): void {
     if (this.#state === "open") this.#state = "superseded";
+  }
+
+  /** Resolves when nothing of it is under way: the next receive uses the same files. */
+  async done(): Promise<void> {
+    await this.#doing;
+  }
+
+  #do(step: () => Promise<void>): Promise<void> {
+    const doing = step();
+    this.#doing = Promise.allSettled([this.#doing, doing]);
+    return doing;
   }
 
   #checkOpen(): void {
