@@ -206,6 +206,11 @@ export class History {
     }
   }
 
+  /** The last two that were applied by anybody, and the one before them. */
+  latestMemberships(): readonly Membership[] {
+    return this.#memberships.slice(-3).map((one) => one.membership);
+  }
+
   /** Nobody may decide after a change without somebody who could have decided before it. */
   #changes(entry: Entry, membership: Membership): void {
     const { index } = entry;

@@ -314,7 +314,9 @@ export class Cluster {
         this.#unanswered.delete(open);
         if (direct && tellsOfState(answer)) {
           this.observe(() => checkBasis(store.applied, before));
-          this.observe(() => this.answers.refuses(member, term, open.since, () => this.memberships()));
+          // Its barrier may have been confirmed before the membership changed: then it waited for what it was decided on.
+          const lately = (): Membership[] => [...this.memberships(), ...this.history.latestMemberships()];
+          this.observe(() => this.answers.refuses(member, term, open.since, lately));
         }
         if (answers > 1) this.failed(new Violation("one answer per submission", `${submission.command.type} got ${answers}`));
         back(() => done(answer));
