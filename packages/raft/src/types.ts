@@ -308,6 +308,8 @@ export interface SnapshotStore {
   /** Resumes a partial receive of the very same snapshot (index, term, digest), or starts anew. At most one partial is kept. */
   begin(m: SnapMeta): Promise<SnapshotWriter>;
   has(m: SnapMeta): boolean;
+  /** False: it is not here, or was found altered and counts no more. */
+  check(m: SnapMeta): Promise<boolean>;
 }
 
 // ---------------------------------------------------------------------------------------------------- transport
@@ -334,7 +336,6 @@ export interface Transport {
 }
 
 // ---------------------------------------------------------------------------------------------------- driver
-
 /** Deterministic and synchronous: what apply() did is visible in memory when it returns. */
 export interface StateMachine {
   /** Durable applied index, from inside the state's own data: as found at open, then moving with each flush (compact() reads it). */

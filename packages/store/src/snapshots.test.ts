@@ -163,6 +163,23 @@ describe("the snapshot store", () => {
     expect((await readdir(dir)).filter((file) => file.endsWith(".damaged"))).toHaveLength(1);
   });
 
+  it("reads one again when it is asked to, and sets it aside when it is not what it was", async () => {
+    const store = await openSnapshots(dir);
+    const [older, newer] = [await take(store, 10), await take(store, 20)];
+    expect([await store.check(older), await store.check(newer)]).toEqual([true, true]);
+    const [name = ""] = (await readdir(dir)).filter((file) => file.startsWith("20-"));
+    const bytes = await readFile(join(dir, name));
+    bytes[100_000] = (bytes[100_000] ?? 0) ^ 4;
+    await writeFile(join(dir, name), bytes);
+    expect([await store.check(older), await store.check(newer)]).toEqual([true, false]);
+    expect(store.latest()).toEqual(older);
+    expect([store.has(newer), await store.check(newer)]).toEqual([false, false]);
+    expect(await readdir(dir)).toContain(`${name}.damaged`);
+    const again = await take(store, 20);
+    expect(await store.check(again)).toBe(true);
+    expect(await collect(readRows(await openSnapshots(dir), again))).toEqual(await collect(rowsOf(20)));
+  });
+
   it("does not take a file for another snapshot because of its name", async () => {
     const store = await openSnapshots(dir);
     const meta = await take(store, 10);

@@ -42,13 +42,17 @@ export async function openSnapshotsOn(folder: FileFolder, pace: () => Pace = () 
       found.push(meta);
     } catch (error) {
       if (!(error instanceof SnapshotDamaged)) throw error;
-      await folder.rename(name, `${name}.damaged`);
-      // Durable, or it would be found damaged at every start.
-      await folder.sync();
+      await setAside(folder, name);
     }
   }
   // More than are kept stay until the next one comes: the log may have been begun anew with an older one, still to be restored.
   return new FileSnapshots(folder, found.toSorted(newestFirst), pace);
+}
+
+/** Durably, or it would be found damaged at every start. */
+async function setAside(folder: FileFolder, name: string): Promise<void> {
+  await folder.rename(name, `${name}.damaged`);
+  await folder.sync();
 }
 
 /** The rows of a snapshot, in order, from any store that holds it; throws {@link SnapshotDamaged} when a check fails. */
@@ -163,6 +167,22 @@ class FileSnapshots implements SnapshotStore {
 
   has(m: SnapMeta): boolean {
     return this.#find(m) !== undefined;
+  }
+
+  async check(m: SnapMeta): Promise<boolean> {
+    const held = this.#find(m);
+    if (held === undefined) return false;
+    try {
+      await verifySnapshot(this.#folder, nameOf(held), this.#pace());
+      return true;
+    } catch (error) {
+      // a newer one may have taken its place while it was read
+      if (this.#find(m) !== held) return false;
+      if (!(error instanceof SnapshotDamaged)) throw error;
+      this.#held = this.#held.filter((one) => one !== held);
+      await setAside(this.#folder, nameOf(held));
+      return false;
+    }
   }
 
   async read(m: SnapMeta, offset: number, max: number): Promise<SnapshotChunk> {

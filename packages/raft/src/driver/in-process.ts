@@ -207,30 +207,32 @@ class Endpoint implements Transport {
     if (!other.snapshots.has(m)) {
       if (other.#receiving) return "refused";
       other.#receiving = true;
-      const whole = await this.#stream(other, m, src).finally(() => {
+      const outcome = await this.#stream(other, m, src).finally(() => {
         other.#receiving = false;
       });
-      if (!whole) return "broken";
+      if (outcome !== "installed") return outcome;
     }
     if (this.#linked(to) !== other) return "broken";
     other.onSnapshot(this.id, term, m);
     return "installed";
   }
 
-  /** False when the link breaks: what has arrived stays as a partial, and the next stream of it goes on from there. */
-  async #stream(other: Endpoint, m: SnapMeta, src: SnapshotStore): Promise<boolean> {
+  /** When the link breaks, what has arrived stays as a partial, and the next stream of it goes on from there. */
+  async #stream(other: Endpoint, m: SnapMeta, src: SnapshotStore): Promise<"installed" | "refused" | "broken"> {
     const writer = await other.snapshots.begin(m);
     let offset = writer.offset;
     for (let eof = false; !eof;) {
       const chunk = await src.read(m, offset, snapshotChunkBytes);
       await this.#network.trip();
-      if (this.#linked(other.id) !== other) return false;
+      if (this.#linked(other.id) !== other) return "broken";
       await writer.write(offset, chunk.bytes, chunk.crc);
       offset += chunk.bytes.length;
       eof = chunk.eof;
     }
-    await writer.commit();
-    return true;
+    return writer.commit().then(
+      () => "installed",
+      () => "refused",
+    );
   }
 
   close(): Promise<void> {

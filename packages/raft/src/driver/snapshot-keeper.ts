@@ -5,6 +5,8 @@ import type { Clock, Index, LogView, NodeId, SnapMeta, SnapshotStore, StateMachi
 const maxStreams = 2;
 /** A stream keeps the log it will need afterwards for this long at most. */
 const pinMs = 10 * 60 * 1000;
+/** A snapshot that a follower refuses is read again, for it may be the file here that is altered; not more often than this. */
+const checkMs = 10 * 1000;
 /** After a snapshot was installed its log is kept this long, so that the follower can go on from it (etcd's figure). */
 const pinAfterMs = 30 * 1000;
 
@@ -41,6 +43,7 @@ export class SnapshotKeeper {
   #creating: Promise<SnapMeta> | null = null;
   #restoring: Promise<void> | null = null;
   #stopped = false;
+  #checkedAt = Number.NEGATIVE_INFINITY;
 
   constructor(ports: KeeperPorts) {
     this.#ports = ports;
@@ -138,11 +141,21 @@ export class SnapshotKeeper {
   async #sent(to: NodeId, m: SnapMeta, term: Term): Promise<boolean> {
     const { transport, snapshots } = this.#ports;
     try {
-      return (await transport.sendSnapshot(to, m, snapshots, term)) === "installed";
+      const outcome = await transport.sendSnapshot(to, m, snapshots, term);
+      if (outcome === "refused") await this.#check(m);
+      return outcome === "installed";
     } catch (e) {
       if (snapshots.has(m)) throw e;
       return false;
     }
+  }
+
+  /** What is altered is dropped, and the next who needs one gets another; it would be sent and refused for ever. */
+  async #check(m: SnapMeta): Promise<void> {
+    const { clock, snapshots } = this.#ports;
+    if (this.#stopped || clock.now() - this.#checkedAt < checkMs) return;
+    this.#checkedAt = clock.now();
+    await snapshots.check(m);
   }
 
   /** The newest snapshot if a follower could go on from it with the log held here; otherwise a new one. */

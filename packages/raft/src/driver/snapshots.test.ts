@@ -236,6 +236,22 @@ describe("snapshots", () => {
     expect(member.machine.restored).toBe(1);
   });
 
+  it("that were altered where they lie are refused, found out, and made anew, though nothing else is written meanwhile", async () => {
+    const clock = start([1, 2, 3]);
+    const leader = await cluster.elected();
+    await cluster.agreed();
+    const late = (leader.id % 3) + 1;
+    await cluster.kill(late);
+    await add(leader, 50);
+    const made = await cut(leader);
+    leader.snapshots.rot(made);
+    const { machine } = cluster.start(late);
+    await clock.advance(2_000);
+    await cluster.agreed();
+    expect(machine.content.total).toBe(50);
+    expect(leader.snapshots.created).toBe(2);
+  });
+
   it("that cannot be read though they are there end the leader: its disk is not to be trusted", async () => {
     const clock = start([1, 2, 3]);
     const leader = await cluster.elected();

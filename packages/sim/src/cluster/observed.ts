@@ -107,6 +107,7 @@ function observedSnapshots(cluster: Cluster, node: SimNode, store: SnapshotStore
     },
     latest: () => store.latest(),
     has: (m) => store.has(m),
+    check: (m) => store.check(m),
     read: (m, offset, max) => store.read(m, offset, max),
     begin: async (m) => {
       const writer = await store.begin(m);

@@ -73,7 +73,7 @@ export class Endpoint implements Transport {
     return new Promise((resolve) => {
       let moved = world.now;
       let over = false;
-      const end = (how: "installed" | "broken"): void => {
+      const end = (how: "installed" | "refused" | "broken"): void => {
         if (over) return;
         over = true;
         other.#receiving = false;
@@ -101,10 +101,14 @@ export class Endpoint implements Transport {
         const { offset } = writer;
         const chunk = await src.read(m, offset, chunkBytes);
         cross(other.process, async () => {
-          await writer.write(offset, chunk.bytes, chunk.crc);
-          if (!chunk.eof) return cross(this.process, () => pass(writer));
-          await writer.commit();
-          deliver();
+          try {
+            await writer.write(offset, chunk.bytes, chunk.crc);
+            if (chunk.eof) await writer.commit();
+          } catch {
+            return cross(this.process, () => end("refused"));
+          }
+          if (chunk.eof) deliver();
+          else cross(this.process, () => pass(writer));
         });
       };
       cross(other.process, async () => {

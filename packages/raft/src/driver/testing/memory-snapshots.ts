@@ -13,6 +13,8 @@ export interface MemorySnapshots extends SnapshotStore {
   readonly created: number;
   /** Bytes that came in through writers, the resumed part not counted twice. */
   readonly received: number;
+  /** Alters what is held of it. */
+  rot(m: SnapMeta): void;
 }
 
 const nameOf = (m: SnapMeta): string => `${m.id.index}-${m.id.term}-${m.digest}`;
@@ -64,9 +66,9 @@ class Memory implements MemorySnapshots {
       },
       commit: () => {
         const digest = createHash("sha256").update(partial.bytes).digest("hex");
+        this.#partial = null;
         if (digest !== m.digest) return Promise.reject(new Error(`snapshot ${name} arrived altered`));
         this.#keep({ meta: m, bytes: partial.bytes });
-        this.#partial = null;
         return Promise.resolve();
       },
       abort: () => {
@@ -78,6 +80,21 @@ class Memory implements MemorySnapshots {
 
   has(m: SnapMeta): boolean {
     return this.#held.has(nameOf(m));
+  }
+
+  rot(m: SnapMeta): void {
+    const bytes = Buffer.from(this.content(m));
+    bytes[0] = (bytes[0] ?? 0) ^ 1;
+    this.#held.set(nameOf(m), { meta: m, bytes });
+  }
+
+  check(m: SnapMeta): Promise<boolean> {
+    const stored = this.#held.get(nameOf(m));
+    const whole = stored !== undefined && createHash("sha256").update(stored.bytes).digest("hex") === m.digest;
+    if (!whole) this.#held.delete(nameOf(m));
+    const left = [...this.#held.values()].map(({ meta }) => meta).toSorted((a, b) => b.id.index - a.id.index);
+    this.#latest = left[0] ?? null;
+    return Promise.resolve(whole);
   }
 
   content(m: SnapMeta): Buffer {
