@@ -10,7 +10,7 @@ const manyLooks = 20;
 const lookMs = 25;
 
 /** Member 1 in term 5, with a log to entry 9 of which it knows 4 to be committed; member 2 has confirmed 7. */
-function member(state: "leader" | "follower") {
+function member(state: "leader" | "candidate" | "follower") {
   const process = new Process("n1");
   const status = {
     hard: { term: 5, vote: 0, commit: 4 },
@@ -33,8 +33,9 @@ function member(state: "leader" | "follower") {
   };
   const hears = (from: number, term: number, m: Msg): void =>
     owed.arrives(node as unknown as SimNode, running, { from, to: 1, term, m });
+  const leads = (): void => owed.leads(process);
   const says = (to: number, m: Msg): void => owed.sends(process, { from: 1, to, term: 5, m });
-  return { process, node, status, looks, hears, says };
+  return { process, node, status, looks, hears, leads, says };
 }
 
 describe("a leader of an older term", () => {
@@ -69,6 +70,13 @@ describe("a leader of an older term", () => {
 });
 
 describe("what a voter knows to be committed", () => {
+  it("is not learned by who leads meanwhile: a leader counts for itself", () => {
+    const { looks, hears, leads } = member("follower");
+    hears(2, 5, { t: "voteResp", granted: false, commit: { index: 9, term: 5 } });
+    leads();
+    looks(manyLooks);
+  });
+
   it("is learned by who asked it, if it is in its log", () => {
     const { status, looks, hears } = member("follower");
     hears(2, 5, { t: "voteResp", granted: false, commit: { index: 12, term: 5 } });

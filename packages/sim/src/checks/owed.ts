@@ -48,7 +48,9 @@ export class Owed {
   arrives(node: SimNode, running: Running, { from, term, m }: Envelope): void {
     const { role } = running.store;
     if ((m.t === "app" || m.t === "hb") && term < role.term) this.#mustTell(node, running, from, term);
-    if (isOfElection(m) && role.state !== "leader") this.#mustKnow(node, running, from, m.commit);
+    // A candidate may be leader by the time it comes to this, if votes have come before it.
+    const leads = role.state === "leader" || role.state === "candidate";
+    if (isOfElection(m) && !leads) this.#mustKnow(node, running, from, m.commit);
     if (m.t === "hbResp" && role.state === "leader" && role.term === term) this.#mustAsk(node, running, from);
   }
 
@@ -57,6 +59,12 @@ export class Owed {
     const dues = process ? this.#due.get(process) : undefined;
     dues?.delete(`stale ${to}`);
     if (m.t === "app") dues?.delete(`ask ${to}`);
+  }
+
+  /** Who leads goes by its own count, also of what reached it before its votes did. */
+  leads(process: object | null): void {
+    const dues = process === null ? undefined : this.#due.get(process);
+    for (const name of dues?.keys() ?? []) if (name.startsWith("commit ")) dues?.delete(name);
   }
 
   /** Now and then. */

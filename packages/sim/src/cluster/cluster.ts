@@ -237,6 +237,7 @@ export class Cluster {
   elected(node: SimNode, { driver, member }: Running, term: number): void {
     const { last, membership } = driver.status();
     this.#candidacies.leads(member, term, membership);
+    this.#owed.leads(node.process);
     this.history.leaderHolds(member, term, last.index);
     this.onLeads(node);
   }
