@@ -62,8 +62,7 @@ export function entriesOf({ kind, bytes }: GitObject): TreeEntry[] {
   for (let at = 0; at < buffer.length;) {
     const space = buffer.indexOf(0x20, at);
     const end = buffer.indexOf(0, space);
-    if (space < 0 || end < 0 || end + oidBytes >= buffer.length)
-      throw new ObjectDamaged("a tree ends in the middle of an entry");
+    if (space < 0 || end < 0 || end + oidBytes >= buffer.length) throw new ObjectDamaged("a tree ends in the middle of an entry");
     const mode = buffer.toString("latin1", at, space);
     const found = mode === "40000" ? "tree" : mode.startsWith("100") ? "blob" : null;
     if (found === null) throw new ObjectDamaged(`a tree has an entry of mode ${mode}, which is neither file nor folder`);

@@ -1,0 +1,208 @@
+/**
+ * A bare git repository with one branch, as a backup is kept in: made, read and written without git's binary, and sound to it. One writer;
+ * any git may read it meanwhile, or pack it anew.
+ *
+ * What is durable when: a pack and its index before anything names them, a branch by one rename. A writer that is killed leaves files
+ * that nothing names, which the next one removes.
+ */
+import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { inflateSync } from "node:zlib";
+import { type FileFolder, openFileFolder } from "../file-folder.ts";
+import { orMissing, syncFolder } from "../log/folder.ts";
+import { type Commit, type GitObject, ObjectDamaged, type ObjectKind, oidOf, type Oid, parseCommit } from "./object.ts";
+import { PackFile } from "./pack-file.ts";
+import { isLeftOver, PackWriter } from "./pack-writer.ts";
+
+export const branch = "refs/heads/main";
+const config = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+const oidPattern = /^[0-9a-f]{40}$/;
+/** The fewest digits that name a commit. */
+const shortest = 4;
+
+/** The branch is not where the writer thought: somebody else has written. */
+export class BranchMoved extends Error {
+  override readonly name = "BranchMoved";
+}
+
+/** There is no such commit, or more than one whose name begins so. */
+export class NoSuchCommit extends Error {
+  override readonly name = "NoSuchCommit";
+}
+
+export class Repository {
+  readonly dir: string;
+  private readonly folder: FileFolder;
+  private packs: PackFile[] = [];
+
+  private constructor(dir: string, folder: FileFolder) {
+    this.dir = dir;
+    this.folder = folder;
+  }
+
+  /** Makes an empty one if there is none. What a killed writer left is removed: nobody else may be writing. */
+  static async create(dir: string): Promise<Repository> {
+    for (const each of ["objects/info", "objects/pack", "refs/heads", "refs/tags"])
+      await mkdir(join(dir, each), { recursive: true });
+    if ((await readFile(join(dir, "config"), "utf8").catch(orMissing)) === undefined) await replaceFile(dir, "config", config);
+    if ((await readFile(join(dir, "HEAD"), "utf8").catch(orMissing)) === undefined)
+      await replaceFile(dir, "HEAD", `ref: ${branch}\n`);
+    await rm(join(dir, `${branch}.lock`), { force: true });
+    const folder = await openFileFolder(join(dir, "objects/pack"));
+    for (const name of await folder.list()) if (isLeftOver(name)) await folder.remove(name);
+    return Repository.over(dir, folder);
+  }
+
+  /** Opens one for reading. Rejects with ENOENT where there is none. */
+  static async open(dir: string): Promise<Repository> {
+    await readFile(join(dir, "HEAD"));
+    return Repository.over(dir, await openFileFolder(join(dir, "objects/pack")));
+  }
+
+  private static async over(dir: string, folder: FileFolder): Promise<Repository> {
+    const repository = new Repository(dir, folder);
+    await repository.refresh();
+    return repository;
+  }
+
+  /** Looks for packs that came or went. */
+  async refresh(): Promise<void> {
+    const names = new Set(await this.folder.list());
+    const whole = [...names].flatMap((name) => (name.endsWith(".idx") && names.has(packOf(name)) ? [name.slice(0, -4)] : []));
+    const known = new Map(this.packs.map((pack) => [pack.name, pack]));
+    this.packs = await Promise.all(whole.map(async (name) => known.get(name) ?? (await PackFile.open(this.folder, name))));
+  }
+
+  /** The newest commit, null in an empty repository. */
+  async head(): Promise<Oid | null> {
+    const loose = await readFile(join(this.dir, branch), "utf8").catch(orMissing);
+    if (loose !== undefined) return oidIn(loose.trim(), branch);
+    const packed = (await readFile(join(this.dir, "packed-refs"), "utf8").catch(orMissing)) ?? "";
+    const line = packed.split("\n").find((each) => each.endsWith(` ${branch}`));
+    return line === undefined ? null : oidIn(line.slice(0, line.indexOf(" ")), "packed-refs");
+  }
+
+  /** Rejects with {@link ObjectDamaged} when it is altered or not there. */
+  async read(oid: Oid): Promise<GitObject> {
+    // a pack that was open may be gone: git has packed anew
+    const found = (await this.find(oid).catch(orMissing)) ?? (await this.findAnew(oid));
+    if (found === null) throw new ObjectDamaged(`object ${oid} is missing`);
+    return found;
+  }
+
+  async commit(oid: Oid): Promise<Commit> {
+    return parseCommit(await this.read(oid));
+  }
+
+  /** The commits from `from` (the newest if left out) back along first parents, at most `limit`; ends where the history was cut. */
+  async *log(limit: number, from?: Oid): AsyncIterable<{ readonly oid: Oid; readonly commit: Commit }> {
+    const cut = new Set(((await readFile(join(this.dir, "shallow"), "utf8").catch(orMissing)) ?? "").split("\n"));
+    let oid = from ?? (await this.head());
+    for (let count = 0; oid !== null && count < limit; count++) {
+      const commit: Commit = await this.commit(oid);
+      yield { oid, commit };
+      oid = cut.has(oid) ? null : (commit.parents[0] ?? null);
+    }
+  }
+
+  /** The commit that a person names by its first digits, `HEAD` or `main`. Rejects with {@link NoSuchCommit}. */
+  async resolve(name: string): Promise<Oid> {
+    const newest = await this.head();
+    if (name === "HEAD" || name === "main") {
+      if (newest === null) throw new NoSuchCommit("the repository has no commit yet");
+      return newest;
+    }
+    const wanted = name.toLowerCase();
+    if (!/^[0-9a-f]+$/.test(wanted) || wanted.length < shortest || wanted.length > 40)
+      throw new NoSuchCommit(`${name} is no commit: give ${shortest} to 40 hex digits of its name`);
+    const found: Oid[] = [];
+    for await (const { oid } of this.log(Number.POSITIVE_INFINITY)) if (oid.startsWith(wanted)) found.push(oid);
+    const [only] = found;
+    if (only === undefined) throw new NoSuchCommit(`there is no commit ${name} in ${this.dir}`);
+    if (found.length > 1) throw new NoSuchCommit(`${name} is the beginning of ${found.length} commits: give more digits`);
+    return only;
+  }
+
+  /** A pack to be written; finish it, then {@link moveHead}. */
+  writer(level?: number): PackWriter {
+    return new PackWriter(this.folder, level);
+  }
+
+  /** Moves the branch from `from` (null: there is none) to `to`, or rejects with {@link BranchMoved} and moves nothing. */
+  async moveHead(from: Oid | null, to: Oid): Promise<void> {
+    await this.refresh();
+    const lock = join(this.dir, `${branch}.lock`);
+    const handle = await open(lock, "wx").catch((cause: NodeJS.ErrnoException) => {
+      throw cause.code === "EEXIST" ? new BranchMoved(`${lock} is there: somebody else is writing`, { cause }) : cause;
+    });
+    try {
+      const now = await this.head();
+      if (now !== from)
+        throw new BranchMoved(`${branch} of ${this.dir} is at ${now ?? "nothing"} and not at ${from ?? "nothing"}`);
+      await handle.writeFile(`${to}\n`);
+      await handle.sync();
+      await rename(lock, join(this.dir, branch));
+      await syncFolder(join(this.dir, "refs/heads"));
+    } catch (error) {
+      await rm(lock, { force: true });
+      throw error;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  private async find(oid: Oid): Promise<GitObject | null> {
+    for (const pack of this.packs) {
+      const object = await pack.read(oid, (base) => this.find(base));
+      if (object !== null) return object;
+    }
+    return this.findLoose(oid);
+  }
+
+  /** After git packed anew, or another process wrote. */
+  private async findAnew(oid: Oid): Promise<GitObject | null> {
+    await this.refresh();
+    return this.find(oid);
+  }
+
+  private async findLoose(oid: Oid): Promise<GitObject | null> {
+    const file = await readFile(join(this.dir, "objects", oid.slice(0, 2), oid.slice(2))).catch(orMissing);
+    if (file === undefined) return null;
+    const object = parseLoose(file, oid);
+    if (oidOf(object) !== oid) throw new ObjectDamaged(`object ${oid} is altered`);
+    return object;
+  }
+}
+
+const packOf = (index: string): string => `${index.slice(0, -4)}.pack`;
+
+function oidIn(text: string, where: string): Oid {
+  if (!oidPattern.test(text)) throw new ObjectDamaged(`${where} names no commit: ${text.slice(0, 60)}`);
+  return text;
+}
+
+function parseLoose(file: Buffer, oid: Oid): GitObject {
+  let bytes: Buffer;
+  try {
+    bytes = inflateSync(file);
+  } catch (cause) {
+    throw new ObjectDamaged(`object ${oid} cannot be unpacked`, { cause });
+  }
+  const head = /^(commit|tree|blob|tag) (\d+)$/.exec(bytes.toString("latin1", 0, Math.max(0, bytes.indexOf(0))));
+  if (head === null) throw new ObjectDamaged(`object ${oid} is of no kind that git knows`);
+  const content = bytes.subarray(head[0].length + 1);
+  if (content.length !== Number(head[2])) throw new ObjectDamaged(`object ${oid} has another length than it says`);
+  return { kind: head[1] as ObjectKind, bytes: content };
+}
+
+async function replaceFile(dir: string, name: string, content: string): Promise<void> {
+  const handle = await open(join(dir, `${name}.new`), "w");
+  try {
+    await handle.writeFile(content);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(join(dir, `${name}.new`), join(dir, name));
+  await syncFolder(dir);
+}
