@@ -2,6 +2,13 @@
 import type { Noun } from "../kernel/noun.ts";
 import { nodeCommands } from "./commands.ts";
 import { nodeEvents } from "./events.ts";
+import { observedOfNode, restoreNode, wantedOfNode } from "./restore.ts";
 import { evolveNode, type NodeRow } from "./state.ts";
 
-export const node: Noun<NodeRow> = { name: "node", events: nodeEvents, commands: nodeCommands, evolve: evolveNode };
+export const node: Noun<NodeRow> = {
+  name: "node",
+  events: nodeEvents,
+  commands: nodeCommands,
+  evolve: evolveNode,
+  backup: { folder: "nodes", wanted: wantedOfNode, observed: observedOfNode, restore: restoreNode },
+};

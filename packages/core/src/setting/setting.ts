@@ -2,6 +2,7 @@
 import type { Noun } from "../kernel/noun.ts";
 import { settingCommands } from "./commands.ts";
 import { SettingChanged, SettingRemoved } from "./events.ts";
+import { restoreSetting } from "./restore.ts";
 import { evolveSetting, type SettingRow } from "./state.ts";
 
 export const setting: Noun<SettingRow> = {
@@ -9,4 +10,5 @@ export const setting: Noun<SettingRow> = {
   events: [SettingChanged, SettingRemoved],
   commands: settingCommands,
   evolve: evolveSetting,
+  backup: { folder: "settings", wanted: ({ value, description }) => ({ value, description }), restore: restoreSetting },
 };

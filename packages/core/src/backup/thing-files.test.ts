@@ -1,0 +1,66 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Noun } from "../kernel/noun.ts";
+import { registry } from "../registry.ts";
+import { readyCluster } from "../testing/rules-bench.ts";
+import { BackupFault, filesOf, parseThing, pathOf } from "./thing-files.ts";
+
+const noun = (name: string): Noun => registry.noun(name) as Noun;
+const setting = noun("setting");
+const row = { value: { limit: 0.8 }, description: "how full" };
+
+describe("a thing's file", () => {
+  it("lies where its id says, under a name that every file system takes, and no two things share one", () => {
+    const id = fc.oneof(
+      fc.string({ unit: "binary", maxLength: 300 }),
+      fc.constantFrom("a/b", "A/b", "..", ".", "CON", "a%2fb", "", " ", "\0"),
+    );
+    fc.assert(
+      fc.property(id, id, (one, other) => {
+        const path = pathOf("settings", one);
+        expect(path).toMatch(
+          /^settings\/[0-9a-f]{2}\/[0-9a-f]\/[a-z0-9_%~-][a-z0-9_.%~-]*\.json$|^settings\/[0-9a-f]{2}\/[0-9a-f]\/\.json$/,
+        );
+        expect(path.length).toBeLessThan(220);
+        if (one.isWellFormed() && other.isWellFormed() && one !== other) expect(pathOf("settings", other)).not.toBe(path);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("says which thing it is of, what is wanted of it, and beside it what was seen", () => {
+    expect(filesOf(setting, { id: "disk/warning", row })).toEqual([
+      {
+        path: pathOf("settings", "disk/warning"),
+        text: '{\n  "id": "disk/warning",\n  "noun": "setting",\n  "wanted": {\n    "description": "how full",\n    "value": {\n      "limit": 0.8\n    }\n  }\n}\n',
+      },
+    ]);
+    const [wanted, observed] = filesOf(noun("node"), readyCluster(3).world.get("node", "n2")!);
+    expect(JSON.parse(wanted!.text)).toEqual({ noun: "node", id: "n2", wanted: { duty: "on-duty" } });
+    expect(observed?.path).toBe(`observed/${wanted?.path}`);
+    expect(JSON.parse(observed!.text)).toMatchObject({ observed: { member: 2, address: "127.0.0.1:7402" } });
+    expect(filesOf({ ...setting, backup: undefined } as unknown as Noun, { id: "x", row })).toEqual([]);
+  });
+
+  it("comes back as it went, and nothing else does", () => {
+    const [file] = filesOf(setting, { id: "cpu_warning", row });
+    const { path, text } = file!;
+    expect(parseThing(registry, path, text)).toEqual({ noun: "setting", id: "cpu_warning", wanted: row });
+    const refused: readonly (readonly [string, string])[] = [
+      [path, "{"],
+      [path, "null"],
+      [path, "[]\n"],
+      [path, text.replace("cpu_warning", "cpu_critical")],
+      [path, text.replaceAll("\n", "")],
+      [path, text.replace("{", '{\n  "author": 1,')],
+      [path, text.replace('"setting"', '"planet"')],
+      ["settings/cpu_warning.json", text],
+    ];
+    for (const [where, what] of refused) expect(() => parseThing(registry, where, what), what).toThrow(BackupFault);
+  });
+
+  it("is made for every noun there is", () => {
+    expect(registry.nouns.filter(({ backup }) => backup === undefined).map(({ name }) => name)).toEqual([]);
+    expect(new Set(registry.nouns.map(({ backup }) => backup?.folder)).size).toBe(registry.nouns.length);
+  });
+});

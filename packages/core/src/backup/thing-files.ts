@@ -1,0 +1,97 @@
+/**
+ * Things as files of a backup and back: one file per thing, `folder/3f/a/name.json`, so that a folder stays small however many things
+ * there are, and `git log -p` of a file reads as the thing's story.
+ */
+import { canonicalJson } from "../kernel/canonical-json.ts";
+import type { Noun } from "../kernel/noun.ts";
+import type { Registry } from "../kernel/registry.ts";
+import type { Stored } from "../kernel/world.ts";
+
+/** What was seen of things lies beside what is wanted of them, for people: nothing reads it back. */
+export const observedFolder = "observed";
+/** Names that are longer end in a hash: file systems take 255 bytes. */
+const nameCharsMax = 180;
+
+export interface ThingFile {
+  /** From the root, folders divided by slashes. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** What a file of wanted things says. */
+export interface WantedThing {
+  readonly noun: string;
+  readonly id: string;
+  readonly wanted: unknown;
+}
+
+/** The files of one thing: what is wanted of it, and what was seen. None for a noun without a facet. */
+export function filesOf(noun: Noun, { id, row }: Pick<Stored, "id" | "row">): readonly ThingFile[] {
+  const { backup } = noun;
+  if (backup === undefined) return [];
+  const path = pathOf(backup.folder, id);
+  const files = [{ path, text: canonicalJson({ noun: noun.name, id, wanted: backup.wanted(row) }) }];
+  if (backup.observed !== undefined)
+    files.push({
+      path: `${observedFolder}/${path}`,
+      text: canonicalJson({ noun: noun.name, id, observed: backup.observed(row) }),
+    });
+  return files;
+}
+
+/** Where a thing's file lies. Ids that differ only in capitals have files that differ without them. */
+export function pathOf(folder: string, id: string): string {
+  const hash = hashOf(id);
+  const name = escaped(id);
+  const short = name.length <= nameCharsMax ? name : `${name.slice(0, nameCharsMax)}~${hash}`;
+  return `${folder}/${hash.slice(0, 2)}/${hash.slice(2, 3)}/${short}.json`;
+}
+
+/**
+ * What the file at `path` says is wanted. Throws {@link BackupFault} when it is not what this registry would have written there: a
+ * backup that was edited by hand, or one of a newer version.
+ */
+export function parseThing(registry: Registry, path: string, text: string): WantedThing {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (cause) {
+    throw new BackupFault(`${path} is no JSON`, { cause });
+  }
+  const { noun: name, id, wanted, ...more } = (parsed ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof name !== "string" || typeof id !== "string" || Object.keys(more).length > 0)
+    throw new BackupFault(`${path} does not say which thing it is of`);
+  const facet = registry.noun(name)?.backup;
+  if (facet === undefined) throw new BackupFault(`${path} is of a ${name}, which this version does not restore`);
+  if (pathOf(facet.folder, id) !== path) throw new BackupFault(`${path} is not the file of ${name} ${id}`);
+  if (canonicalJson(parsed) !== text) throw new BackupFault(`${path} is not in the form that backups are written in`);
+  return { noun: name, id, wanted };
+}
+
+/** What is in a backup is not what Aether put there, or cannot be used by this version. */
+export class BackupFault extends Error {
+  override readonly name = "BackupFault";
+}
+
+/** Lower-case letters, digits and `_.-` as they are, all else as %XX of its UTF-8; a leading dot too, which hides files. */
+function escaped(id: string): string {
+  let name = "";
+  for (const char of id) {
+    if (/[a-z0-9_-]/.test(char) || (char === "." && name !== "")) name += char;
+    else if (/[\x20-\x7e]/.test(char)) name += `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
+    else name += encodeURIComponent(char.isWellFormed() ? char : "\ufffd").toLowerCase();
+  }
+  return name;
+}
+
+/** FNV-1a of the id's UTF-16 units, eight hex digits: it spreads things over folders, and proves nothing. */
+function hashOf(id: string): string {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < id.length; i++) {
+    const unit = id.charCodeAt(i);
+    h = Math.imul(h ^ (unit & 0xff), 0x01000193);
+    h = Math.imul(h ^ (unit >>> 8), 0x01000193);
+  }
+  h = Math.imul(h ^ (h >>> 16), 0x45d9f3b);
+  return ((h ^ (h >>> 15)) >>> 0).toString(16).padStart(8, "0");
+}

@@ -1,0 +1,16 @@
+/** The cluster's row as a backup tells of it. Identity and membership are not restored; of a size that differs the plan says what to do. */
+import type { DomainEvent } from "../kernel/event.ts";
+import type { ClusterRow } from "./state.ts";
+
+export const observedOfCluster = (row: ClusterRow): unknown => {
+  const { clusterId, name, provider, featureLevel, state, configuration, leader, checkpoint } = row;
+  return { clusterId, name, provider, featureLevel, state, configuration, leader, checkpoint };
+};
+
+export function restoreCluster(_id: string, now: ClusterRow | undefined, wanted: unknown): readonly DomainEvent[] | string {
+  if (now === undefined) return "it is another cluster: its identity is not restored";
+  if (wanted === undefined) return "the backup is of another cluster: this one keeps its identity";
+  const { size } = (wanted ?? {}) as { readonly size?: unknown };
+  if (size === now.size) return [];
+  return `it has ${now.size} members and the backup says ${String(size)}: aether cluster scale changes that`;
+}
