@@ -86,7 +86,7 @@ describe("a restore", () => {
     const bench = readyCluster(3);
     const things = backedUp(bench.world);
     bench.try({ type: "ScaleCluster", id: "home", size: 4 });
-    bench.try({ type: "ShutdownNode", id: "n2", force: true, reason: "broken" });
+    bench.try({ type: "ShutDownNode", id: "n2", force: true, reason: "broken" });
     const why = (more: readonly WantedThing[]): string[] =>
       planRestore(registry, bench.world, more, everything).kept.map((kept) => `${kept.noun}/${kept.id}: ${kept.why}`);
     expect(why(things)).toEqual([
