@@ -32,7 +32,19 @@ describe("a thing's file", () => {
     expect(filesOf(setting, { id: "disk/warning", row })).toEqual([
       {
         path: pathOf("settings", "disk/warning"),
-        text: '{\n  "id": "disk/warning",\n  "noun": "setting",\n  "wanted": {\n    "description": "how full",\n    "value": {\n      "limit": 0.8\n    }\n  }\n}\n',
+        text: [
+          "{",
+          '  "id": "disk/warning",',
+          '  "noun": "setting",',
+          '  "wanted": {',
+          '    "description": "how full",',
+          '    "value": {',
+          '      "limit": 0.8',
+          "    }",
+          "  }",
+          "}",
+          "",
+        ].join("\n"),
       },
     ]);
     const [wanted, observed] = filesOf(noun("node"), readyCluster(3).world.get("node", "n2")!);
