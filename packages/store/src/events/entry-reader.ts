@@ -10,7 +10,7 @@ import type { DomainEvent, Identity } from "@aether/core/kernel/event";
 import type { Registry } from "@aether/core/kernel/registry";
 import { decodeCurrent, entryFormat } from "./entry-codec.ts";
 import type { NewAnswer } from "./sessions.ts";
-import { unpackValue } from "./value-codec.ts";
+import { unpackValue, utf8Slice } from "./value-codec.ts";
 
 export interface ReadEntry {
   readonly at: number;
@@ -206,10 +206,6 @@ const alikeLengths = new Int8Array(alikePlaces).fill(-1);
 /** Half of a surrogate pair is written as it is in texts of less than 64 characters, which take at most this; UTF-8 has no such thing. */
 const halvesBytes = 192;
 const halfLead = 0xed;
-/** Bytes [start, end) of `this` as text, without the detours of toString. */
-export const { utf8Slice } = Buffer.prototype as unknown as {
-  utf8Slice: (this: Uint8Array, start: number, end: number) => string;
-};
 
 function readText(length: number): unknown {
   const bytes = source;

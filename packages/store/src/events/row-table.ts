@@ -8,9 +8,9 @@
  */
 import { randomInt } from "node:crypto";
 import type { Stored } from "@aether/core/kernel/world";
-import { readPacked, utf8Slice } from "./entry-reader.ts";
+import { readPacked } from "./entry-reader.ts";
 import { offsetOf, RowCells } from "./row-cells.ts";
-import { packView } from "./value-codec.ts";
+import { packView, utf8Slice } from "./value-codec.ts";
 
 /** Bits of {@link RowTable.flags}. */
 export const Flag = {
@@ -76,18 +76,19 @@ export class RowTable {
     }
   }
 
-  /** Makes a row that is not there yet, without any flag. */
-  add(id: string): number {
+  /** Makes a row that is not there yet, without any flag; `payload`: as {@link write}, for one cell that has room for both. */
+  add(id: string, payload?: Uint8Array): number {
     const row = this.dropped.pop() ?? this.objects.length;
     if (row === this.flags.length) this.grow();
     if (row === this.objects.length) this.objects.push(undefined);
     const idBytes = Buffer.byteLength(id);
-    const cell = this.cells.take(headBytes + idBytes);
+    const cell = this.cells.take(headBytes + idBytes + (payload?.length ?? 0));
     const page = this.cells.pageOf(cell);
     const at = offsetOf(page, cell);
     page.bytes.writeUInt16LE(idBytes, at);
-    page.bytes.writeUInt32LE(0, at + 2);
+    page.bytes.writeUInt32LE(payload?.length ?? 0, at + 2);
     page.bytes.write(id, at + headBytes);
+    if (payload !== undefined) page.bytes.set(payload, at + headBytes + idBytes);
     this.cellOf[row] = cell;
     this.flags[row] = 0;
     this.keys[row] = keyOf(id);
@@ -136,11 +137,6 @@ export class RowTable {
       const stored = keep ? this.read(row) : this.stored(row);
       if (stored !== undefined) yield stored;
     }
-  }
-
-  /** Ids of every thing that is there, and of those whose removal is not flushed. */
-  *ids(): Iterable<string> {
-    for (let row = 0; row < this.objects.length; row++) if (this.keeps(row)) yield this.idOf(row);
   }
 
   /** The row changed to this. It stays an object until {@link written} with the same one. */
@@ -198,10 +194,6 @@ export class RowTable {
     const page = this.cells.pageOf(cell);
     const at = offsetOf(page, cell);
     return utf8Slice.call(page.bytes, at + headBytes, at + headBytes + page.bytes.readUInt16LE(at));
-  }
-
-  private keeps(row: number): boolean {
-    return this.has(row, Flag.live | Flag.dirty | Flag.stale | Flag.onDisk);
   }
 
   private spare(row: number, stored: Stored): void {

@@ -90,8 +90,6 @@ class Scene {
       for (const stored of wanted) expect(rows.get(noun, stored.id)).toEqual(stored);
       expect(rows.get(noun, "nowhere")).toBeUndefined();
     }
-    const things = new Set(rows.things());
-    for (const thing of this.expected.keys()) expect(things.has(thing)).toBe(true);
     expect(rows.settle()).toEqual(this.sums());
   }
 
@@ -177,7 +175,7 @@ describe("rows", () => {
       scene.flush();
       for (let i = 0; i < 1_000; i++) scene.change("box", `key-${i}`, null);
       scene.flush();
-      expect([...scene.rows.things()]).toEqual([]);
+      expect(scene.rows.size).toBe(0);
       expect(scene.rows.bytes).toBe(0);
     }
     scene.check();

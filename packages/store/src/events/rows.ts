@@ -69,11 +69,6 @@ export class Rows implements World {
     return this.sum((table) => table.dirty.length);
   }
 
-  /** Every thing there is, as "noun/id". */
-  *things(): Iterable<string> {
-    for (const table of this.tables.values()) for (const id of table.ids()) yield `${table.noun}/${id}`;
-  }
-
   /** Applies one event and returns the thing it changed, as "noun/id". */
   evolve(noun: Noun, event: DomainEvent, context: EventContext): string {
     const table = this.table(noun.name);
@@ -89,8 +84,7 @@ export class Rows implements World {
   /** Puts a row as it was on disk. `summed` false leaves it to be counted into the sums at the next {@link settle}. */
   load(noun: string, id: string, bytes: Uint8Array, diskCrc: number, summed: boolean): void {
     const table = this.table(noun);
-    const row = table.add(id);
-    table.write(row, bytes);
+    const row = table.add(id, bytes);
     table.crcs[row] = diskCrc;
     table.live++;
     table.set(row, Flag.live | Flag.onDisk | (summed ? Flag.summed : Flag.stale));

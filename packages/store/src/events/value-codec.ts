@@ -12,6 +12,11 @@ const packr = new Packr({
   copyBuffers: true,
 });
 
+/** Bytes [start, end) of `this` as text, without the detours of toString. */
+export const { utf8Slice } = Buffer.prototype as unknown as {
+  utf8Slice: (this: Uint8Array, start: number, end: number) => string;
+};
+
 /** Bytes of a JSON-like value (also holding Uint8Array). Fields that are undefined are left out; -0 becomes 0. */
 export function packValue(value: unknown): Buffer {
   // pack() returns a slice of a pool that the next call writes over
