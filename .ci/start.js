@@ -12,7 +12,7 @@ console.log(`
 This is a real cluster: three processes, mutual TLS, a replicated log on disk. What to try next:
 
   npx aether events                                   every event that made it so
-  npx aether settings set cpu_warning 0.75            write something
+  npx aether settings set cpu_warning 0.8             write something
   npx aether cluster status --watch                   … in a second terminal, then kill the leader:
   kill -9 $(npx aether cluster status -o json | node -pe 's=JSON.parse(fs.readFileSync(0));s.members.find(m=>m.name===s.leader).pid')
   npx aether cluster start                            bring the dead member back

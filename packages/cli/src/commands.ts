@@ -213,8 +213,8 @@ const settingCommands: readonly CommandSpec[] = [
     summary: "Write one setting",
     about: "VALUE is JSON; what is not JSON is taken as text.",
     examples: [
-      { line: "aether settings set cpu_warning 0.75", about: "whatever it was before" },
-      { line: "aether settings set cpu_warning 0.75 --if-version 3", about: "only if nobody wrote in between" },
+      { line: "aether settings set cpu_warning 0.8", about: "whatever it was before" },
+      { line: "aether settings set cpu_warning 0.8 --if-version 3", about: "only if nobody wrote in between" },
     ],
     args: [
       { name: "key", about: "the setting's key", completion: "setting" },
@@ -238,7 +238,7 @@ const settingCommands: readonly CommandSpec[] = [
   {
     path: ["thresholds", "set"],
     summary: "Set one threshold, a share from 0 to 1",
-    examples: [{ line: "aether thresholds set cpu_warning 0.75", about: "warn at three quarters" }],
+    examples: [{ line: "aether thresholds set cpu_warning 0.8", about: "warn at four fifths" }],
     args: [
       { name: "metric", about: "cpu_warning, cpu_critical, memory_warning, …", completion: "setting" },
       { name: "value", about: "from 0 to 1" },

@@ -78,4 +78,4 @@ interface Ready {
 
 const readyText = (ready: Ready): string =>
   `cluster ${ready.name} is ready: ${counted(ready.members.length, "member")}, leader ${ready.leader}\n` +
-  `next: aether cluster status · aether settings set cpu_warning 0.75 · aether events --follow\n`;
+  `next: aether cluster status · aether settings set cpu_warning 0.8 · aether events --follow\n`;

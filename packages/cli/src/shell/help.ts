@@ -6,7 +6,7 @@ const opening = "Aether runs fleets of machines from one replicated event log.";
 const firstSteps = [
   ["aether cluster bootstrap --config fixtures/clusters/local.toml", "make a cluster from one file"],
   ["aether cluster status", "see its members"],
-  ["aether settings set cpu_warning 0.75", "write something"],
+  ["aether settings set cpu_warning 0.8", "write something"],
   ["aether events --follow", "watch everything that happens"],
 ] as const;
 
