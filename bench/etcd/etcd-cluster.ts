@@ -2,9 +2,10 @@
  * The peer: three real etcd 3.4 members from Debian on loopback, mutual TLS on clients and peers, fsync on, and etcd's
  * own Go client as the load (putbench.go). Everything lives under the folder given and ends with stop().
  */
-import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { execFile, execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { deriveCa } from "@aether/node/identity/cluster-ca";
 import { freePort } from "@aether/node/testing/cluster-harness";
 import { placeOf } from "../aether-cluster.ts";
@@ -22,8 +23,24 @@ const installed = (command: string): boolean => spawnSync("which", [command]).st
 /** The Debian packages that are missing to run the peer. */
 export const etcdMissing = (): readonly string[] => packages.filter(({ there }) => !there()).map(({ name }) => name);
 
+/** What saves and restores the peer's snapshots: in Debian's etcd-client. */
+export const etcdctlThere = (): boolean => installed("etcdctl");
+
+/** The peer, with what only it has. */
+export interface EtcdCluster extends BenchCluster {
+  /** `etcdctl snapshot save` of the first member into a file: milliseconds it took. */
+  saveSnapshot(file: string): Promise<number>;
+  /**
+   * Ends the members, and brings three of the same names up with `etcdctl snapshot restore` of the file, all at once as on three machines,
+   * in new folders. Milliseconds from the first restore until a linearizable read through every member is answered.
+   */
+  restoreSnapshot(file: string): Promise<{ readonly restoreMs: number; readonly servesMs: number }>;
+}
+
 interface EtcdMember {
   readonly name: string;
+  /** Changes with a restore. */
+  dataDir: string;
   readonly client: string;
   readonly peer: string;
   readonly log: string;
@@ -40,14 +57,22 @@ interface Status {
 }
 
 /** Starts three members and waits until they answer. Heartbeat and election are etcd's defaults: 100 ms and 1 s. */
-export async function startEtcd(folder: string): Promise<BenchCluster> {
+export async function startEtcd(folder: string): Promise<EtcdCluster> {
   mkdirSync(folder, { recursive: true });
   const binary = buildLoad(folder);
   const { files, pem } = await certificates(folder);
   const members: EtcdMember[] = [];
   for (const name of ["e1", "e2", "e3"]) {
     const [client, peer] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
-    members.push({ name, client, peer, log: join(folder, `${name}.log`), process: null, logBegins: 0 });
+    members.push({
+      name,
+      dataDir: join(folder, name),
+      client,
+      peer,
+      log: join(folder, `${name}.log`),
+      process: null,
+      logBegins: 0,
+    });
   }
   const cluster = clusterOf(folder, binary, members, files, pem);
   try {
@@ -84,15 +109,17 @@ async function certificates(folder: string): Promise<{ files: ClientFiles; pem: 
   return { files: { ca: path("ca"), certificate: path("certificate"), key: path("key") }, pem };
 }
 
-function launch(member: EtcdMember, folder: string, all: readonly EtcdMember[], tls: ClientFiles): void {
+const initialCluster = (all: readonly EtcdMember[]): string => all.map(({ name, peer }) => `${name}=https://${peer}`).join(",");
+
+function launch(member: EtcdMember, all: readonly EtcdMember[], tls: ClientFiles): void {
   member.logBegins = existsSync(member.log) ? statSync(member.log).size : 0;
   const log = openSync(member.log, "a");
   const own = [`https://${member.client}`, `https://${member.peer}`] as const;
   const child = spawn(
     "etcd",
     [
-      ...["--name", member.name, "--data-dir", join(folder, member.name), "--initial-cluster-state", "new"],
-      ...["--initial-cluster", all.map(({ name, peer }) => `${name}=https://${peer}`).join(",")],
+      ...["--name", member.name, "--data-dir", member.dataDir, "--initial-cluster-state", "new"],
+      ...["--initial-cluster", initialCluster(all)],
       ...["--listen-client-urls", own[0], "--advertise-client-urls", own[0]],
       ...["--listen-peer-urls", own[1], "--initial-advertise-peer-urls", own[1]],
       ...["--client-cert-auth", "--trusted-ca-file", tls.ca, "--cert-file", tls.certificate, "--key-file", tls.key],
@@ -113,7 +140,7 @@ function clusterOf(
   members: readonly EtcdMember[],
   files: ClientFiles,
   pem: ClientFiles,
-): BenchCluster {
+): EtcdCluster {
   const endpoints = ["--endpoints", members.map(({ client }) => client).join(",")];
   const secure = ["--ca", files.ca, "--cert", files.certificate, "--key", files.key];
   const member = (place: number): EtcdMember => members[place]!;
@@ -128,7 +155,7 @@ function clusterOf(
       child.once("close", () => resolve());
       child.kill("SIGKILL");
     });
-  return {
+  const cluster: BenchCluster = {
     get members() {
       return members.map(({ name, process }) => ({ name, pid: process?.pid ?? null }));
     },
@@ -151,7 +178,7 @@ function clusterOf(
       return (await post(place, "/v3/kv/range", { key })) !== null;
     },
     consensusSince: (place) => becameFollower(readFileSync(member(place).log).subarray(member(place).logBegins).toString("utf8")),
-    start: (place) => launch(member(place), folder, members, files),
+    start: (place) => launch(member(place), members, files),
     signal: async (place, signal) => {
       const child = member(place).process;
       if (child === null) return;
@@ -163,7 +190,49 @@ function clusterOf(
       rmSync(folder, { recursive: true, force: true });
     },
   };
+  return withSnapshots(cluster, folder, members, files);
 }
+
+function withSnapshots(cluster: BenchCluster, folder: string, members: readonly EtcdMember[], files: ClientFiles): EtcdCluster {
+  const secure = ["--cacert", files.ca, "--cert", files.certificate, "--key", files.key];
+  const env = { ...process.env, ETCDCTL_API: "3" };
+  const etcdctl = async (args: readonly string[]): Promise<number> => {
+    const began = performance.now();
+    await promisify(execFile)("etcdctl", args, { env, maxBuffer: 1 << 24 });
+    return performance.now() - began;
+  };
+  let restores = 0;
+  const restoreSnapshot = async (file: string): Promise<{ restoreMs: number; servesMs: number }> => {
+    await Promise.all(members.map((_, place) => cluster.signal(place, "SIGKILL")));
+    restores += 1;
+    for (const member of members) member.dataDir = join(folder, `${member.name}-restored-${restores}`);
+    const began = performance.now();
+    await Promise.all(
+      members.map((member) =>
+        etcdctl([
+          ...["snapshot", "restore", file, "--name", member.name, "--data-dir", member.dataDir],
+          ...["--initial-cluster", initialCluster(members), "--initial-cluster-token", `restored-${restores}`],
+          ...["--initial-advertise-peer-urls", `https://${member.peer}`],
+        ]),
+      ),
+    );
+    const restoreMs = performance.now() - began;
+    members.forEach((_, place) => cluster.start(place));
+    for (const [place] of members.entries()) {
+      while (!(await cluster.serves(place))) {
+        if (performance.now() - began > restoredMaxMs) throw new Error(`restored, etcd answers nothing for ${restoredMaxMs} ms`);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }
+    return { restoreMs, servesMs: performance.now() - began };
+  };
+  const saveSnapshot = (file: string): Promise<number> =>
+    etcdctl([...secure, "--endpoints", members[0]?.client ?? "", "snapshot", "save", file]);
+  // onto the same object: its members and pids are getters
+  return Object.assign(cluster, { saveSnapshot, restoreSnapshot });
+}
+
+const restoredMaxMs = 120_000;
 
 /** etcd logs JSON lines; the first thing that its consensus does after a start is to become a follower. */
 function becameFollower(log: string): number | null {
