@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Noun } from "../kernel/noun.ts";
 import { registry } from "../registry.ts";
 import { readyCluster } from "../testing/rules-bench.ts";
+import { actorOf, story } from "../testing/rules-stories.ts";
 import { BackupFault, filesOf, parseThing, pathOf } from "./thing-files.ts";
 
 const noun = (name: string): Noun => registry.noun(name) as Noun;
@@ -69,6 +70,23 @@ describe("a thing's file", () => {
       ["settings/cpu_warning.json", text],
     ];
     for (const [where, what] of refused) expect(() => parseThing(registry, where, what), what).toThrow(BackupFault);
+  });
+
+  it("and the one beside it hold the whole row, whatever was asked before", () => {
+    fc.assert(
+      fc.property(story, (commands) => {
+        const bench = readyCluster(3);
+        for (const command of commands) bench.try(command, actorOf(command));
+        for (const { name, backup } of registry.nouns)
+          for (const stored of bench.world.all(name)) {
+            const [wanted, observed] = filesOf(noun(name), stored).map(({ text }) => JSON.parse(text) as Record<string, unknown>);
+            const whole = backup?.row(wanted!["wanted"], observed?.["observed"]);
+            // as JSON has it, which knows no -0
+            expect(whole).toEqual(JSON.parse(JSON.stringify(stored.row)));
+          }
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it("is made for every noun there is", () => {

@@ -7,7 +7,7 @@ import type { Noun } from "../kernel/noun.ts";
 import type { Registry } from "../kernel/registry.ts";
 import type { Stored } from "../kernel/world.ts";
 
-/** What was seen of things lies beside what is wanted of them, for people: nothing reads it back. */
+/** What else the rows hold lies beside what is wanted: it makes the row whole again, and nothing of it is ever restored. */
 export const observedFolder = "observed";
 /** Names that are longer end in a hash: file systems take 255 bytes. */
 const nameCharsMax = 180;

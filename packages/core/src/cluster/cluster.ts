@@ -2,7 +2,7 @@
 import type { Noun } from "../kernel/noun.ts";
 import { clusterCommands } from "./commands.ts";
 import { clusterEvents } from "./events.ts";
-import { observedOfCluster, restoreCluster } from "./restore.ts";
+import { clusterRowOf, observedOfCluster, restoreCluster } from "./restore.ts";
 import { evolveCluster, type ClusterRow } from "./state.ts";
 
 export const cluster: Noun<ClusterRow> = {
@@ -10,5 +10,13 @@ export const cluster: Noun<ClusterRow> = {
   events: clusterEvents,
   commands: clusterCommands,
   evolve: evolveCluster,
-  backup: { folder: "cluster", wanted: ({ size }) => ({ size }), observed: observedOfCluster, restore: restoreCluster },
+  backup: {
+    folder: "cluster",
+    v: 1,
+    upcast: {},
+    wanted: ({ size }) => ({ size }),
+    observed: observedOfCluster,
+    row: clusterRowOf,
+    restore: restoreCluster,
+  },
 };

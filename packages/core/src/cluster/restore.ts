@@ -2,9 +2,11 @@
 import type { DomainEvent } from "../kernel/event.ts";
 import type { ClusterRow } from "./state.ts";
 
-export const observedOfCluster = (row: ClusterRow): unknown => {
-  const { clusterId, name, provider, featureLevel, state, configuration, leader, checkpoint } = row;
-  return { clusterId, name, provider, featureLevel, state, configuration, leader, checkpoint };
+export const observedOfCluster = ({ size: _size, ...others }: ClusterRow): unknown => others;
+
+export const clusterRowOf = (wanted: unknown, observed: unknown): ClusterRow => {
+  const { size } = wanted as { readonly size: number };
+  return { ...(observed as Omit<ClusterRow, "size">), size };
 };
 
 export function restoreCluster(_id: string, now: ClusterRow | undefined, wanted: unknown): readonly DomainEvent[] | string {

@@ -1,5 +1,6 @@
 import type { CommandType } from "./command.ts";
 import type { DomainEvent, EventContext } from "./event.ts";
+import type { World } from "./world.ts";
 
 /**
  * One event type in its current version. `upcast[n]` turns a payload of version n into version n+1; every version
@@ -19,10 +20,16 @@ export interface EventType {
 export interface BackupFacet<R = unknown> {
   /** Where its files are, e.g. "settings". */
   readonly folder: string;
+  /** Version of the form that {@link wanted} has, from 1. */
+  readonly v: number;
+  /** `upcast[n]` turns what was wanted in form n into form n+1: backups of every earlier form can be restored. */
+  readonly upcast: Readonly<Record<number, (old: unknown) => unknown>>;
   /** JSON; the same for rows that want the same. */
   readonly wanted: (row: R) => unknown;
-  /** JSON for people to read; nothing reads it back. */
+  /** All else of the row, as JSON. None for a noun whose rows hold nothing but what is wanted. It is never restored. */
   readonly observed?: (row: R) => unknown;
+  /** The whole row again, of what {@link wanted} and {@link observed} gave (undefined: there is no observed), in the current form. */
+  readonly row: (wanted: unknown, observed: unknown) => R;
   /**
    * The events that bring the thing from its row (undefined: it is not there) to what is wanted (undefined: it should not be there), or why
    * it stays as it is. `wanted` comes from outside and may be anything: what is no wanted state of this noun is a reason to leave it.
@@ -37,6 +44,12 @@ export interface Noun<R = unknown> {
   readonly commands: readonly CommandType[];
   /** Returns the next row, or undefined when the thing is gone. Pure, total over its events, throws on a foreign type. */
   readonly evolve: (row: R | undefined, event: DomainEvent, context: EventContext) => R | undefined;
+  /**
+   * What an event of this noun stands for: facts that the store evolves after it, in this order and within the same entry, though the
+   * entry does not hold them. Nothing for an event that stands for itself alone. They come one at a time, each made while the world
+   * is as those before have left it, and stand for nothing more themselves. The same on every member: it reads rows and the event.
+   */
+  readonly expand?: (event: DomainEvent, world: World) => Iterable<DomainEvent>;
   /** Without it the noun's things are in no backup. */
   readonly backup?: BackupFacet<R>;
 }

@@ -2,7 +2,7 @@
 import type { Noun } from "../kernel/noun.ts";
 import { nodeCommands } from "./commands.ts";
 import { nodeEvents } from "./events.ts";
-import { observedOfNode, restoreNode, wantedOfNode } from "./restore.ts";
+import { nodeRowOf, observedOfNode, restoreNode, wantedOfNode } from "./restore.ts";
 import { evolveNode, type NodeRow } from "./state.ts";
 
 export const node: Noun<NodeRow> = {
@@ -10,5 +10,13 @@ export const node: Noun<NodeRow> = {
   events: nodeEvents,
   commands: nodeCommands,
   evolve: evolveNode,
-  backup: { folder: "nodes", wanted: wantedOfNode, observed: observedOfNode, restore: restoreNode },
+  backup: {
+    folder: "nodes",
+    v: 1,
+    upcast: {},
+    wanted: wantedOfNode,
+    observed: observedOfNode,
+    row: nodeRowOf,
+    restore: restoreNode,
+  },
 };

@@ -18,7 +18,8 @@ const wishOf: Readonly<Record<Duty, Wish | "gone">> = {
 export const wantedOfNode = ({ duty, reason }: NodeRow): unknown =>
   wishOf[duty] === "on-duty" ? { duty: "on-duty" } : { duty: wishOf[duty], reason };
 
-export const observedOfNode = ({ member, address, duty, contact, left, retired }: NodeRow): unknown => ({
+export const observedOfNode = ({ name, member, address, duty, contact, left, retired }: NodeRow): unknown => ({
+  name,
   member,
   address,
   duty,
@@ -26,6 +27,12 @@ export const observedOfNode = ({ member, address, duty, contact, left, retired }
   left,
   retired,
 });
+
+/** A node that carries work has no reason, and a row that has one is of a node that does not. */
+export const nodeRowOf = (wanted: unknown, observed: unknown): NodeRow => {
+  const { reason = "" } = wanted as { readonly reason?: string };
+  return { ...(observed as Omit<NodeRow, "reason">), reason };
+};
 
 export function restoreNode(id: string, now: NodeRow | undefined, wanted: unknown): readonly DomainEvent[] | string {
   if (wanted === undefined) return "nodes are not removed by a restore: aether node shutdown does it";

@@ -10,5 +10,15 @@ export const setting: Noun<SettingRow> = {
   events: [SettingChanged, SettingRemoved],
   commands: settingCommands,
   evolve: evolveSetting,
-  backup: { folder: "settings", wanted: ({ value, description }) => ({ value, description }), restore: restoreSetting },
+  backup: {
+    folder: "settings",
+    v: 1,
+    upcast: {},
+    wanted: ({ value, description }) => ({ value, description }),
+    row: (wanted) => {
+      const { value, description } = wanted as SettingRow;
+      return { value, description };
+    },
+    restore: restoreSetting,
+  },
 };

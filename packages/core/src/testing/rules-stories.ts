@@ -1,0 +1,64 @@
+/** What anybody might ask for, in any order: for tests of what holds whatever is asked. */
+import * as fc from "fast-check";
+import type { Command } from "../kernel/command.ts";
+import type { Identity } from "../kernel/event.ts";
+import { registry } from "../registry.ts";
+import { admittedJson } from "./admitted-json.ts";
+import { clusterId, firstMembers, memberOf, operator } from "./rules-bench.ts";
+
+/** Commands of every type over few things, so that they meet; most parse, and whether they are wise is not asked. */
+const nodeId = fc.constantFrom("n1", "n2", "n3", "n4", "n5", "n9");
+const member = fc.integer({ min: 1, max: 9 });
+const address = fc.integer({ min: 7401, max: 7404 }).map((port) => `127.0.0.1:${port}`);
+const size = fc.integer({ min: 1, max: 7 });
+const home = fc.constantFrom("home", "home", "home", "away");
+const key = fc.constantFrom("cpu_warning", "cpu_critical", "disk_warning", "app/x", "app/y");
+const digest = fc.constantFrom("a".repeat(64), "b".repeat(64));
+const some = (
+  type: string,
+  id: fc.Arbitrary<string>,
+  fields: Record<string, fc.Arbitrary<unknown>> = {},
+): fc.Arbitrary<Command> => fc.record({ type: fc.constant(type), id, ...fields });
+const reason = fc.constantFrom("", "test");
+const anyCommand = fc.oneof(
+  some("InitialiseCluster", home, {
+    clusterId: fc.constantFrom(clusterId, "cd".repeat(16)),
+    size,
+    provider: fc.constantFrom("local", "aws"),
+    configuration: fc.constant({}),
+    members: size.map(firstMembers),
+  }),
+  some("MarkClusterReady", home),
+  some("ScaleCluster", home, { size }),
+  some("RecordRefusals", home, { refusals: fc.constant([{ what: "w", identity: "", address: "a", count: 2 }]) }),
+  some("RecordCheckpoint", home, {
+    upTo: member,
+    chain: digest,
+    state: digest,
+    signer: nodeId,
+    certificate: fc.constant("c"),
+    signature: fc.constant("s"),
+  }),
+  some("RecordLeader", home, { node: nodeId, member, term: member }),
+  some("JoinNode", nodeId, { address }),
+  some("RejoinNode", nodeId, { member, verdict: fc.constant("wiped"), address }),
+  some("AdmitNode", nodeId, { member }),
+  some("DrainNode", nodeId, { reason }),
+  some("CompleteDrain", nodeId),
+  some("UndrainNode", nodeId),
+  some("ShutDownNode", nodeId, { force: fc.boolean(), reason }),
+  some("RecordNodeLeft", nodeId, { member }),
+  some("ForgetNode", nodeId),
+  some("RecordContact", nodeId, { contact: fc.constantFrom("reachable", "suspected", "lost") }),
+  some("SetSetting", key, { value: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), admittedJson) }),
+  some("RemoveSetting", key),
+);
+/** Up to 60 commands of any kind. */
+export const story = fc.array(anyCommand, { minLength: 1, maxLength: 60 });
+
+/** Who would say it: members for themselves where the rule asks for that. */
+export function actorOf(command: Command): Identity {
+  if (registry.command(command.type)?.roles.includes("operator") === true) return operator;
+  const named = [command["signer"], command["node"]].find((name) => typeof name === "string");
+  return memberOf(named ?? command.id);
+}
