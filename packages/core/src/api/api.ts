@@ -11,7 +11,7 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup";
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware";
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema";
 import * as OpenApi from "effect/http-api/OpenApi";
-import { between } from "../kernel/fields.ts";
+import { says, wholeNumber, write } from "./endpoint.ts";
 import { Invalid, Problems } from "./problem.ts";
 import * as shapes from "./shapes.ts";
 
@@ -19,9 +19,6 @@ import * as shapes from "./shapes.ts";
 export class RequestFaults extends HttpApiMiddleware.Service<RequestFaults>()("aether/api/RequestFaults", {
   error: Invalid,
 }) {}
-
-const says = (summary: string, description = "") =>
-  OpenApi.annotations(description === "" ? { summary } : { summary, description });
 
 const consistency = { consistency: Schema.optionalKey(Schema.Literals(["linearizable", "stale"])) };
 const name = { name: Schema.String };
@@ -31,21 +28,14 @@ const page = (limitMax: number) => ({
   from: Schema.optionalKey(wholeNumber(0, Number.MAX_SAFE_INTEGER)),
   limit: Schema.optionalKey(wholeNumber(1, limitMax)),
 });
-const wholeNumber = (low: number, high: number) => Schema.NumberFromString.pipe(Schema.decodeTo(between(low, high)));
 
 export const historyLimitMax = 1_000;
 export const auditLimitMax = 1_000;
 export const eventsLimitMax = 100_000;
 
-/** `Idempotency-Key`: the same key gets the first answer again. `If-Match`: refused as `stale` unless the thing has this version. */
-const writeHeaders = {
-  "idempotency-key": Schema.optionalKey(Schema.String),
-  "if-match": Schema.optionalKey(Schema.String),
-};
 /** The thing's version, quoted. */
 const etag = { etag: Schema.String };
 const read = { query: consistency, error: Problems } as const;
-const write = { headers: writeHeaders, error: Problems } as const;
 
 const health = HttpApiGroup.make("health")
   .add(

@@ -20,6 +20,8 @@ const some = (
   fields: Record<string, fc.Arbitrary<unknown>> = {},
 ): fc.Arbitrary<Command> => fc.record({ type: fc.constant(type), id, ...fields });
 const reason = fc.constantFrom("", "test");
+const commit = fc.constantFrom("a".repeat(40), "b".repeat(40));
+const counts = { tookMs: member, bytes: member, things: member, changed: member };
 const anyCommand = fc.oneof(
   some("InitialiseCluster", home, {
     clusterId: fc.constantFrom(clusterId, "cd".repeat(16)),
@@ -52,6 +54,12 @@ const anyCommand = fc.oneof(
   some("RecordContact", nodeId, { contact: fc.constantFrom("reachable", "suspected", "lost") }),
   some("SetSetting", key, { value: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), admittedJson) }),
   some("RemoveSetting", key),
+  some("RequestBackup", home, { cause: reason }),
+  some("RecordBackup", home, { commit, upTo: member, ...counts, holders: fc.constant(["n1"]), note: reason }),
+  some("FailBackup", home, { why: reason, hint: reason }),
+  some("RecordPush", home, { commit, remote: reason }),
+  some("FailPush", home, { commit, remote: reason, why: reason, hint: reason }),
+  some("RecordDrill", home, { commit, sound: fc.boolean(), things: member, tookMs: member, why: reason }),
 );
 /** Up to 60 commands of any kind. */
 export const story = fc.array(anyCommand, { minLength: 1, maxLength: 60 });
