@@ -10,8 +10,7 @@ import { syncFolder } from "./log/folder.ts";
 export interface FileFolder {
   /** The names of all files, in no order. */
   list(): Promise<readonly string[]>;
-  /** `read` rejects with ENOENT when it is not there; `write` begins an empty file, `append` makes one if need be. */
-  open(name: string, how: "read" | "write" | "append"): Promise<OpenFile>;
+  open(name: string, how: OpenHow): Promise<OpenFile>;
   /** Over an older file of that name if need be. */
   rename(from: string, to: string): Promise<void>;
   /** Does nothing when it is not there. */
@@ -19,6 +18,12 @@ export interface FileFolder {
   /** Makes the names durable. */
   sync(): Promise<void>;
 }
+
+/**
+ * `read` rejects with ENOENT when it is not there; `write` begins an empty file, `append` makes one if need be; `create` makes one and
+ * rejects with EEXIST when it is there.
+ */
+export type OpenHow = "read" | "write" | "append" | "create";
 
 export interface OpenFile {
   /** In bytes. */
@@ -35,11 +40,16 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
-const flags = { read: "r", write: "w", append: "a" } as const;
+const flags: Readonly<Record<OpenHow, string>> = { read: "r", write: "w", append: "a", create: "wx" };
 
 /** A folder of the file system, made if need be. */
 export async function openFileFolder(dir: string): Promise<FileFolder> {
   await mkdir(dir, { recursive: true });
+  return fileFolder(dir);
+}
+
+/** A folder of the file system that is there, or will be when it is used. */
+export function fileFolder(dir: string): FileFolder {
   return {
     list: () => readdir(dir),
     open: async (name, how) => {
@@ -65,7 +75,7 @@ export async function openFileFolder(dir: string): Promise<FileFolder> {
 export async function withFile<T>(
   folder: FileFolder,
   name: string,
-  how: "read" | "write" | "append",
+  how: OpenHow,
   use: (file: OpenFile) => Promise<T>,
 ): Promise<T> {
   const file = await folder.open(name, how);
@@ -74,4 +84,28 @@ export async function withFile<T>(
   } finally {
     await file.close();
   }
+}
+
+/** All bytes of a file; rejects with ENOENT when it is not there. */
+export const wholeFile = (folder: FileFolder, name: string): Promise<Buffer> =>
+  withFile(folder, name, "read", async (file) => {
+    const size = await file.size();
+    const parts: Uint8Array[] = [];
+    for (let at = 0; at < size;) {
+      const part = await file.read(at, size - at);
+      if (part.length === 0) break;
+      parts.push(part);
+      at += part.length;
+    }
+    return Buffer.concat(parts);
+  });
+
+/** Replaces a file, or makes it: a crash leaves the old one or the new one, durable when it resolves. Leaves `name.new` when it fails. */
+export async function replaceFile(folder: FileFolder, name: string, content: string | Uint8Array): Promise<void> {
+  await withFile(folder, `${name}.new`, "write", async (file) => {
+    await file.write(typeof content === "string" ? Buffer.from(content) : content);
+    await file.sync();
+  });
+  await folder.rename(`${name}.new`, name);
+  await folder.sync();
 }

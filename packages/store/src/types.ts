@@ -3,7 +3,7 @@
  */
 import type { Command, Reason, Rejection } from "@aether/core/kernel/command";
 import type { DomainEvent, Identity, RecordedEntry, RequestId } from "@aether/core/kernel/event";
-import type { World } from "@aether/core/kernel/world";
+import type { Stored, World } from "@aether/core/kernel/world";
 import type { Index, Membership, NodeId, Outcome, Role, SnapMeta, StateMachine } from "@aether/raft/types";
 
 /** All that the store needs of a consensus engine. packages/raft's RaftNode fits; a second engine would implement this. */
@@ -96,6 +96,28 @@ export interface StateDigest {
   readonly digest: string;
 }
 
+/** Where in the log a state is. */
+export interface Moment {
+  readonly index: Index;
+  readonly term: number;
+  /** Unix milliseconds of the last entry that says a time. */
+  readonly at: number;
+  /** Hex, the audit chain's digest at `index`. */
+  readonly chain: string;
+}
+
+export interface FrozenRow {
+  readonly noun: string;
+  readonly stored: Stored;
+}
+
+/** All rows of one moment, while entries are applied. To be closed, and before the store is. */
+export interface FrozenState extends Moment {
+  /** Nouns one after the other, ids ascending by their bytes, at most 128 rows at a time. Once only. */
+  rows(): AsyncIterable<readonly FrozenRow[]>;
+  close(): Promise<void>;
+}
+
 export interface EventStoreOptions {
   /** Folder of the state database (rows, history, chain). */
   readonly dir: string;
@@ -155,6 +177,11 @@ export interface EventStore {
   stateDigest(): StateDigest;
   /** Digests remembered at the latest checkpoints, newest last, for members to compare. */
   readonly checkpoints: readonly StateDigest[];
+
+  /** What `world` is of, now. */
+  moment(): Moment;
+  /** Flushes, and keeps what was flushed to be read at leisure. */
+  freeze(): Promise<FrozenState>;
 
   /** Rows and applied index on disk. */
   flush(): Promise<Index>;

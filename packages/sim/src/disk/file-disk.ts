@@ -101,6 +101,7 @@ export class FileDisk {
       open: async (name, how) => {
         const there = this.#names.get(name);
         if (there === undefined && how === "read") throw missing(name);
+        if (there !== undefined && how === "create") throw present(name);
         const content = there ?? { now: nothing, synced: nothing, damagedAs: null };
         if (there === undefined) await this.#change(device, true, (names) => names.set(name, content));
         else if (how === "write") await this.#do(device, true, () => ((content.now = nothing), (content.damagedAs = null)));
@@ -201,5 +202,7 @@ function leftOf({ now, synced }: Content, stream: Stream): Uint8Array {
   tear(left, now.subarray(0, size), stream);
   return left;
 }
+
+const present = (name: string): Error => Object.assign(new Error(`EEXIST: there is a ${name}`), { code: "EEXIST" });
 
 const missing = (name: string): Error => Object.assign(new Error(`ENOENT: there is no ${name}`), { code: "ENOENT" });

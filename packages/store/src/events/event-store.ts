@@ -15,6 +15,8 @@ import type {
   EntriesPage,
   EventStore,
   EventStoreOptions,
+  FrozenState,
+  Moment,
   StateDigest,
   StoreTiming,
   Submission,
@@ -23,6 +25,7 @@ import type {
 } from "../types.ts";
 import type { AppliedState } from "./applied-state.ts";
 import { Decider } from "./decider.ts";
+import { frozenState } from "./frozen-state.ts";
 import { Horizon } from "./horizon.ts";
 import { LogReader, pageEntriesMax, recordedEntry } from "./log-reader.ts";
 import { restoreSnapshot, snapshotRecords } from "./snapshot-stream.ts";
@@ -162,6 +165,17 @@ export class MemberEventStore implements EventStore {
 
   stateDigest(): StateDigest {
     return this.state.digest();
+  }
+
+  moment(): Moment {
+    const { applied, at } = this.state;
+    return { ...applied, at, chain: this.auditHead().chain };
+  }
+
+  async freeze(): Promise<FrozenState> {
+    const { onFatal } = this.parts.options;
+    const { meta, view } = await this.disk.freeze(this.state).catch((error: Error) => onFatal(error));
+    return frozenState(meta, view, onFatal);
   }
 
   flush(): Promise<Index> {

@@ -280,7 +280,7 @@ function keyOf(id: string): number {
 /** A view that the next encoding writes over. */
 export const encodeRow = (s: Stored): Uint8Array => packView([s.version, s.index, s.at, s.row]);
 
-function decodeRow(id: string, bytes: Uint8Array): Stored {
+export function decodeRow(id: string, bytes: Uint8Array): Stored {
   const [version, index, at, row] = readPacked(bytes) as [number, number, number, unknown];
   return { id, version, index, at, row };
 }

@@ -1,6 +1,6 @@
 /** Reads objects of one pack: of ours, and of those that git has made of them. Every object is checked against its name. */
 import { inflateSync } from "node:zlib";
-import { type FileFolder, withFile } from "../file-folder.ts";
+import { type FileFolder, wholeFile, withFile } from "../file-folder.ts";
 import { applyDelta } from "./delta.ts";
 import { type GitObject, ObjectDamaged, type ObjectKind, oidOf, type Oid } from "./object.ts";
 import { PackIndex } from "./pack-index.ts";
@@ -108,18 +108,4 @@ export class PackFile {
       throw new ObjectDamaged(`no object of ${this.name} begins at byte ${offset}`);
     return withFile(this.folder, `${this.name}.pack`, "read", async (file) => Buffer.from(await file.read(offset, end - offset)));
   }
-}
-
-async function wholeFile(folder: FileFolder, name: string): Promise<Buffer> {
-  return withFile(folder, name, "read", async (file) => {
-    const size = await file.size();
-    const parts: Uint8Array[] = [];
-    for (let at = 0; at < size;) {
-      const part = await file.read(at, size - at);
-      if (part.length === 0) throw new ObjectDamaged(`${name} ends at byte ${at} of ${size}`);
-      parts.push(part);
-      at += part.length;
-    }
-    return Buffer.concat(parts);
-  });
 }

@@ -5,16 +5,18 @@
  * What is durable when: a pack and its index before anything names them, a branch by one rename. A writer that is killed leaves files
  * that nothing names, which the next one removes.
  */
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { inflateSync } from "node:zlib";
-import { type FileFolder, openFileFolder } from "../file-folder.ts";
-import { orMissing, syncFolder } from "../log/folder.ts";
+import { type FileFolder, replaceFile, wholeFile } from "../file-folder.ts";
+import { folderTree, type FolderTree } from "../folder-tree.ts";
+import { orMissing } from "../log/folder.ts";
 import { type Commit, type GitObject, ObjectDamaged, type ObjectKind, oidOf, type Oid, parseCommit } from "./object.ts";
 import { PackFile } from "./pack-file.ts";
 import { isLeftOver, PackWriter } from "./pack-writer.ts";
 
 export const branch = "refs/heads/main";
+const [headsFolder, branchFile] = ["refs/heads", "main"];
+const lockFile = `${branchFile}.lock`;
+const packsFolder = "objects/pack";
 const config = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
 const oidPattern = /^[0-9a-f]{40}$/;
 /** The fewest digits that name a commit. */
@@ -32,42 +34,47 @@ export class NoSuchCommit extends Error {
 
 export class Repository {
   readonly dir: string;
+  private readonly tree: FolderTree;
   private readonly folder: FileFolder;
   private packs: PackFile[] = [];
 
-  private constructor(dir: string, folder: FileFolder) {
+  private constructor(dir: string, tree: FolderTree) {
     this.dir = dir;
-    this.folder = folder;
+    this.tree = tree;
+    this.folder = tree.folder(packsFolder);
   }
 
-  /** Makes an empty one if there is none. What a killed writer left is removed: nobody else may be writing. */
-  static async create(dir: string): Promise<Repository> {
-    for (const each of ["objects/info", "objects/pack", "refs/heads", "refs/tags"])
-      await mkdir(join(dir, each), { recursive: true });
-    if ((await readFile(join(dir, "config"), "utf8").catch(orMissing)) === undefined) await replaceFile(dir, "config", config);
-    if ((await readFile(join(dir, "HEAD"), "utf8").catch(orMissing)) === undefined)
-      await replaceFile(dir, "HEAD", `ref: ${branch}\n`);
-    await rm(join(dir, `${branch}.lock`), { force: true });
-    const folder = await openFileFolder(join(dir, "objects/pack"));
+  /**
+   * Makes an empty one if there is none. What a killed writer left is removed: nobody else may be writing. `tree`: where the files of
+   * `dir` are, if not there.
+   */
+  static async create(dir: string, tree: FolderTree = folderTree(dir)): Promise<Repository> {
+    for (const each of ["objects/info", packsFolder, headsFolder, "refs/tags"]) await tree.make(each);
+    const root = tree.folder("");
+    const there = new Set(await root.list());
+    if (!there.has("config")) await replaceFile(root, "config", config);
+    if (!there.has("HEAD")) await replaceFile(root, "HEAD", `ref: ${branch}\n`);
+    await tree.folder(headsFolder).remove(lockFile);
+    const folder = tree.folder(packsFolder);
     for (const name of await folder.list()) if (isLeftOver(name)) await folder.remove(name);
-    return Repository.over(dir, folder);
+    return Repository.over(dir, tree);
   }
 
-  /** Opens one for reading. Rejects with ENOENT where there is none. */
-  static async open(dir: string): Promise<Repository> {
-    await readFile(join(dir, "HEAD"));
-    return Repository.over(dir, await openFileFolder(join(dir, "objects/pack")));
+  /** Opens one for reading, and writes nothing. Rejects with ENOENT where there is none. */
+  static async open(dir: string, tree: FolderTree = folderTree(dir)): Promise<Repository> {
+    await wholeFile(tree.folder(""), "HEAD");
+    return Repository.over(dir, tree);
   }
 
-  private static async over(dir: string, folder: FileFolder): Promise<Repository> {
-    const repository = new Repository(dir, folder);
+  private static async over(dir: string, tree: FolderTree): Promise<Repository> {
+    const repository = new Repository(dir, tree);
     await repository.refresh();
     return repository;
   }
 
   /** Looks for packs that came or went. */
   async refresh(): Promise<void> {
-    const names = new Set(await this.folder.list());
+    const names = new Set(await this.folder.list().catch(orMissing));
     const whole = [...names].flatMap((name) => (name.endsWith(".idx") && names.has(packOf(name)) ? [name.slice(0, -4)] : []));
     const known = new Map(this.packs.map((pack) => [pack.name, pack]));
     this.packs = await Promise.all(whole.map(async (name) => known.get(name) ?? (await PackFile.open(this.folder, name))));
@@ -75,9 +82,9 @@ export class Repository {
 
   /** The newest commit, null in an empty repository. */
   async head(): Promise<Oid | null> {
-    const loose = await readFile(join(this.dir, branch), "utf8").catch(orMissing);
+    const loose = await this.text(headsFolder, branchFile);
     if (loose !== undefined) return oidIn(loose.trim(), branch);
-    const packed = (await readFile(join(this.dir, "packed-refs"), "utf8").catch(orMissing)) ?? "";
+    const packed = (await this.text("", "packed-refs")) ?? "";
     const line = packed.split("\n").find((each) => each.endsWith(` ${branch}`));
     return line === undefined ? null : oidIn(line.slice(0, line.indexOf(" ")), "packed-refs");
   }
@@ -96,7 +103,7 @@ export class Repository {
 
   /** The commits from `from` (the newest if left out) back along first parents, at most `limit`; ends where the history was cut. */
   async *log(limit: number, from?: Oid): AsyncIterable<{ readonly oid: Oid; readonly commit: Commit }> {
-    const cut = new Set(((await readFile(join(this.dir, "shallow"), "utf8").catch(orMissing)) ?? "").split("\n"));
+    const cut = new Set(((await this.text("", "shallow")) ?? "").split("\n"));
     let oid = from ?? (await this.head());
     for (let count = 0; oid !== null && count < limit; count++) {
       const commit: Commit = await this.commit(oid);
@@ -131,24 +138,30 @@ export class Repository {
   /** Moves the branch from `from` (null: there is none) to `to`, or rejects with {@link BranchMoved} and moves nothing. */
   async moveHead(from: Oid | null, to: Oid): Promise<void> {
     await this.refresh();
-    const lock = join(this.dir, `${branch}.lock`);
-    const handle = await open(lock, "wx").catch((cause: NodeJS.ErrnoException) => {
-      throw cause.code === "EEXIST" ? new BranchMoved(`${lock} is there: somebody else is writing`, { cause }) : cause;
+    const heads = this.tree.folder(headsFolder);
+    const lock = await heads.open(lockFile, "create").catch((cause: NodeJS.ErrnoException) => {
+      const why = `${headsFolder}/${lockFile} of ${this.dir} is there: somebody else is writing`;
+      throw cause.code === "EEXIST" ? new BranchMoved(why, { cause }) : cause;
     });
     try {
       const now = await this.head();
       if (now !== from)
         throw new BranchMoved(`${branch} of ${this.dir} is at ${now ?? "nothing"} and not at ${from ?? "nothing"}`);
-      await handle.writeFile(`${to}\n`);
-      await handle.sync();
-      await rename(lock, join(this.dir, branch));
-      await syncFolder(join(this.dir, "refs/heads"));
+      await lock.write(Buffer.from(`${to}\n`));
+      await lock.sync();
+      await heads.rename(lockFile, branchFile);
+      await heads.sync();
     } catch (error) {
-      await rm(lock, { force: true });
+      await heads.remove(lockFile).catch(() => undefined);
       throw error;
     } finally {
-      await handle.close();
+      await lock.close();
     }
+  }
+
+  /** Undefined where there is no such file. */
+  private async text(path: string, name: string): Promise<string | undefined> {
+    return (await wholeFile(this.tree.folder(path), name).catch(orMissing))?.toString();
   }
 
   private async find(oid: Oid): Promise<GitObject | null> {
@@ -166,7 +179,7 @@ export class Repository {
   }
 
   private async findLoose(oid: Oid): Promise<GitObject | null> {
-    const file = await readFile(join(this.dir, "objects", oid.slice(0, 2), oid.slice(2))).catch(orMissing);
+    const file = await wholeFile(this.tree.folder(`objects/${oid.slice(0, 2)}`), oid.slice(2)).catch(orMissing);
     if (file === undefined) return null;
     const object = parseLoose(file, oid);
     if (oidOf(object) !== oid) throw new ObjectDamaged(`object ${oid} is altered`);
@@ -193,16 +206,4 @@ function parseLoose(file: Buffer, oid: Oid): GitObject {
   const content = bytes.subarray(head[0].length + 1);
   if (content.length !== Number(head[2])) throw new ObjectDamaged(`object ${oid} has another length than it says`);
   return { kind: head[1] as ObjectKind, bytes: content };
-}
-
-async function replaceFile(dir: string, name: string, content: string): Promise<void> {
-  const handle = await open(join(dir, `${name}.new`), "w");
-  try {
-    await handle.writeFile(content);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(join(dir, `${name}.new`), join(dir, name));
-  await syncFolder(dir);
 }
