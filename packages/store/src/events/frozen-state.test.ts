@@ -4,7 +4,7 @@ import { OneMember } from "./testing/one-member.ts";
 
 const members: OneMember[] = [];
 afterEach(async () => {
-  for (const member of members.splice(0)) await member.end();
+  for (const each of members.splice(0)) await each.end();
 });
 
 async function member(): Promise<OneMember> {
