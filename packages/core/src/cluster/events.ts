@@ -50,6 +50,18 @@ export const CheckpointRecorded = defineEvent({ type: "CheckpointRecorded", v: 1
 export const leader = { node: NodeName, member: MemberId, term: MemberId } as const;
 export const LeaderElected = defineEvent({ type: "LeaderElected", v: 1, level: 1, fields: leader });
 
+/**
+ * A quorum was lost for good, and the cluster goes on from one disk: that of node `from`, whose log up to `upTo` (audit digest `chain`) is
+ * all that is kept. It has another id from here on, so that nothing of the old one can meet it, and one member. Written by the recovery
+ * itself, before anything runs: no command makes it.
+ */
+export const ClusterRecovered = defineEvent({
+  type: "ClusterRecovered",
+  v: 1,
+  level: 1,
+  fields: { from: NodeName, oldClusterId: ClusterId, clusterId: ClusterId, member: MemberId, upTo: Index, chain: hex(64, 64) },
+});
+
 export const clusterEvents = [
   ClusterInitialised,
   ArtifactRootCreated,
@@ -59,4 +71,5 @@ export const clusterEvents = [
   AccessRefused,
   CheckpointRecorded,
   LeaderElected,
+  ClusterRecovered,
 ];

@@ -30,6 +30,17 @@ export interface Leader {
   readonly term: number;
 }
 
+/** The cluster that this one was before a quorum of it was lost for good. */
+export interface Recovery {
+  /** Its id. */
+  readonly clusterId: string;
+  /** The node whose disk was left. */
+  readonly node: string;
+  /** Index of the last entry that was kept, and the audit chain's digest there, hex. */
+  readonly upTo: number;
+  readonly chain: string;
+}
+
 export interface ClusterRow {
   readonly clusterId: string;
   readonly name: string;
@@ -49,7 +60,12 @@ export interface ClusterRow {
   readonly checkpoint: Checkpoint | null;
   /** Who led when last recorded. */
   readonly leader: Leader | null;
+  /** Oldest first, at most {@link recoveriesMax}; not there in a cluster that was never recovered. */
+  readonly recoveries?: readonly Recovery[];
 }
+
+/** Older ones stay in the history. */
+export const recoveriesMax = 16;
 
 /** The one cluster row of a world, once there is one. */
 export function theCluster(world: World): Stored<ClusterRow> | undefined {
@@ -85,6 +101,8 @@ export function evolveCluster(row: ClusterRow | undefined, event: DomainEvent, c
       const { node, member, term } = event as unknown as Leader;
       return { ...row, leader: { node, member, term } };
     }
+    case "ClusterRecovered":
+      return recovered(row, event);
     default:
       throw new Error(`cluster has no event ${event.type}`);
   }
@@ -104,3 +122,12 @@ const initialised = (event: DomainEvent): ClusterRow => ({
   checkpoint: null,
   leader: null,
 });
+
+/** Nobody leads it yet, it has the one member that it goes on with, and what else was wanted of it stays. */
+function recovered(row: ClusterRow, event: DomainEvent): ClusterRow {
+  const { from, oldClusterId, clusterId, member, upTo, chain } = event as unknown as Record<"upTo" | "member", number> &
+    Record<"from" | "oldClusterId" | "clusterId" | "chain", string>;
+  const recovery = { clusterId: oldClusterId, node: from, upTo, chain };
+  const recoveries = [...(row.recoveries ?? []), recovery].slice(-recoveriesMax);
+  return { ...row, clusterId, size: 1, nextMember: member + 1, state: "ready", leader: null, recoveries };
+}

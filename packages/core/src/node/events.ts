@@ -38,6 +38,17 @@ export const NodeShutdownStarted = defineEvent({
 export const NodeLeft = defineEvent({ type: "NodeLeft", v: 1, level: 1, fields: { member: MemberId } });
 export const NodeForgotten = defineEvent({ type: "NodeForgotten", v: 1, level: 1, fields: {} });
 
+/**
+ * A quorum of its cluster was lost for good and this node's disk is what was left: it goes on as `member`, the only one, whatever its
+ * duty was. Written by the recovery itself: no command makes it.
+ */
+export const NodeRecovered = defineEvent({
+  type: "NodeRecovered",
+  v: 1,
+  level: 1,
+  fields: { old: MemberId, member: MemberId, address: Address },
+});
+
 /** Silent for a while. Nothing is done to it because of that. */
 export const NodeSuspected = defineEvent({ type: "NodeSuspected", v: 1, level: 1, fields: {} });
 /** Silent for long. Lost contact never means failed. */
@@ -55,6 +66,7 @@ export const nodeEvents = [
   NodeShutdownStarted,
   NodeLeft,
   NodeForgotten,
+  NodeRecovered,
   NodeSuspected,
   NodeLost,
   NodeReturned,

@@ -67,6 +67,11 @@ function change(row: NodeRow, event: DomainEvent): Partial<NodeRow> {
       const retired = [...row.retired, { member: row.member, why: event["why"] as string }].slice(-retiredMax);
       return { member: event["member"] as number, address: event["address"] as string, contact: "unknown", retired };
     }
+    case "NodeRecovered": {
+      const retired = [...row.retired, { member: row.member, why: "recovered" }].slice(-retiredMax);
+      const { member, address } = event as unknown as { readonly member: number; readonly address: string };
+      return { member, address, contact: "unknown", left: false, retired, reason: "" };
+    }
     case "NodeAdmitted":
       return { contact: "reachable" };
     case "NodeDrainStarted":

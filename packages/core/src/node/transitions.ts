@@ -19,6 +19,8 @@ export interface DutyTransition {
   readonly by: string;
 }
 
+const recovery = "the operator: the cluster's quorum is lost for good, and its disk is what is left";
+
 export const dutyTransitions: readonly DutyTransition[] = [
   { from: null, event: "NodeExpected", to: "joining", by: "operator: bootstrap or scale" },
   { from: "joining", event: "NodeJoined", to: "joining", by: "the node: it has an address and formats its folder" },
@@ -35,6 +37,7 @@ export const dutyTransitions: readonly DutyTransition[] = [
   { from: "draining", event: "NodeShutdownStarted", to: "shutting-down", by: "operator, by force, with a reason" },
   { from: "shutting-down", event: "NodeLeft", to: "shutting-down", by: "leader: its member is out of the membership" },
   { from: "shutting-down", event: "NodeForgotten", to: null, by: "operator or leader: it has left" },
+  ...duties.map((from) => ({ from, event: "NodeRecovered", to: "on-duty", by: recovery }) as const),
 ];
 
 const key = (from: Duty | null, event: string): string => `${from ?? ""}/${event}`;
