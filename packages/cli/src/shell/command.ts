@@ -5,8 +5,8 @@ import type { Shell } from "./shell.ts";
 
 export type FlagKind = "switch" | "text" | "integer" | "duration";
 
-/** What a shell may offer for a value; the first three ask the cluster or the operator's files. */
-export type Completion = "node" | "setting" | "context" | "file" | readonly string[];
+/** What a shell may offer for a value; the first four ask the cluster or the operator's files. */
+export type Completion = "node" | "setting" | "context" | "commit" | "file" | readonly string[];
 
 export interface Flag {
   readonly name: string;
@@ -16,6 +16,8 @@ export interface Flag {
   readonly placeholder?: string;
   readonly about: string;
   readonly required?: boolean;
+  /** It may be given again and again; only texts may. */
+  readonly many?: boolean;
   readonly completion?: Completion;
 }
 
@@ -58,6 +60,8 @@ export interface Invocation {
   readonly output: OutputFormat;
   readonly args: Readonly<Record<string, string | undefined>>;
   text(flag: string): string | undefined;
+  /** All values of a flag that may be given many times, in their order. */
+  texts(flag: string): readonly string[];
   integer(flag: string): number | undefined;
   /** Milliseconds. */
   duration(flag: string): number | undefined;

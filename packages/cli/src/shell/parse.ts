@@ -8,7 +8,7 @@ export type Parsed =
   /** Help was asked for; the path may be a command, a group or empty. */
   | { readonly kind: "help"; readonly path: readonly string[] };
 
-type Value = string | number | true;
+type Value = string | number | true | readonly string[];
 
 /** Throws a usage Failure that names what is wrong, what would be right and where to read on. */
 export function parseCommandLine(words: readonly string[], commands: readonly CommandSpec[], groups: readonly Group[]): Parsed {
@@ -110,7 +110,7 @@ function readFlags(words: readonly string[], command: CommandSpec) {
     }
     const flag = findFlag(word, flags);
     if (flag === undefined) throw unknownFlag(word, flags, line);
-    if (values.has(flag.name)) throw usage(`--${flag.name} is given twice`, `see: ${line} --help`);
+    if (values.has(flag.name) && flag.many !== true) throw usage(`--${flag.name} is given twice`, `see: ${line} --help`);
     const equals = word.indexOf("=");
     if (flag.kind === "switch") {
       if (equals >= 0) throw usage(`--${flag.name} takes no value`, `see: ${line} --help`);
@@ -120,7 +120,8 @@ function readFlags(words: readonly string[], command: CommandSpec) {
     const given = equals >= 0 ? word.slice(equals + 1) : words[++at];
     if (given === undefined)
       throw usage(`--${flag.name} needs a value: --${flag.name} ${flag.placeholder ?? "VALUE"}`, flag.about);
-    values.set(flag.name, readValue(flag, given));
+    const value = readValue(flag, given);
+    values.set(flag.name, flag.many === true ? [...((values.get(flag.name) ?? []) as readonly string[]), String(value)] : value);
   }
   const missing = command.flags.find((flag) => flag.required === true && !values.has(flag.name));
   if (missing !== undefined && values.get("help") !== true) {
@@ -141,7 +142,7 @@ function unknownFlag(word: string, flags: readonly Flag[], line: string) {
   );
 }
 
-function readValue(flag: Flag, given: string): Value {
+function readValue(flag: Flag, given: string): string | number {
   const expected = (what: string) =>
     usage(
       `--${flag.name} ${JSON.stringify(given)}: ${what} is expected`,
@@ -209,6 +210,7 @@ function makeInvocation(command: CommandSpec, values: ReadonlyMap<string, Value>
     output,
     args,
     text: (name) => value(name) as string | undefined,
+    texts: (name) => (value(name) ?? []) as readonly string[],
     integer: (name) => value(name) as number | undefined,
     duration: (name) => value(name) as number | undefined,
     switched: (name) => value(name) === true,
