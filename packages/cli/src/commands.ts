@@ -1,4 +1,5 @@
 /** Every command of `aether`, as data. What a command does is loaded only when it runs. */
+import { backupCommands } from "./backup/commands.ts";
 import type { CommandSpec, Flag, Group } from "./shell/command.ts";
 
 const timeout = (about: string): Flag => ({ name: "timeout", kind: "duration", placeholder: "TIME", about });
@@ -15,6 +16,7 @@ export const groups: readonly Group[] = [
   { path: ["node"], summary: "The members of a cluster and their duty" },
   { path: ["settings"], summary: "Versioned values, replicated to every member" },
   { path: ["thresholds"], summary: "The settings that alerts are raised by" },
+  { path: ["backup"], summary: "Copies of the cluster's state in git, and the way back to any of them" },
   { path: ["audit"], summary: "Proof that the log is what was written" },
 ];
 
@@ -302,7 +304,7 @@ const logCommands: readonly CommandSpec[] = [
 const otherCommands: readonly CommandSpec[] = [
   {
     path: ["completion"],
-    summary: "Print a script that completes commands, flags, nodes and settings",
+    summary: "Print a script that completes commands, flags, nodes, settings and commits",
     examples: [
       { line: "source <(aether completion bash)", about: "bash" },
       { line: "source <(aether completion zsh)", about: "zsh" },
@@ -317,7 +319,7 @@ const otherCommands: readonly CommandSpec[] = [
     path: ["__complete"],
     summary: "Print what may stand for a value; for the completion scripts",
     examples: [],
-    args: [{ name: "kind", about: "node, setting or context" }],
+    args: [{ name: "kind", about: "node, setting, context or commit" }],
     flags: [],
     outputs: ["table"],
     hidden: true,
@@ -339,6 +341,7 @@ export const commands: readonly CommandSpec[] = [
   ...contextCommands,
   ...nodeCommands,
   ...settingCommands,
+  ...backupCommands,
   ...logCommands,
   ...otherCommands,
 ];

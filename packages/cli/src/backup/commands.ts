@@ -117,7 +117,11 @@ const deeds: readonly CommandSpec[] = [
     ],
     args: [],
     flags: [
-      { name: "force", kind: "switch", about: "also where the remote has commits that are not of this line; they are lost there" },
+      {
+        name: "force",
+        kind: "switch",
+        about: "also where the remote has commits that are not of this line; they are lost there",
+      },
       timeout("how long it may take (10m)"),
     ],
     outputs: tableAndJson,
@@ -136,7 +140,12 @@ const deeds: readonly CommandSpec[] = [
     ],
     args: [],
     flags: [
-      { name: "from", kind: "text", placeholder: "SOURCE", about: "a commit of the cluster, or REPO[@COMMIT] (path or https URL)" },
+      {
+        name: "from",
+        kind: "text",
+        placeholder: "SOURCE",
+        about: "a commit of the cluster, or REPO[@COMMIT] (path or https URL)",
+      },
       { name: "every", kind: "duration", placeholder: "TIME", about: "go on, a drill every so long" },
       timeout("longest wait in one step (60s)"),
     ],

@@ -23,10 +23,19 @@ describe("a moment on the command line", () => {
     expect(read("1h30m")).toBe("2026-11-21T10:30:00.000Z");
   });
 
-  it.each(["", "yesterday", "10", "10 m", "2026-02-30", "2026-13-01", "2026-11-21 25:00", "11:58", "m ago", "9999d", "2026-11-21 11:58 CET"])(
-    "and %j is none",
-    (text) => expect(read(text)).toBeNull(),
-  );
+  it.each([
+    "",
+    "yesterday",
+    "10",
+    "10 m",
+    "2026-02-30",
+    "2026-13-01",
+    "2026-11-21 25:00",
+    "11:58",
+    "m ago",
+    "9999d",
+    "2026-11-21 11:58 CET",
+  ])("and %j is none", (text) => expect(read(text)).toBeNull());
 
   it("is shown as it may be given back", () => {
     expect(parseMoment(momentText(now), now)).toBe(now);

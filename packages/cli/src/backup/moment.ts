@@ -10,8 +10,9 @@ const daysMax = 3_650;
 export function parseMoment(text: string, nowMs: number): number | null {
   const ago = parseAgo(text.trim().replace(/\s+ago$/, ""));
   if (ago !== null) return nowMs - ago;
-  const match =
-    /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,3}))?)?\s*(Z|[+-]\d{2}:\d{2})?)?$/i.exec(text.trim());
+  const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,3}))?)?\s*(Z|[+-]\d{2}:\d{2})?)?$/i.exec(
+    text.trim(),
+  );
   if (match === null) return null;
   const [, day = "", minutes = "00:00", seconds = "00", fraction = "0", zone = "Z"] = match;
   // Date.parse takes 31 February for 3 March.

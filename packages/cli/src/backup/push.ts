@@ -1,4 +1,4 @@
-import type { BackupPushed } from "../context/api.ts";
+import type { PushAnswer } from "../context/api.ts";
 import { connect } from "../context/connection.ts";
 import type { Run } from "../shell/command.ts";
 import { exit } from "../shell/failure.ts";
@@ -17,7 +17,7 @@ export const run: Run = async (call, shell) => {
     progress.say("pushing");
     const body = { force: call.switched("force") };
     const timeoutMs = call.duration("timeout") ?? waitMs;
-    const done = await connection.api.call<BackupPushed>("POST", "/v1/backups/push", { body, timeoutMs });
+    const done = await connection.api.call<PushAnswer>("POST", "/v1/backups/push", { body, timeoutMs });
     progress.end();
     printResult(call, shell, done, `${printable(done.remote)} has commit ${shortCommit(done.commit)}`);
     return exit.done;

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { PlanAnswer, RestoreAnswer } from "../context/api.ts";
+import type { RestorePlan, RestoreAnswer } from "../context/api.ts";
 import { connect, type Connection } from "../context/connection.ts";
 import { confirm } from "../shell/confirm.ts";
 import { counted } from "../shell/counted.ts";
@@ -11,7 +11,7 @@ import { humanDuration } from "../shell/table.ts";
 import { shortCommit } from "./commit-text.ts";
 import { momentText } from "./moment.ts";
 import { isEmpty, renderPlan } from "./plan-text.ts";
-import { sourceOf, thingsMax, thingsShown, type Source } from "./source.ts";
+import { sourceOf, type Source } from "./source.ts";
 import { watchRestore } from "./watch-restore.ts";
 
 const waitMs = 600_000;
@@ -45,7 +45,7 @@ async function restore(call: Invocation, shell: Shell, connection: Connection, a
       return exit.done;
     }
     if (isEmpty(plan)) {
-      const nothing = { restore: null, index: plan.index, before: plan.index, things: 0, kept: plan.kept, source: plan.source };
+      const nothing = { restore: "", index: plan.index, before: plan.index, things: 0, kept: plan.kept, source: plan.source };
       shell.out(json ? `${JSON.stringify(nothing)}\n` : `${headOf(plan)}${renderPlan(plan, shell.paint)}nothing to do\n`);
       return exit.done;
     }
@@ -63,30 +63,29 @@ async function restore(call: Invocation, shell: Shell, connection: Connection, a
   }
 }
 
-function planOf(call: Invocation, connection: Connection, source: Source): Promise<PlanAnswer> {
-  const limit = call.output === "json" ? thingsMax : thingsShown;
-  const body = { ...source, only: call.texts("only"), limit };
-  return connection.api.call<PlanAnswer>("POST", "/v1/backups/plan", { body, timeoutMs: call.duration("timeout") ?? waitMs });
+function planOf(call: Invocation, connection: Connection, source: Source): Promise<RestorePlan> {
+  const body = { ...source, only: call.texts("only") };
+  return connection.api.call<RestorePlan>("POST", "/v1/backups/plan", { body, timeoutMs: call.duration("timeout") ?? waitMs });
 }
 
 /** Sends the plan's digest along: only what was shown is done. */
-async function apply(call: Invocation, shell: Shell, connection: Connection, source: Source, plan: PlanAnswer) {
+async function apply(call: Invocation, shell: Shell, connection: Connection, source: Source, plan: RestorePlan) {
   const progress = follow(shell);
-  const watching = watchRestore(connection.api, (text) => progress.say(text));
+  const watching = await watchRestore(connection.context, plan.index, (text) => progress.say(text));
   try {
     const body = { ...source, only: call.texts("only"), plan: plan.digest };
     const timeoutMs = call.duration("timeout") ?? waitMs;
     const idempotencyKey = randomUUID();
     return await connection.api.call<RestoreAnswer>("POST", "/v1/backups/restore", { body, idempotencyKey, timeoutMs });
   } finally {
-    await watching.stop();
+    watching.stop();
     progress.end();
   }
 }
 
-const countOf = ({ created, changed, removed }: PlanAnswer): number => created + changed + removed;
+const countOf = ({ created, changed, removed }: RestorePlan): number => created + changed + removed;
 
-function headOf({ source }: PlanAnswer): string {
+function headOf({ source }: RestorePlan): string {
   const of = source.commit === undefined ? "the log" : `commit ${shortCommit(source.commit)}`;
   return `back to index ${source.index}, ${momentText(source.at)} (${humanDuration(Math.max(0, Date.now() - source.at))} ago), from ${of}:\n`;
 }

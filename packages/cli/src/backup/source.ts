@@ -6,7 +6,7 @@ import { parseMoment } from "./moment.ts";
 
 /** Things of a plan that the API is asked for, for people and for programs. */
 export const thingsShown = 50;
-export const thingsMax = 1_000_000;
+export const thingsMax = 10_000;
 
 /** One of the three; `atTime` is Unix milliseconds. */
 export type Source = { readonly commit: string } | { readonly atIndex: number } | { readonly atTime: number };
@@ -24,7 +24,10 @@ export function sourceOf(call: Invocation, nowMs: number): Source {
   if (time === undefined) return { commit: commitName(commit) };
   const at = parseMoment(time, nowMs);
   if (at === null) {
-    throw usage(`--at ${JSON.stringify(time)}: a time is expected`, "for example --at '2026-11-21 12:01:07' (UTC), --at '10m ago'");
+    throw usage(
+      `--at ${JSON.stringify(time)}: a time is expected`,
+      "for example --at '2026-11-21 12:01:07' (UTC), --at '10m ago'",
+    );
   }
   if (at > nowMs) throw usage(`--at ${JSON.stringify(time)}: that is still to come`, "times without a zone are UTC");
   return { atTime: at };

@@ -1,4 +1,4 @@
-import type { BackupTriggered, Written } from "../context/api.ts";
+import type { BackupTaken, Written } from "../context/api.ts";
 import { connect } from "../context/connection.ts";
 import { counted } from "../shell/counted.ts";
 import type { Run } from "../shell/command.ts";
@@ -23,7 +23,7 @@ export const run: Run = async (call, shell) => {
     }
     progress.say("asked for a backup");
     const timeoutMs = call.duration("timeout") ?? waitMs;
-    const done = await connection.api.call<BackupTriggered>("POST", "/v1/backups", { body: {}, timeoutMs });
+    const done = await connection.api.call<BackupTaken>("POST", "/v1/backups", { body: {}, timeoutMs });
     progress.end();
     printResult(call, shell, done, triggeredText(done));
     return exit.done;
@@ -32,7 +32,7 @@ export const run: Run = async (call, shell) => {
   }
 };
 
-const triggeredText = ({ new: made, commit, index, things, changed, tookMs }: BackupTriggered): string => {
+const triggeredText = ({ new: made, commit, index, things, changed, tookMs }: BackupTaken): string => {
   const of = `commit ${shortCommit(commit)} of index ${index}: ${counted(things, "thing")}`;
   return made ? `${of}, ${changed} changed, in ${humanDuration(tookMs)}` : `nothing has changed since ${of}`;
 };

@@ -24,8 +24,8 @@ export const run: Run = async (call, shell) => {
 
 /** The verdict for people: one line, or one for each damaged file. */
 export function renderVerdict({ sound, commit, objects, files, faults, audit }: VerifyAnswer): string {
-  const of = commit === null ? "the repository" : `commit ${shortCommit(commit)}`;
-  const log = audit.checked ? "its place in the log is as the audit chain says" : `not compared with the log: ${printable(audit.why)}`;
+  const of = `commit ${shortCommit(commit)}`;
+  const log = printable(audit.why);
   if (sound) return `${of} is sound: ${counted(objects, "object")}, ${counted(files, "file")}; ${log}\n`;
   const lines = faults.map(({ path, what }) => `  ${printable(path)}: ${printable(what)}\n`);
   return `${of} is DAMAGED: ${counted(faults.length, "fault")}\n${lines.join("")}`;

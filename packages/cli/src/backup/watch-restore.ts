@@ -1,41 +1,48 @@
-/** Progress of a restore that the cluster is asked for in another request: the newest restoration that is being staged. */
-import type { Api, RestorationsAnswer } from "../context/api.ts";
+/** Progress of a restore that the cluster was asked for in another request: its row says how far it is, the feed which row. */
+import type { Api, RestorationAnswer } from "../context/api.ts";
+import { connectContext } from "../context/connection.ts";
+import type { Context } from "../context/contexts.ts";
 import { Failure } from "../shell/failure.ts";
 
-const everyMs = 500;
+const everyMs = 300;
 
-/** Says how far it is, until it is stopped. Whatever cannot be seen is not said: the request itself tells how it ends. */
-export function watchRestore(api: Api, say: (text: string) => void): { stop(): Promise<void> } {
+/**
+ * Says how far the first restore is that begins after entry `after`, until it is stopped. Over a connection of its own. Whatever cannot
+ * be seen is not said: the request itself tells how it ends.
+ */
+export async function watchRestore(context: Context, after: number, say: (text: string) => void): Promise<{ stop(): void }> {
+  const connection = await connectContext(context);
   const state = { stopped: false };
-  let wake = (): void => undefined;
-  const loop = async (): Promise<void> => {
-    for (;;) {
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        setTimeout(resolve, everyMs).unref();
-      });
-      if (state.stopped) return;
-      const seen = await look(api);
-      if (seen !== null && !state.stopped) say(seen);
+  const watch = async (): Promise<void> => {
+    const id = await begunAfter(connection.api, after);
+    while (id !== null && !state.stopped) {
+      const row = await connection.api.call<RestorationAnswer>("GET", `/v1/restorations/${id}`, { timeoutMs: 2_000 });
+      if (!state.stopped) say(`staged ${String(row["staged"])} of ${String(row["parts"])} parts`);
+      await new Promise((resolve) => setTimeout(resolve, everyMs).unref());
     }
   };
-  const running = loop();
+  watch().catch((error: unknown) => {
+    if (!(error instanceof Failure)) throw error;
+  });
   return {
-    stop: async () => {
+    stop: () => {
       state.stopped = true;
-      wake();
-      await running;
+      connection.close();
     },
   };
 }
 
-async function look(api: Api): Promise<string | null> {
-  try {
-    const { restorations } = await api.call<RestorationsAnswer>("GET", "/v1/restorations?consistency=stale", { timeoutMs: 2_000 });
-    const open = restorations.find(({ state }) => state === "staging");
-    return open === undefined ? null : `staged ${open.staged} of ${open.parts} parts, ${open.things} things`;
-  } catch (error) {
-    if (error instanceof Failure) return null;
-    throw error;
-  }
+/** The id of the restore; null when the feed ended without one. */
+async function begunAfter(api: Api, after: number): Promise<string | null> {
+  let id: string | null = null;
+  const path = (from: number): string => `/v1/events?from=${from}&follow=true`;
+  await api.lines({
+    path,
+    from: after + 1,
+    onLine: ({ events }) => {
+      id = events.find(({ type }) => type === "RestoreBegun")?.id ?? null;
+      return id === null;
+    },
+  });
+  return id;
 }

@@ -1,8 +1,10 @@
+import { renderBackups, type BackupsView } from "../backup/status-text.ts";
+import type { BackupsAnswer } from "../context/api.ts";
 import type { Invocation, Run } from "../shell/command.ts";
-import { exit } from "../shell/failure.ts";
+import { exit, Failure } from "../shell/failure.ts";
 import type { Shell } from "../shell/shell.ts";
 import { renderTable, type Column } from "../shell/table.ts";
-import { connectContext, contextOf } from "../context/connection.ts";
+import { connectContext, contextOf, type Connection } from "../context/connection.ts";
 import { viewCluster, type ClusterView, type MemberView } from "./members.ts";
 
 /** `aether cluster status`. Exit code 0 also when members are down: the picture is the answer. */
@@ -16,23 +18,40 @@ export const run: Run = async (call, shell) => {
   }
 };
 
-async function look(call: Invocation, shell: Shell): Promise<ClusterView> {
+/** The members, and how backups go: null when nobody can say it. */
+export type StatusView = ClusterView & { readonly backup: BackupsView | null };
+
+const backupsMs = 2_000;
+
+async function look(call: Invocation, shell: Shell): Promise<StatusView> {
   const connection = await connectContext(await contextOf(call, shell));
   try {
-    return await viewCluster(connection, shell.home);
+    const [view, backup] = await Promise.all([viewCluster(connection, shell.home), backupsOf(connection)]);
+    return { ...view, backup };
   } finally {
     connection.close();
   }
 }
 
-function show(view: ClusterView, call: Invocation, shell: Shell, before: string): number {
+async function backupsOf(connection: Connection): Promise<BackupsView | null> {
+  try {
+    const options = { timeoutMs: backupsMs };
+    const { backups: _listed, ...backup } = await connection.api.call<BackupsAnswer>("GET", "/v1/backups?limit=1", options);
+    return backup;
+  } catch (error) {
+    if (error instanceof Failure) return null;
+    throw error;
+  }
+}
+
+function show(view: StatusView, call: Invocation, shell: Shell, before: string): number {
   const text = call.output === "json" ? `${JSON.stringify(view)}\n` : renderStatus(view, shell, call.output === "wide");
   shell.out(before + text);
   return exit.done;
 }
 
 /** The status for people. */
-export function renderStatus(view: ClusterView, shell: Pick<Shell, "paint">, wide: boolean): string {
+export function renderStatus(view: StatusView, shell: Pick<Shell, "paint">, wide: boolean): string {
   const { paint } = shell;
   const { quorum, digests } = view;
   const health = quorum.holds
@@ -46,7 +65,8 @@ export function renderStatus(view: ClusterView, shell: Pick<Shell, "paint">, wid
   const leader = view.leader === null ? paint("red", "none") : paint("bold", view.leader);
   return [
     `cluster ${paint("bold", view.name)}   leader ${leader}   term ${view.term}   index ${view.index}\n`,
-    `${health}   ${agreement}\n\n`,
+    `${health}   ${agreement}\n`,
+    `${view.backup === null ? "" : renderBackups(view.backup, Date.now(), paint)}\n`,
     renderTable(columns(view, paint), view.members, wide),
   ].join("");
 }

@@ -1,5 +1,6 @@
 /** `aether __complete KIND`: the names that exist, one a line. Whatever goes wrong, it prints less and never fails: it runs on a TAB. */
-import type { NodesAnswer, SettingsAnswer } from "../context/api.ts";
+import { shortCommit } from "../backup/commit-text.ts";
+import type { BackupsAnswer, NodesAnswer, SettingsAnswer } from "../context/api.ts";
 import { connect } from "../context/connection.ts";
 import { readContexts } from "../context/contexts.ts";
 import type { Invocation, Run } from "../shell/command.ts";
@@ -19,13 +20,17 @@ export const run: Run = async (call, shell) => {
 
 async function namesOf(kind: string, call: Invocation, shell: Shell): Promise<readonly string[]> {
   if (kind === "context") return (await readContexts(shell.home)).contexts.map(({ name }) => name);
-  if (kind !== "node" && kind !== "setting") return [];
+  if (!["node", "setting", "commit"].includes(kind)) return [];
   const connection = await connect(call, shell);
   try {
     const options = { timeoutMs: answerMs };
     if (kind === "node") {
       const { nodes } = await connection.api.call<NodesAnswer>("GET", "/v1/nodes?consistency=stale", options);
       return nodes.map(({ name }) => name);
+    }
+    if (kind === "commit") {
+      const { backups } = await connection.api.call<BackupsAnswer>("GET", "/v1/backups?limit=50", options);
+      return backups.map(({ commit }) => shortCommit(commit));
     }
     const { settings } = await connection.api.call<SettingsAnswer>("GET", "/v1/settings?consistency=stale", options);
     return settings.map(({ key }) => key);

@@ -1,5 +1,7 @@
 /** The cluster's HTTP API as the commands use it. The shapes are core's; only their types come along. */
+import type * as backups from "@aether/core/api/backup-shapes";
 import type * as shapes from "@aether/core/api/shapes";
+import type { Manifest } from "@aether/core/backup/manifest";
 import type { DomainEvent } from "@aether/core/kernel/event";
 
 export interface CallOptions {
@@ -39,6 +41,17 @@ export type SettingsAnswer = (typeof shapes.SettingsAnswer)["Type"];
 export type Written = (typeof shapes.Written)["Type"];
 export type SettingWritten = (typeof shapes.SettingWritten)["Type"];
 export type AuditAnswer = (typeof shapes.AuditAnswer)["Type"];
+
+export type BackupsAnswer = (typeof backups.BackupsAnswer)["Type"];
+/** One commit, with its manifest as this version writes them. */
+export type BackupAnswer = Omit<(typeof backups.BackupAnswer)["Type"], "manifest"> & { readonly manifest: Manifest };
+export type BackupTaken = (typeof backups.BackupTaken)["Type"];
+export type BackupPlan = (typeof backups.BackupPlan)["Type"];
+export type RestorePlan = (typeof backups.RestorePlan)["Type"];
+export type RestoreAnswer = (typeof backups.RestoreAnswer)["Type"];
+export type VerifyAnswer = (typeof backups.VerifyAnswer)["Type"];
+export type PushAnswer = (typeof backups.PushAnswer)["Type"];
+export type RestorationAnswer = (typeof backups.RestorationAnswer)["Type"];
 
 /** Entries with their events as events: type, v, id, and the fields of the type. */
 export type EntryAnswer = Omit<(typeof shapes.EntryAnswer)["Type"], "events"> & { readonly events: readonly DomainEvent[] };
