@@ -30,7 +30,9 @@ describe("what the status says of backups", () => {
     const push = { commit, remote: "https://git.example/backup.git", index: 44, at: now - 2_000 };
     expect(lines(remote)).toContain("   not pushed yet   ");
     expect(lines({ ...remote, pushed: push })).toContain("   pushed 2.0 s ago   ");
-    expect(lines({ ...remote, pushed: { ...push, commit: "9d02e771".padEnd(40, "0") } })).toContain("   pushed up to 9d02e77100   ");
+    expect(lines({ ...remote, pushed: { ...push, commit: "9d02e771".padEnd(40, "0") } })).toContain(
+      "   pushed up to 9d02e77100   ",
+    );
     const pushFailed = { ...push, why: "refused by a hook", hint: "" };
     expect(lines({ ...remote, pushed: push, pushFailed })).toContain("   NOT PUSHED since 2.0 s ago: refused by a hook   ");
   });

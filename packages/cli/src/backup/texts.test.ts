@@ -29,7 +29,17 @@ const callOf = (...words: readonly string[]) => {
 
 describe("the list of backups", () => {
   it("has a line a commit, with its age and whether the remote has it", () => {
-    const listed = { commit, index: 41, at: now - 65_000, things: 18, changed: 2, cause: "", message: "", pushed: true, recorded: true };
+    const listed = {
+      commit,
+      index: 41,
+      at: now - 65_000,
+      things: 18,
+      changed: 2,
+      cause: "",
+      message: "",
+      pushed: true,
+      recorded: true,
+    };
     expect(renderTable(columnsAt(now), [listed])).toBe(
       "COMMIT       INDEX   TIME                     AGE   THINGS   CHANGED   PUSHED\n" +
         "4f1c2ab9d0      41   2026-11-21 11:58:55   1m 05s       18         2   yes\n",
@@ -64,13 +74,21 @@ describe("what is to be restored", () => {
 
 describe("a commit and what is found in it", () => {
   const manifest = {
-    ...{ format: 1, cluster: { id: "ab".repeat(16), name: "local" }, level: 1, index: 41, term: 2, at: now - 65_000 },
+    ...{ format: 1 as const, cluster: { id: "ab".repeat(16), name: "local" }, level: 1, index: 41, term: 2, at: now - 65_000 },
     ...{ chain: "cd".repeat(32), counts: { cluster: 1, setting: 17 }, facets: { setting: 1 }, wanted: "ef".repeat(20) },
-  } as const;
+  };
 
   it("shows of when it is, what it holds and what changed in it", () => {
     const changes = [{ noun: "setting", id: "app/x", kind: "created" }] as const;
-    const answer = { index: 44, commit, manifest, message: "setting app/x\n\nindex 41\n", at: now - 65_000, parent: null, changes };
+    const answer = {
+      index: 44,
+      commit,
+      manifest,
+      message: "setting app/x\n\nindex 41\n",
+      at: now - 65_000,
+      parent: null,
+      changes,
+    };
     expect(renderCommit({ ...answer, changesTotal: 3 }, now, painter(false))).toBe(
       [
         `commit ${commit}`,
@@ -91,7 +109,15 @@ describe("a commit and what is found in it", () => {
   });
 
   it("is called sound in a line, or damaged with each file by its name", () => {
-    const verdict = { index: 44, sound: true, commit, objects: 60, files: 19, faults: [], audit: { checked: true, why: "as the chain says" } };
+    const verdict = {
+      index: 44,
+      sound: true,
+      commit,
+      objects: 60,
+      files: 19,
+      faults: [],
+      audit: { checked: true, why: "as the chain says" },
+    };
     expect(renderVerdict(verdict)).toBe("commit 4f1c2ab9d0 is sound: 60 objects, 19 files; as the chain says\n");
     const faults = [{ path: "settings/3f/a/cpu_warning.json", what: "is not what its hash says" }];
     expect(renderVerdict({ ...verdict, sound: false, faults })).toBe(
