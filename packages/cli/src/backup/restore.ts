@@ -49,8 +49,10 @@ async function restore(call: Invocation, shell: Shell, connection: Connection, a
       shell.out(json ? `${JSON.stringify(nothing)}\n` : `${headOf(plan)}${renderPlan(plan, shell.paint)}nothing to do\n`);
       return exit.done;
     }
-    // On stdout is what came of it; the plan is for the person who is asked.
-    (json ? shell.err : shell.out)(`${headOf(plan)}${renderPlan(plan, shell.paint)}`);
+    const shown = `${headOf(plan)}${renderPlan(plan, shell.paint)}`;
+    // With -o json stdout has one line, what came of it; the plan is for the person who is asked.
+    if (json) shell.err(shown);
+    else shell.out(shown);
     await confirm(shell, `this changes ${counted(countOf(plan), "thing")}`, call.switched("yes"));
     try {
       const done = await apply(call, shell, connection, source, plan);
