@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { make as redact, type Redacted } from "effect/Redacted";
+import { make as redact, type Redacted, value as reveal } from "effect/Redacted";
 import { readIfThere, writeDurably } from "@aether/cloud/local/durable-file";
 import {
   parseClusterFile,
@@ -78,6 +78,11 @@ const planOf = (file: string, text: string, c: ClusterConfiguration): ClusterPla
   settings: {
     raft: c.raft,
     history: c.history,
+    backup: {
+      ...c.backup,
+      path: c.backup.path === null ? null : resolve(c.backup.path),
+      remoteToken: c.backup.remoteToken !== null,
+    },
     basePort: c.local.basePort,
     dataDir: c.local.dataDir === null ? null : resolve(c.local.dataDir),
   },
@@ -98,10 +103,12 @@ function sourcesOf(shell: Pick<Shell, "env" | "home">): ReferenceSources {
   return { env: shell.env, readSecret, secretsFolder: folder };
 }
 
-/** The file's secret or, for a local cluster that names none, one of 32 random bytes made once and kept with mode 0600. */
+/** Keeps the token of the backups' remote for the nodes. The file's secret or, for a local cluster that names none, one of 32 random bytes made once and kept with mode 0600. */
 export async function resolveSecret(plan: ClusterPlan, folder: ClusterFolder, shell: Shell): Promise<Did<Redacted>> {
   const parsed = parseClusterFile(plan.text, sourcesOf(shell));
   if ("errors" in parsed) throw invalid(plan.file, parsed.errors);
+  const { remoteToken } = parsed.ok.backup;
+  if (remoteToken !== null) await writeDurably(folder.backupToken, `${reveal(remoteToken)}\n`, 0o600);
   const { clusterSecret } = parsed.ok.security;
   if (clusterSecret !== null) return { result: clusterSecret, detail: "the cluster secret is given by the file" };
   const kept = await keptSecret(folder);

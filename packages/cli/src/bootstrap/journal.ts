@@ -3,6 +3,7 @@
  * identity. It stays as the operator's record of the cluster, and scale, start and destroy keep it true.
  */
 import { readIfThere, writeDurably } from "@aether/cloud/local/durable-file";
+import type { BackupSettings } from "@aether/core/config/backup-settings";
 import { exit, Failure } from "../shell/failure.ts";
 
 /** The twelve steps, in order. Their names are what operators see. */
@@ -37,6 +38,8 @@ export interface JournalNode extends Seed {
 export interface NodeSettings {
   readonly raft: { readonly tickMs: number; readonly electionTicks: number; readonly heartbeatTicks: number };
   readonly history: { readonly keep: number };
+  /** `remoteToken`: whether there is one, in the cluster's folder. Left out by clusters of before there were backups. */
+  readonly backup?: BackupSettings & { readonly remoteToken: boolean };
   readonly basePort: number | null;
   /** Where the nodes' folders are, or null for the cluster's own folder. */
   readonly dataDir: string | null;

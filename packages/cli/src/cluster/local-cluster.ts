@@ -95,6 +95,7 @@ export function instanceSpec(journal: Journal, clusterId: string, node: JournalN
 function nodeFile(journal: Journal, clusterId: string, node: JournalNode, folder: ClusterFolder) {
   const [host, port] = node.address.split(":");
   const pair = pairOf(folder.pki, node.name);
+  const { backup } = journal.settings;
   return {
     cluster: { id: clusterId, name: journal.name },
     node: { name: node.name, member: node.member },
@@ -105,6 +106,7 @@ function nodeFile(journal: Journal, clusterId: string, node: JournalNode, folder
     tls: { ca: `file:${caFile(folder.pki)}`, certificate: `file:${pair.certificate}`, key: `file:${pair.key}` },
     raft: journal.settings.raft,
     history: journal.settings.history,
+    backup: backup && { ...backup, remoteToken: backup.remoteToken ? `file:${folder.backupToken}` : null },
   };
 }
 

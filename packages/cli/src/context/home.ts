@@ -5,6 +5,8 @@ export interface ClusterFolder {
   readonly root: string;
   readonly journal: string;
   readonly secret: string;
+  /** Of the backups' remote, mode 0600. */
+  readonly backupToken: string;
   readonly lock: string;
   readonly pki: string;
   readonly registry: string;
@@ -23,6 +25,7 @@ export function clusterFolder(home: string, name: string, dataDir: string | null
     root,
     journal: join(root, "bootstrap.json"),
     secret: join(root, "secret"),
+    backupToken: join(root, "backup-token"),
     lock: join(root, "lock"),
     pki: join(root, "pki"),
     registry: join(root, "instances"),

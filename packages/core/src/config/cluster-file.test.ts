@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import * as Redacted from "effect/Redacted";
 import { describe, expect, it } from "vitest";
+import { backupDefaults, durationText, parseDuration } from "./backup-settings.ts";
 import { parseClusterFile, redactConfiguration, renderConfigError, type ClusterConfiguration } from "./cluster-file.ts";
 import type { ReferenceSources } from "./references.ts";
 
@@ -41,11 +42,70 @@ describe("a cluster file", () => {
       local: { basePort: 7401, dataDir: "/tmp/aether" },
       raft: { tickMs: 25, electionTicks: 30, heartbeatTicks: 3 },
       history: { keep: 50_000 },
+      backup: {
+        enabled: false,
+        intervalMs: 900_000,
+        debounceMs: 5_000,
+        path: "/var/backups/aether",
+        remote: "https://git.example.com/fleet/backup.git",
+        remoteUser: "fleet",
+        keep: 500,
+      },
     });
   });
 
   it("may use dotted keys and inline tables, as TOML allows", () => {
     expect(read('cluster.name = "a"\ncluster.size = 1\ncloud = { provider = "local" }').cluster).toEqual({ name: "a", size: 1 });
+  });
+});
+
+describe("backups", () => {
+  const token = { env: { AETHER_SECRET_GIT: "ghp_abcdef" }, readSecret: () => undefined };
+
+  it("are made every hour and half a minute after a change, unless the file says otherwise", () => {
+    expect(read(local).backup).toEqual({ ...backupDefaults, remoteToken: null });
+    expect(read(`${local}[backup]\nenabled = false\ndebounce = "250ms"\ninterval = "2d"\n`).backup).toMatchObject({
+      enabled: false,
+      debounceMs: 250,
+      intervalMs: 172_800_000,
+    });
+  });
+
+  it("are pushed with a token that is stored nowhere", () => {
+    const c = read(`${local}[backup]\nremote = "https://git.example/f.git"\nremote_token = "\${secrets:git}"\n`, token);
+    expect(c.backup.remoteToken === null ? "" : Redacted.value(c.backup.remoteToken)).toBe("ghp_abcdef");
+    expect(redactConfiguration(c)).toMatchObject({ backup: { remote_token: "${secrets:git}" } });
+    expect(JSON.stringify(c) + inspect(c, { depth: 9 })).not.toContain("ghp_");
+  });
+
+  it("that are asked for in a way that cannot be are refused with place and hint", () => {
+    const lines = [
+      'enabled = "yes"',
+      'interval = "1 hour"',
+      'debounce = "50ms"',
+      'remote = "https://me:pw@git.example/f.git"',
+      "remote_token = 7",
+      "keep = 0",
+    ];
+    expect(faults(`${local}[backup]\n${lines.join("\n")}\n`)).toEqual([
+      "6:1 backup.enabled: enabled is text",
+      '7:1 backup.interval: interval does not fit: "1 hour"',
+      '8:1 backup.debounce: debounce does not fit: "50ms"',
+      "9:1 backup.remote: remote does not fit",
+      "10:1 backup.remote_token: remote_token is a whole number",
+      "11:1 backup.keep: keep does not fit: 0",
+    ]);
+    const parsed = parseClusterFile(`${local}[backup]\ninterval = "0s"\n`, nothing);
+    expect("errors" in parsed ? parsed.errors[0]?.expected : "").toBe(
+      "a duration from 1s to 30d, a number and its unit: ms, s, m, h or d",
+    );
+  });
+
+  it("take durations as they give them back", () => {
+    for (const text of ["1ms", "1500ms", "30s", "90s", "15m", "36h", "2d"]) {
+      expect(durationText(parseDuration(text)), text).toBe(text);
+    }
+    expect(durationText(parseDuration("120s"))).toBe("2m");
   });
 });
 
@@ -149,6 +209,7 @@ describe("what may be stored of a file", () => {
       local: {},
       raft: { tick_ms: 50, election_ticks: 20, heartbeat_ticks: 2 },
       history: { keep: 100_000 },
+      backup: { enabled: true, interval: "1h", debounce: "30s", remote_user: "git", keep: 10_000 },
     });
   });
 
@@ -167,6 +228,7 @@ describe("a secret", () => {
     "security.cluster_secret",
     "local.data_dir",
     "raft.tick_ms",
+    "backup.remote",
     "security.other",
     "more.key",
   ];

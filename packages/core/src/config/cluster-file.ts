@@ -9,6 +9,7 @@ import * as SchemaIssue from "effect/SchemaIssue";
 import { parse as parseToml, TomlError } from "smol-toml";
 import type { Provider } from "../kernel/grammar.ts";
 import { nearest } from "../kernel/nearest.ts";
+import { durationText, parseDuration, type BackupSettings } from "./backup-settings.ts";
 import { ClusterFile, sections, type KeyDoc } from "./cluster-schema.ts";
 import { scanPositions, type Path, type Position, type Positions } from "./positions.ts";
 import { timingFault, type RaftTiming } from "./raft-timing.ts";
@@ -31,6 +32,7 @@ export interface ClusterConfiguration {
   readonly local: { readonly basePort: number | null; readonly dataDir: string | null };
   readonly raft: RaftTiming;
   readonly history: { readonly keep: number };
+  readonly backup: BackupSettings & { readonly remoteToken: Redacted.Redacted | null };
   /** The text of every value that had references, by key, as it stood in the file. */
   readonly references: Readonly<Record<string, string>>;
 }
@@ -153,7 +155,7 @@ class Reader {
     }
     if (known === undefined)
       return this.error(path, `[${path[0]}] is ${kindOf(found)}`, `a section: [${path[0]}] and its keys below`);
-    const wrongType = known.type === "text" ? typeof found !== "string" : !Number.isSafeInteger(found);
+    const wrongType = !ofType[known.type](found);
     const what = wrongType ? `is ${kindOf(found)}` : `does not fit${this.shown(path, found, known)}`;
     this.error(
       path,
@@ -172,7 +174,7 @@ class Reader {
 
   /** Short plain values may be repeated; what came from a reference, or may be a secret, never is. */
   private shown(path: Path, found: unknown, known: KeyDoc): string {
-    if (known.secret === true || Object.hasOwn(this.references, path.join("."))) return "";
+    if (known.secret === true || known.unshown === true || Object.hasOwn(this.references, path.join("."))) return "";
     const text = JSON.stringify(found);
     return text.length <= 64 ? `: ${text}` : "";
   }
@@ -219,6 +221,11 @@ class Reader {
   }
 }
 
+const ofType: Readonly<Record<KeyDoc["type"], (value: unknown) => boolean>> = {
+  text: (value) => typeof value === "string",
+  "whole number": Number.isSafeInteger,
+  "true or false": (value) => typeof value === "boolean",
+};
 const isTable = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 const docOf = (path: Path): KeyDoc | undefined =>
@@ -257,27 +264,53 @@ function configurationOf(file: ClusterFile, references: Readonly<Record<string, 
       heartbeatTicks: file.raft.heartbeat_ticks,
     },
     history: file.history,
+    backup: backupOf(file.backup),
     references,
   };
 }
+
+function backupOf(file: ClusterFile["backup"]): ClusterConfiguration["backup"] {
+  const token = file.remote_token;
+  return {
+    enabled: file.enabled,
+    intervalMs: parseDuration(file.interval),
+    debounceMs: parseDuration(file.debounce),
+    path: file.path ?? null,
+    remote: file.remote ?? null,
+    remoteUser: file.remote_user,
+    remoteToken: token === undefined ? null : Redacted.make(token, { label: "remote_token" }),
+    keep: file.keep,
+  };
+}
+
+type Plain = string | number | boolean;
 
 /**
  * What may be stored: the file's sections and keys, defaults filled in, with its references as they stood in the file in place
  * of what they gave. A secret that was written into the file itself is left out.
  */
-export function redactConfiguration(
-  c: ClusterConfiguration,
-): Readonly<Record<string, Readonly<Record<string, string | number>>>> {
-  const plain: Record<string, Record<string, string | number | null>> = {
+export function redactConfiguration(c: ClusterConfiguration): Readonly<Record<string, Readonly<Record<string, Plain>>>> {
+  const { enabled, intervalMs, debounceMs, path, remote, remoteUser, keep } = c.backup;
+  const plain: Record<string, Record<string, Plain | null>> = {
     cluster: c.cluster,
     cloud: { provider: c.cloud.provider, region: c.cloud.region, instance_type: c.cloud.instanceType },
     security: { cluster_secret: null },
     local: { base_port: c.local.basePort, data_dir: c.local.dataDir },
     raft: { tick_ms: c.raft.tickMs, election_ticks: c.raft.electionTicks, heartbeat_ticks: c.raft.heartbeatTicks },
     history: c.history,
+    backup: {
+      enabled,
+      interval: durationText(intervalMs),
+      debounce: durationText(debounceMs),
+      path,
+      remote,
+      remote_user: remoteUser,
+      remote_token: null,
+      keep,
+    },
   };
   const entries = Object.entries(plain).map(([section, keys]) => {
-    const kept = Object.entries(keys).flatMap(([name, value]): [string, string | number][] => {
+    const kept = Object.entries(keys).flatMap(([name, value]): [string, Plain][] => {
       const stored = c.references[`${section}.${name}`] ?? value;
       return stored === null ? [] : [[name, stored]];
     });

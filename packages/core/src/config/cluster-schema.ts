@@ -6,11 +6,20 @@ import * as Effect from "effect/Effect";
 import * as Schema from "effect/Schema";
 import { between } from "../kernel/fields.ts";
 import { clusterName, providers } from "../kernel/grammar.ts";
+import {
+  backupDefaults,
+  backupRanges,
+  durationGrammar,
+  durationText,
+  parseDuration,
+  remoteGrammar,
+  remoteUserGrammar,
+} from "./backup-settings.ts";
 import { beatsPerElectionMin, keepDefault, keepRange, raftDefaults, raftRanges } from "./raft-timing.ts";
 
 /** What a key's reader wants to know. Shown in the docs and, `rule` and `example`, in errors. */
 export interface KeyDoc {
-  readonly type: "text" | "whole number";
+  readonly type: "text" | "whole number" | "true or false";
   readonly doc: string;
   readonly rule: string;
   readonly example: string;
@@ -18,6 +27,8 @@ export interface KeyDoc {
   readonly default?: string;
   /** The only keys that may hold `${secrets:…}`, and that are never stored or shown. */
   readonly secret?: true;
+  /** A wrong value may hold a password: errors do not repeat it. */
+  readonly unshown?: true;
 }
 
 const keyAnnotation = "aether/key";
@@ -145,6 +156,77 @@ const history = Schema.Struct({
   }),
 });
 
+const durations = ([low, high]: readonly [number, number]): string =>
+  `a duration from ${durationText(low)} to ${durationText(high)}, a number and its unit: ms, s, m, h or d`;
+const duration = (which: "intervalMs" | "debounceMs") => {
+  const [low, high] = backupRanges[which];
+  const fits = (text: string): boolean => durationGrammar.test(text) && parseDuration(text) >= low && parseDuration(text) <= high;
+  const rule = Schema.makeFilter((text: string) => fits(text) || `Expected ${durations([low, high])}`);
+  return orDefault(Schema.String.check(rule), durationText(backupDefaults[which]));
+};
+const token = "at least 1 and at most 4096 characters, in one line";
+
+const backup = Schema.Struct({
+  enabled: key(orDefault(Schema.Boolean.annotate({ expected: "true or false" }), backupDefaults.enabled), {
+    type: "true or false",
+    doc: "Whether the cluster backs itself up. `aether backup trigger` does in any case.",
+    rule: "true or false",
+    example: "true",
+    default: String(backupDefaults.enabled),
+  }),
+  interval: key(duration("intervalMs"), {
+    type: "text",
+    doc: "Between two backups when nothing that is wanted changes.",
+    rule: durations(backupRanges.intervalMs),
+    example: '"1h"',
+    default: durationText(backupDefaults.intervalMs),
+  }),
+  debounce: key(duration("debounceMs"), {
+    type: "text",
+    doc: "Quiet after a change before it is backed up. Where it is never quiet, a backup is made after ten times this.",
+    rule: durations(backupRanges.debounceMs),
+    example: '"30s"',
+    default: durationText(backupDefaults.debounceMs),
+  }),
+  path: key(Schema.optionalKey(word(/^[^\0]{1,1024}$/, path)), {
+    type: "text",
+    doc: "Folder in which every member keeps its repository, as `<node>.git`.",
+    rule: path,
+    example: '"/var/backups/aether"',
+    default: "`backup.git` in the member's data folder",
+  }),
+  remote: key(Schema.optionalKey(word(remoteGrammar.pattern, remoteGrammar.expected)), {
+    type: "text",
+    doc: "A git repository that every backup is pushed to. Its branch main must be nobody else's: it is never overwritten unasked.",
+    rule: remoteGrammar.expected,
+    example: '"https://git.example.com/fleet/backup.git"',
+    default: "nothing is pushed",
+    unshown: true,
+  }),
+  remote_user: key(orDefault(word(remoteUserGrammar.pattern, remoteUserGrammar.expected), backupDefaults.remoteUser), {
+    type: "text",
+    doc: "Who pushes, at an https remote.",
+    rule: remoteUserGrammar.expected,
+    example: '"git"',
+    default: backupDefaults.remoteUser,
+  }),
+  remote_token: key(Schema.optionalKey(word(/^[^\0\r\n]{1,4096}$/, token)), {
+    type: "text",
+    doc: "Password or access token of that user. Name it by `${secrets:…}`. Each member has it in a file with mode 0600.",
+    rule: token,
+    example: '"${secrets:backup/token}"',
+    default: "none: the remote is a path, or needs no password",
+    secret: true,
+  }),
+  keep: key(orDefault(between(...backupRanges.keep), backupDefaults.keep), {
+    type: "whole number",
+    doc: "Commits that are kept. Older ones are cut off.",
+    rule: range(backupRanges.keep),
+    example: "10000",
+    default: String(backupDefaults.keep),
+  }),
+});
+
 /** The whole file. Sections whose keys all have defaults may be left out. */
 export const ClusterFile = Schema.Struct({
   cluster: section(cluster, "What is asked for, whatever the provider."),
@@ -156,6 +238,7 @@ export const ClusterFile = Schema.Struct({
     "Raft's clockwork. The defaults suit one computer and one region; slower links want more ticks.",
   ),
   history: section(orDefault(history, {}), "How much of the past stays readable."),
+  backup: section(orDefault(backup, {}), "Backups of all that is wanted, as commits of a git repository that every member has."),
 });
 export type ClusterFile = typeof ClusterFile.Type;
 
@@ -165,7 +248,7 @@ export interface SectionDoc {
   readonly keys: ReadonlyMap<string, KeyDoc>;
 }
 
-const structs = { cluster, cloud, security, local, raft, history };
+const structs = { cluster, cloud, security, local, raft, history, backup };
 
 /** The Schema's sections and keys in their order, read from its annotations. Throws on one that is not documented. */
 export const sections: ReadonlyMap<string, SectionDoc> = new Map(

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { backupDefaults } from "./backup-settings.ts";
 import { parseNodeFile } from "./node-file.ts";
 
 const file = {
@@ -18,7 +19,13 @@ const errorsOf = (value: unknown): readonly string[] => {
 describe("the daemon's configuration", () => {
   it("needs no timing: the defaults are filled in", () => {
     expect(parseNodeFile(JSON.stringify(file))).toEqual({
-      ok: { ...file, routes: {}, raft: { tickMs: 50, electionTicks: 20, heartbeatTicks: 2 }, history: { keep: 100_000 } },
+      ok: {
+        ...file,
+        routes: {},
+        raft: { tickMs: 50, electionTicks: 20, heartbeatTicks: 2 },
+        history: { keep: 100_000 },
+        backup: { ...backupDefaults, remoteToken: null },
+      },
     });
     expect(parseNodeFile(JSON.stringify({ ...file, raft: { tickMs: 25 } }))).toMatchObject({
       ok: { raft: { tickMs: 25, electionTicks: 20 } },
@@ -39,6 +46,16 @@ describe("the daemon's configuration", () => {
       'field "listen.port": expected a whole number from 1 to 65535',
       'field "advertise": expected host:port, for example "127.0.0.1:7401"',
       'field "tls.key": expected PEM text, or "file:" and the path of a PEM file',
+    ]);
+  });
+
+  it("names the file of the backups' token, and never holds the token", () => {
+    const of = (remoteToken: string) => ({ ...file, backup: { remote: "/mnt/b.git", remoteToken } });
+    expect(parseNodeFile(JSON.stringify(of("file:/etc/aether/token")))).toMatchObject({
+      ok: { backup: { remote: "/mnt/b.git", remoteToken: "file:/etc/aether/token", enabled: true } },
+    });
+    expect(errorsOf(of("ghp_abcdef"))).toEqual([
+      'field "backup.remoteToken": expected "file:" and the path of the token\'s file',
     ]);
   });
 

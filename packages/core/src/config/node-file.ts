@@ -4,6 +4,7 @@ import * as Result from "effect/Result";
 import * as Schema from "effect/Schema";
 import { faultsOf } from "../kernel/define.ts";
 import { Address, between, ClusterId, ClusterName, MemberId, NodeName } from "../kernel/fields.ts";
+import { backupDefaults, backupRanges, remoteGrammar, remoteUserGrammar } from "./backup-settings.ts";
 import { keepDefault, keepRange, raftDefaults, raftRanges, timingFault } from "./raft-timing.ts";
 
 const Seat = Schema.Struct({ name: NodeName, member: MemberId, address: Address });
@@ -28,6 +29,18 @@ const Raft = Schema.Struct({
   }),
 );
 
+const Backup = Schema.Struct({
+  enabled: orDefault(Schema.Boolean, backupDefaults.enabled),
+  intervalMs: ranged(backupRanges.intervalMs, backupDefaults.intervalMs),
+  debounceMs: ranged(backupRanges.debounceMs, backupDefaults.debounceMs),
+  path: orDefault(Schema.NullOr(Path), backupDefaults.path),
+  remote: orDefault(Schema.NullOr(matching(remoteGrammar.pattern, remoteGrammar.expected)), backupDefaults.remote),
+  remoteUser: orDefault(matching(remoteUserGrammar.pattern, remoteUserGrammar.expected), backupDefaults.remoteUser),
+  /** The token itself is in no configuration. */
+  remoteToken: orDefault(Schema.NullOr(matching(/^file:.+$/s, '"file:" and the path of the token\'s file')), null),
+  keep: ranged(backupRanges.keep, backupDefaults.keep),
+});
+
 export const NodeFile = Schema.Struct({
   cluster: Schema.Struct({ id: ClusterId, name: ClusterName }),
   /** `member` is the number minted for this node when it was decided; a folder that was replaced has another one since. */
@@ -43,6 +56,7 @@ export const NodeFile = Schema.Struct({
   tls: Schema.Struct({ ca: Pem, certificate: Pem, key: Pem }),
   raft: orDefault(Raft, {}),
   history: orDefault(Schema.Struct({ keep: ranged(keepRange, keepDefault) }), {}),
+  backup: orDefault(Backup, {}),
 });
 export type NodeFile = typeof NodeFile.Type;
 

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { parseDuration } from "./backup-settings.ts";
 import { parseClusterFile } from "./cluster-file.ts";
 import { sections } from "./cluster-schema.ts";
 import { renderReference } from "./reference.ts";
@@ -29,7 +30,7 @@ describe("docs/cluster-toml.md", () => {
       readSecret: () => undefined,
     });
     if ("errors" in parsed) throw new Error("the shortest file must do");
-    const { raft, history, cluster } = parsed.ok;
+    const { raft, history, backup, cluster } = parsed.ok;
     const said = (section: string, key: string) => Number(sections.get(section)?.keys.get(key)?.default);
     expect(cluster.size).toBe(said("cluster", "size"));
     expect(raft).toEqual({
@@ -38,5 +39,8 @@ describe("docs/cluster-toml.md", () => {
       heartbeatTicks: said("raft", "heartbeat_ticks"),
     });
     expect(history.keep).toBe(said("history", "keep"));
+    expect(backup.keep).toBe(said("backup", "keep"));
+    const duration = (key: string) => parseDuration(sections.get("backup")?.keys.get(key)?.default ?? "");
+    expect([backup.intervalMs, backup.debounceMs]).toEqual([duration("interval"), duration("debounce")]);
   });
 });

@@ -47,7 +47,14 @@ describe("a daemon's life, without its face", () => {
     const exit = (code: ExitCode): never => {
       throw new Exited(code);
     };
-    return prepareAetherd({ configuration: parsed.ok, tls, log, exit, ...(endingMs === undefined ? {} : { endingMs }) });
+    return prepareAetherd({
+      configuration: parsed.ok,
+      tls,
+      remoteToken: null,
+      log,
+      exit,
+      ...(endingMs === undefined ? {} : { endingMs }),
+    });
   };
   const bootstrap = { cluster, members: [{ name: "n1", member: 1, address: "127.0.0.1:1" }] };
   const until = async (d: Aetherd, phase: string): Promise<void> => {

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Redacted } from "effect/Redacted";
 import type { NodeFile } from "@aether/core/config/node-file";
 import { reject, type Rejection } from "@aether/core/kernel/command";
 import { registry } from "@aether/core/registry";
@@ -38,6 +39,8 @@ type Usable = Extract<FolderFound, { v: "usable" }>;
 export interface AetherdParts {
   readonly configuration: NodeFile;
   readonly tls: TlsMaterial;
+  /** Of the backups' remote. */
+  readonly remoteToken: Redacted | null;
   readonly log: Log;
   /** Ends the process at once; must not return. */
   readonly exit: (code: ExitCode) => never;
@@ -70,6 +73,7 @@ export async function prepareAetherd(p: AetherdParts): Promise<Aetherd> {
 export class Aetherd {
   readonly configuration: NodeFile;
   readonly tls: TlsMaterial;
+  readonly remoteToken: Redacted | null;
   readonly log: Log;
   readonly http: PeerHttp;
   readonly refusals: RefusalLedger = makeRefusalLedger();
@@ -93,6 +97,7 @@ export class Aetherd {
   constructor(p: AetherdParts, floors: Floors, book: AddressBook) {
     this.configuration = p.configuration;
     this.tls = p.tls;
+    this.remoteToken = p.remoteToken;
     this.log = p.log;
     this.#exit = p.exit;
     this.#endingMs = p.endingMs ?? endingDefaultMs;

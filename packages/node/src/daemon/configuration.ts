@@ -1,9 +1,17 @@
 /** Finds the daemon's configuration, parses it, and reads the files it names. */
 import { readFile } from "node:fs/promises";
+import { make as redact, type Redacted } from "effect/Redacted";
 import { parseNodeFile, type NodeFile } from "@aether/core/config/node-file";
 import type { TlsMaterial } from "../identity/tls.ts";
 
-export type Loaded = { readonly configuration: NodeFile; readonly tls: TlsMaterial } | { readonly errors: readonly string[] };
+export type Loaded =
+  | {
+      readonly configuration: NodeFile;
+      readonly tls: TlsMaterial;
+      /** Of the backups' remote. */
+      readonly remoteToken: Redacted | null;
+    }
+  | { readonly errors: readonly string[] };
 
 const variable = "AETHER_NODE_CONFIG";
 
@@ -13,8 +21,9 @@ export async function loadConfiguration(args: readonly string[], env: NodeJS.Pro
   if ("errors" in found) return found;
   const parsed = parseNodeFile(found.text);
   if ("errors" in parsed) return { errors: parsed.errors.map((error) => `${found.from}: ${error}`) };
-  const tls = await readTls(parsed.ok.tls);
-  return "errors" in tls ? tls : { configuration: parsed.ok, tls };
+  const [tls, token] = [await readTls(parsed.ok.tls), await readToken(parsed.ok.backup.remoteToken)];
+  if ("errors" in tls) return "errors" in token ? { errors: [...tls.errors, ...token.errors] } : tls;
+  return "errors" in token ? token : { configuration: parsed.ok, tls, remoteToken: token.ok };
 }
 
 type Text = { readonly text: string; readonly from: string } | { readonly errors: readonly string[] };
@@ -32,6 +41,16 @@ async function findText(args: readonly string[], env: NodeJS.ProcessEnv): Promis
   return readFile(path, "utf8").then(
     (text) => ({ text, from: path }),
     (error: Error) => ({ errors: [`--config ${path} cannot be read: ${error.message}`] }),
+  );
+}
+
+async function readToken(
+  reference: string | null,
+): Promise<{ readonly ok: Redacted | null } | { readonly errors: readonly string[] }> {
+  if (reference === null) return { ok: null };
+  return readFile(reference.slice("file:".length), "utf8").then(
+    (text) => ({ ok: redact(text.replace(/\r?\n$/, "")) }),
+    (error: Error) => ({ errors: [`backup.remoteToken: expected a readable file: ${error.message}`] }),
   );
 }
 

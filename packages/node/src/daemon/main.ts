@@ -29,7 +29,7 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   if (failpoints !== null && "errors" in failpoints) return refuse(failpoints.errors);
   // Everything else is loaded only by a daemon that runs.
   const { runDaemon } = await import("./run.ts");
-  process.exit(await runDaemon(loaded.configuration, loaded.tls, failpoints));
+  process.exit(await runDaemon(loaded, failpoints));
 }
 
 function refuse(errors: readonly string[]): void {

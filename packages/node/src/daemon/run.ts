@@ -1,5 +1,6 @@
 /** A configured daemon as a process: its face, its signals, its end. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Redacted } from "effect/Redacted";
 import type { NodeFile } from "@aether/core/config/node-file";
 import { failpoints } from "@aether/core/kernel/failpoint";
 import type { TlsMaterial } from "../identity/tls.ts";
@@ -17,8 +18,16 @@ const stallLogMs = 200;
 /** An orderly end that takes longer is given up. */
 const endingMs = 10_000;
 
+/** Its configuration, and what stands in the files that it names. */
+export interface DaemonGiven {
+  readonly configuration: NodeFile;
+  readonly tls: TlsMaterial;
+  readonly remoteToken: Redacted | null;
+}
+
 /** Runs until the daemon has ended. Resolves with the process's exit code. `plan`: failpoints to arm, for tests. */
-export async function runDaemon(configuration: NodeFile, tls: TlsMaterial, plan: FailpointPlan | null): Promise<ExitCode> {
+export async function runDaemon(given: DaemonGiven, plan: FailpointPlan | null): Promise<ExitCode> {
+  const { configuration } = given;
   const log = standardLog({ node: configuration.node.name });
   log.info("starting", { version, pid: process.pid, node_version: process.version, data: configuration.dataDir });
   if (plan !== null) {
@@ -26,7 +35,7 @@ export async function runDaemon(configuration: NodeFile, tls: TlsMaterial, plan:
     log.warn("failpoints", { armed, seed: plan.seed, meaning: "this daemon harms itself on purpose: for tests only" });
     Object.assign(failpoints, makeFailpoints(plan, log));
   }
-  const daemon = await prepareAetherd({ configuration, tls, log, exit }).catch((error: Error) => error);
+  const daemon = await prepareAetherd({ ...given, log, exit }).catch((error: Error) => error);
   if (!(daemon instanceof Error)) return run(daemon, log);
   const { error, message, next } = reportFatal(daemon, configuration.dataDir);
   log.error("fatal", { error, message: `the data folder cannot be read: ${message}`, next });

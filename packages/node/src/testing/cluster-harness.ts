@@ -21,6 +21,8 @@ export interface ClusterHarnessOptions {
   readonly raft?: { readonly tickMs: number; readonly electionTicks: number; readonly heartbeatTicks: number };
   /** Entries kept behind the snapshot. */
   readonly historyKeep?: number;
+  /** Keys of the daemon's `backup`; left out, there are no backups but those asked for. */
+  readonly backup?: Readonly<Record<string, unknown>>;
   /** Program to run instead of the sources, e.g. a bundle. */
   readonly program?: string;
   /** Where `from` dials to reach `to`; default: the address that `to` listens on. Asked once, when the nodes are prepared. */
@@ -142,6 +144,7 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
       tls: { ca: pem("ca"), certificate: pem("certificate"), key: pem("key") },
       raft,
       history: { keep: o.historyKeep ?? 10_000 },
+      backup: { enabled: false, ...o.backup },
     };
     writeFileSync(node.configFile, JSON.stringify(config, null, 2));
   };
