@@ -93,7 +93,14 @@ describe("whatever is asked", () => {
 
 describe("the registry", () => {
   it("knows every noun by its events and commands, each in version 1 and level 1", () => {
-    expect(registry.nouns.map(({ name }) => name)).toEqual(["cluster", "node", "setting", "backup"]);
+    expect(registry.nouns.map(({ name }) => name)).toEqual([
+      "cluster",
+      "node",
+      "setting",
+      "backup",
+      "restoration",
+      "restoration-part",
+    ]);
     for (const noun of registry.nouns) {
       for (const { type, v, level } of noun.events) expect([registry.nounOf(type)?.name, v, level]).toEqual([noun.name, 1, 1]);
       for (const { type } of noun.commands) expect(registry.command(type)?.type).toBe(type);

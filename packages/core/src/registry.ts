@@ -4,6 +4,10 @@ import { cluster } from "./cluster/cluster.ts";
 import { makeRegistry, type Registry } from "./kernel/registry.ts";
 import type { Noun } from "./kernel/noun.ts";
 import { node } from "./node/node.ts";
+import { restorationNouns } from "./restoration/restoration.ts";
 import { setting } from "./setting/setting.ts";
 
-export const registry: Registry = makeRegistry([cluster as Noun, node as Noun, setting as Noun, backup as Noun]);
+/** Those whose things go into backups. */
+const kept: readonly Noun[] = [cluster as Noun, node as Noun, setting as Noun];
+
+export const registry: Registry = makeRegistry([...kept, backup as Noun, ...restorationNouns(kept)]);

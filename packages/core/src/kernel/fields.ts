@@ -36,12 +36,16 @@ export const hex = (min: number, max: number) =>
 
 export const jsonBytesMax = 64 * 1024;
 
-/** Any JSON value of at most {@link jsonBytesMax} bytes and 64 levels. Not undefined, NaN, dates, byte arrays or cycles. */
-export const Json = Schema.Unknown.check(
-  Schema.makeFilter((value: unknown) => {
-    const fault = jsonFault(value, jsonBytesMax);
-    return fault === null ? undefined : `Expected ${fault}`;
-  }),
-);
+/** Any JSON value of at most so many bytes and levels. Not undefined, NaN, dates, byte arrays or cycles. */
+export const jsonOf = (bytesMax: number, levelsMax: number) =>
+  Schema.Unknown.check(
+    Schema.makeFilter((value: unknown) => {
+      const fault = jsonFault(value, bytesMax, levelsMax);
+      return fault === null ? undefined : `Expected ${fault}`;
+    }),
+  );
+
+/** Any JSON value of at most {@link jsonBytesMax} bytes and 64 levels. */
+export const Json = jsonOf(jsonBytesMax, 64);
 
 export const Version = between(0, Number.MAX_SAFE_INTEGER);

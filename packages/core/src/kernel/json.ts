@@ -1,26 +1,36 @@
 /** JSON values from outside: whether a value is one, how large it is, and whether two are equal. */
 
-const levelsMax = 64;
+const jsonLevelsMax = 64;
 
 /**
- * Why `value` is not plain JSON of at most `bytesMax` bytes and {@link levelsMax} levels; null when it is. Bytes are about those
+ * Why `value` is not plain JSON of at most `bytesMax` bytes and `levelsMax` levels; null when it is. Bytes are about those
  * of the log's binary form: text counts its UTF-8, a number 8, a key or element one more. Cycles end at the level limit.
  */
-export function jsonFault(value: unknown, bytesMax: number): string | null {
-  const size = measure(value, 0, bytesMax);
+export function jsonFault(value: unknown, bytesMax: number, levelsMax = jsonLevelsMax): string | null {
+  const size = measure(value, levelsMax, bytesMax);
+  if (size === tooDeep) return `JSON of at most ${levelsMax} levels`;
   if (typeof size === "string") return size;
   return size > bytesMax ? `JSON of at most ${bytesMax} bytes` : null;
 }
 
-/** Bytes, or what it should have been. Stops counting soon after `budget`. */
-function measure(value: unknown, level: number, budget: number): number | string {
+const tooDeep = "JSON of fewer levels";
+
+/** Its bytes as {@link jsonFault} counts them. Throws on what is no JSON. */
+export function jsonBytes(value: unknown): number {
+  const size = measure(value, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+  if (typeof size === "string") throw new TypeError(`${size} was expected`);
+  return size;
+}
+
+/** Bytes, or what it should have been; `levels` are those left. Stops counting soon after `budget`. */
+function measure(value: unknown, levels: number, budget: number): number | string {
   if (typeof value === "string") return stringBytes(value);
   if (typeof value === "number") return Number.isFinite(value) ? 8 : "a finite number";
   if (typeof value === "boolean") return 5;
   if (typeof value !== "object") return `JSON, which has no ${typeof value}`;
   if (value === null) return 4;
-  if (level >= levelsMax) return `JSON of at most ${levelsMax} levels`;
-  if (Array.isArray(value)) return measureAll(value, level, budget, 0);
+  if (levels <= 0) return tooDeep;
+  if (Array.isArray(value)) return measureAll(value, levels, budget, 0);
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null)
     return "plain JSON: objects, arrays, text, numbers, true, false, null";
@@ -28,13 +38,13 @@ function measure(value: unknown, level: number, budget: number): number | string
   if (Object.hasOwn(value, "__proto__")) return "JSON without a field called __proto__";
   let keys = 0;
   for (const key of Object.keys(value)) keys += stringBytes(key) + 1;
-  return measureAll(Object.values(value), level, budget, keys);
+  return measureAll(Object.values(value), levels, budget, keys);
 }
 
-function measureAll(values: readonly unknown[], level: number, budget: number, before: number): number | string {
+function measureAll(values: readonly unknown[], levels: number, budget: number, before: number): number | string {
   let total = 2 + before;
   for (const value of values) {
-    const size = measure(value, level + 1, budget);
+    const size = measure(value, levels - 1, budget);
     if (typeof size === "string") return size;
     total += size + 1;
     if (total > budget) return total;

@@ -1,4 +1,4 @@
-import type { CommandType } from "./command.ts";
+import type { CommandType, Rejection } from "./command.ts";
 import type { DomainEvent, EventContext } from "./event.ts";
 import type { World } from "./world.ts";
 
@@ -35,6 +35,8 @@ export interface BackupFacet<R = unknown> {
    * it stays as it is. `wanted` comes from outside and may be anything: what is no wanted state of this noun is a reason to leave it.
    */
   readonly restore: (id: string, now: R | undefined, wanted: unknown) => readonly DomainEvent[] | string;
+  /** Why the noun's rules do not allow what a restore would leave when all of it is done; null when they do. `changed`: ids of this noun. */
+  readonly check?: (before: World, after: World, changed: ReadonlySet<string>) => Rejection | null;
 }
 
 /** A noun is a folder in core/src and one line in registry.ts. */

@@ -109,7 +109,7 @@ export function decideDrain(world: World, command: Command & { readonly reason?:
 }
 
 /** The refusal when a quorum would not hold without the node, or null. */
-function atRisk(world: World, row: NodeRow, what: string): Rejection | null {
+export function atRisk(world: World, row: NodeRow, what: string): Rejection | null {
   const { others, needed, available, holds } = quorumWithout(world, row.name);
   if (holds) return null;
   const have = available.length === 0 ? "none is" : `only ${available.join(", ")} ${available.length === 1 ? "is" : "are"}`;

@@ -2,7 +2,7 @@
 import type { Noun } from "../kernel/noun.ts";
 import { nodeCommands } from "./commands.ts";
 import { nodeEvents } from "./events.ts";
-import { nodeRowOf, observedOfNode, restoreNode, wantedOfNode } from "./restore.ts";
+import { checkNodes, nodeRowOf, observedOfNode, restoreNode, wantedOfNode } from "./restore.ts";
 import { evolveNode, type NodeRow } from "./state.ts";
 
 export const node: Noun<NodeRow> = {
@@ -18,5 +18,6 @@ export const node: Noun<NodeRow> = {
     observed: observedOfNode,
     row: nodeRowOf,
     restore: restoreNode,
+    check: checkNodes,
   },
 };

@@ -1,5 +1,8 @@
 /** A node as a backup brings it back: whether it should carry work. Whether it exists, and as which member, is not restored. */
+import type { Rejection } from "../kernel/command.ts";
 import type { DomainEvent } from "../kernel/event.ts";
+import type { World } from "../kernel/world.ts";
+import { atRisk } from "./decide.ts";
 import { NodeDrainCancelled, NodeDrainStarted, reasonCharsMax } from "./events.ts";
 import type { NodeRow } from "./state.ts";
 import type { Duty } from "./transitions.ts";
@@ -33,6 +36,17 @@ export const nodeRowOf = (wanted: unknown, observed: unknown): NodeRow => {
   const { reason = "" } = wanted as { readonly reason?: string };
   return { ...(observed as Omit<NodeRow, "reason">), reason };
 };
+
+/** For each node whose drain begins a quorum must hold without it, and without the others; those that come back on duty count. */
+export function checkNodes(before: World, after: World, changed: ReadonlySet<string>): Rejection | null {
+  for (const id of [...changed].toSorted()) {
+    const [was, is] = [before.get<NodeRow>("node", id)?.row, after.get<NodeRow>("node", id)?.row];
+    if (was?.duty !== "on-duty" || is?.duty !== "draining") continue;
+    const refused = atRisk(after, is, "restore its drain");
+    if (refused !== null) return refused;
+  }
+  return null;
+}
 
 export function restoreNode(id: string, now: NodeRow | undefined, wanted: unknown): readonly DomainEvent[] | string {
   if (wanted === undefined) return "nodes are not removed by a restore: aether node shutdown does it";

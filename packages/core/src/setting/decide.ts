@@ -20,7 +20,7 @@ export function decideSet(world: World, command: SetSetting): Decision {
     if (refused !== null) return refused;
   }
   if (before === undefined && world.count("setting") >= settingsMax) {
-    return reject("too_many", `setting ${id}: there are ${settingsMax} settings already`, "remove some that nothing reads");
+    return tooMany(`setting ${id}: there are ${settingsMax} settings already`);
   }
   const description = command.description ?? before?.description ?? threshold?.description ?? "";
   if (before !== undefined && before.description === description && jsonEqual(before.value, value)) return { events: [] };
@@ -36,7 +36,9 @@ export function decideRemove(world: World, { id }: Command): Decision {
   return refused ?? { events: [SettingRemoved.of(id, {})] };
 }
 
-function checkThreshold(world: World, threshold: Threshold, value: unknown): Rejection | null {
+export const tooMany = (message: string): Rejection => reject("too_many", message, "remove some that nothing reads");
+
+export function checkThreshold(world: World, threshold: Threshold, value: unknown): Rejection | null {
   const { key, partner, level } = threshold;
   if (typeof value !== "number" || value < 0 || value > 1) {
     return reject("invalid", `${key} is a share: a number from 0 to 1 is expected`, `for example ${threshold.default}`);

@@ -1,7 +1,24 @@
 /** A setting as a backup brings it back. */
+import type { Rejection } from "../kernel/command.ts";
 import type { DomainEvent } from "../kernel/event.ts";
+import type { World } from "../kernel/world.ts";
+import { checkThreshold, settingsMax, tooMany } from "./decide.ts";
 import { SettingChanged, SettingRemoved } from "./events.ts";
 import type { SettingRow } from "./state.ts";
+import { thresholds } from "./thresholds.ts";
+
+/** The rules of `SetSetting`, over all that a restore changes at once. */
+export function checkSettings(_before: World, after: World, changed: ReadonlySet<string>): Rejection | null {
+  const count = after.count("setting");
+  if (count > settingsMax) return tooMany(`${count} settings are more than the ${settingsMax} that there may be`);
+  for (const threshold of thresholds) {
+    if (!changed.has(threshold.key)) continue;
+    const stored = after.get<SettingRow>("setting", threshold.key);
+    const refused = checkThreshold(after, threshold, stored === undefined ? threshold.default : stored.row.value);
+    if (refused !== null) return refused;
+  }
+  return null;
+}
 
 export function restoreSetting(id: string, _now: SettingRow | undefined, wanted: unknown): readonly DomainEvent[] | string {
   if (wanted === undefined) return [SettingRemoved.of(id, {})];

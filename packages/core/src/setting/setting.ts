@@ -2,7 +2,7 @@
 import type { Noun } from "../kernel/noun.ts";
 import { settingCommands } from "./commands.ts";
 import { SettingChanged, SettingRemoved } from "./events.ts";
-import { restoreSetting } from "./restore.ts";
+import { checkSettings, restoreSetting } from "./restore.ts";
 import { evolveSetting, type SettingRow } from "./state.ts";
 
 export const setting: Noun<SettingRow> = {
@@ -20,5 +20,6 @@ export const setting: Noun<SettingRow> = {
       return { value, description };
     },
     restore: restoreSetting,
+    check: checkSettings,
   },
 };

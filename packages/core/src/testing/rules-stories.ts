@@ -6,6 +6,26 @@ import { registry } from "../registry.ts";
 import { admittedJson } from "./admitted-json.ts";
 import { clusterId, firstMembers, memberOf, operator } from "./rules-bench.ts";
 
+/** Restorations are of two names, in few parts, of few things: now and then one is whole. */
+const restoration = fc.constantFrom("r1", "r2");
+const few = fc.integer({ min: 1, max: 2 });
+const version = fc.integer({ min: 0, max: 5 });
+const wish = fc.oneof(
+  fc.record({
+    noun: fc.constant("setting"),
+    id: fc.constantFrom("cpu_warning", "app/x", "app/y"),
+    version,
+    wanted: fc.record({ value: fc.double({ min: 0, max: 1, noNaN: true }), description: fc.constant("") }),
+  }),
+  fc.record({ noun: fc.constant("setting"), id: fc.constantFrom("app/x"), version, absent: fc.constant(true) }),
+  fc.record({
+    noun: fc.constant("node"),
+    id: fc.constantFrom("n1", "n2", "n3"),
+    version,
+    wanted: fc.constantFrom<unknown>({ duty: "on-duty" }, { duty: "drained", reason: "r" }),
+  }),
+);
+
 /** Commands of every type over few things, so that they meet; most parse, and whether they are wise is not asked. */
 const nodeId = fc.constantFrom("n1", "n2", "n3", "n4", "n5", "n9");
 const member = fc.integer({ min: 1, max: 9 });
@@ -54,6 +74,14 @@ const anyCommand = fc.oneof(
   some("RecordContact", nodeId, { contact: fc.constantFrom("reachable", "suspected", "lost") }),
   some("SetSetting", key, { value: fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), admittedJson) }),
   some("RemoveSetting", key),
+  some("BeginRestore", restoration, { source: fc.constant({ commit: null, index: 3, at: 1_000 }), things: few, parts: few }),
+  some(
+    "StageRestorePart",
+    fc.tuple(restoration, few).map(([id, part]) => `${id}/${part}`),
+    { things: fc.array(wish, { minLength: 1, maxLength: 3 }) },
+  ),
+  some("ApplyRestore", restoration),
+  some("DropRestore", restoration),
   some("RequestBackup", home, { cause: reason }),
   some("RecordBackup", home, { commit, upTo: member, ...counts, holders: fc.constant(["n1"]), note: reason }),
   some("FailBackup", home, { why: reason, hint: reason }),

@@ -112,4 +112,30 @@ export const goldenSamples: readonly DomainEvent[] = [
     why: "",
     by: "operator:olga",
   },
+  {
+    type: "RestoreBegun",
+    v: 1,
+    id: "r-01jd",
+    source: { commit: "0a1b2c3d", index: 812, at: 1_795_261_000_000 },
+    things: 3,
+    parts: 2,
+  },
+  { type: "RestorePartAdded", v: 1, id: "r-01jd", part: 2 },
+  { type: "RestoreApplied", v: 1, id: "r-01jd", things: 3, events: 4, entries: [5_000_000_000, 5_000_000_001] },
+  { type: "RestoreDropped", v: 1, id: "r-01jd" },
+  { type: "RestoreForgotten", v: 1, id: "r-01jd" },
+  {
+    type: "RestorePartStaged",
+    v: 1,
+    id: "r-01jd/2",
+    things: [
+      { noun: "setting", id: "cpu_warning", version: 0 },
+      { noun: "node", id: "n4", version: 7 },
+    ],
+    events: [
+      { type: "SettingChanged", v: 1, id: "cpu_warning", value: { deep: [null, "日本"] }, description: "" },
+      { type: "NodeDrainCancelled", v: 1, id: "n4" },
+    ],
+  },
+  { type: "RestorePartDropped", v: 1, id: "r-01jd/2" },
 ];
