@@ -3,7 +3,7 @@
  * the disk follows behind.
  */
 import { createHash } from "node:crypto";
-import type { DomainEvent } from "@aether/core/kernel/event";
+import type { DomainEvent, EventContext } from "@aether/core/kernel/event";
 import type { Noun } from "@aether/core/kernel/noun";
 import type { Registry } from "@aether/core/kernel/registry";
 import { invariant } from "@aether/raft/errors";
@@ -33,6 +33,12 @@ export interface StateParts {
   readonly checkpoints: readonly StateDigest[];
 }
 
+/** An entry as it was applied. */
+export type AppliedEntry = ReadEntry & {
+  /** The things, "noun/id", that were changed by what its events stand for; not there when they stand for themselves alone. */
+  readonly expanded?: ReadonlySet<string>;
+};
+
 export class AppliedState {
   readonly registry: Registry;
   readonly rows: Rows;
@@ -59,9 +65,10 @@ export class AppliedState {
 
   /**
    * Applies the next entry; the things it changed are added to `changed`. Returns what the entry says, null for a no-op or a
-   * membership change. Throws on a gap and on an event that this build does not know.
+   * membership change; an entry with an event that stands for others comes with the things that these changed. Throws on a gap and
+   * on an event that this build does not know.
    */
-  apply(entry: Entry, changed: Set<string>): ReadEntry | null {
+  apply(entry: Entry, changed: Set<string>): AppliedEntry | null {
     const { index, term, kind, data } = entry;
     invariant(index === this.applied.index + 1, "entries are applied in order, without gaps");
     this.trail.append(index, term, kind, data);
@@ -73,15 +80,37 @@ export class AppliedState {
     this.at = at;
     const context = { index, at, actor };
     let checkpoint = false;
+    let expanded: Set<string> | null = null;
     for (const event of events) {
-      const thing = this.rows.evolve(nounOf(this.registry, event), event, context);
+      const noun = nounOf(this.registry, event);
+      const thing = this.rows.evolve(noun, event, context);
       this.history.add(thing, index);
       changed.add(thing);
       checkpoint ||= this.isCheckpoint(event);
+      if (noun.expand !== undefined) expanded = this.expand(noun.expand(event, this.rows), context, changed, expanded);
     }
     if (request !== null) this.sessions.remember(request, index);
     if (checkpoint) this.checkpoints = [...this.checkpoints, this.digest()].slice(-checkpointsMax);
-    return read;
+    return expanded === null ? read : { ...read, expanded };
+  }
+
+  /** What one event stands for: the one place where an entry's events are not in the entry. Adds the things to both sets. */
+  private expand(
+    events: Iterable<DomainEvent>,
+    context: EventContext,
+    changed: Set<string>,
+    into: Set<string> | null,
+  ): Set<string> | null {
+    let expanded = into;
+    for (const raw of events) {
+      const event = this.registry.upcast(raw);
+      const thing = this.rows.evolve(nounOf(this.registry, event), event, context);
+      this.history.add(thing, context.index);
+      changed.add(thing);
+      expanded ??= new Set();
+      expanded.add(thing);
+    }
+    return expanded;
   }
 
   /** The same on every member at the same index, however it came there. Costs one hash per row changed since the last call. */

@@ -51,6 +51,8 @@ export class Decider {
   private readonly observations: Observations;
   /** `at` of the last own entry in flight. */
   private at = 0;
+  /** Index of the own entry in flight whose events stand for others, 0 when there is none. */
+  private expanding: Index = 0;
 
   constructor(parts: DeciderParts) {
     this.parts = parts;
@@ -91,6 +93,7 @@ export class Decider {
     if (this.role.state === "leader" && term > this.role.term) this.depose();
     const own = this.flight.take(index, term);
     if (own === null) return;
+    if (index === this.expanding) this.expanding = 0;
     for (const event of own.events) this.overlay.settle(nounOf(this.parts.registry, event).name, event.id, index);
     const version = this.parts.world.get(own.noun, own.id)?.version ?? 0;
     invariant(!own.current || version === own.version, `what was decided ahead of commit is what entry ${index} made`);
@@ -131,6 +134,7 @@ export class Decider {
   private depose(): void {
     this.overlay.clear();
     this.at = 0;
+    this.expanding = 0;
     this.flight.orphan();
     this.observations.fail(deposed);
   }
@@ -188,6 +192,11 @@ export class Decider {
   }
 
   private decide(s: Submission, { noun, type }: KnownCommand, fingerprint: string, done: Done): void {
+    // the rows that it will make are not in the overlay: nothing is decided ahead of what cannot be seen
+    if (this.expanding > 0) {
+      done(this.refused(expandingNow));
+      return;
+    }
     const { command, actor } = s;
     const version = this.overlay.get(noun.name, command.id)?.version ?? 0;
     const stale = staleness(command, noun.name, version);
@@ -236,6 +245,7 @@ export class Decider {
       done(this.refused(reject("too_large", `${command.type} makes an ${error.message}`, "make it smaller or split it")));
       return;
     }
+    const expands = made.events.some((event) => this.standsForOthers(event));
     const outcome = (this.port as ConsensusPort).propose([bytes]);
     if (!outcome.ok) {
       done({ ok: false, rejection: refusalOf(outcome.why), leader: outcome.leader });
@@ -243,6 +253,7 @@ export class Decider {
     }
     invariant(outcome.term === this.role.term, "consensus tells of a new term before it takes entries in it");
     this.at = made.at;
+    if (expands) this.expanding = outcome.first;
     this.ahead(made.events, { index: outcome.first, at: made.at, actor });
     const pending: Pending = {
       index: outcome.first,
@@ -258,6 +269,13 @@ export class Decider {
       current: true,
     };
     this.flight.add(pending);
+  }
+
+  private standsForOthers(event: DomainEvent): boolean {
+    const { expand } = nounOf(this.parts.registry, event);
+    if (expand === undefined) return false;
+    const [first] = expand(event, this.overlay);
+    return first !== undefined;
   }
 
   private versionAfter(
@@ -318,6 +336,12 @@ const deposed = reject(
   "no_leader",
   "leadership moved before the command could be answered; it had no effect",
   "ask the new leader",
+);
+
+const expandingNow = reject(
+  "not_ready",
+  "a restore is being applied, and nothing else is decided until it is",
+  "try again shortly",
 );
 
 const unknownCommand = (c: Command): Rejection =>

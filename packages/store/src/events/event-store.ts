@@ -33,6 +33,7 @@ import type { StateDisk } from "./state-disk.ts";
 import { eventLoop } from "./timing.ts";
 import { Damaged } from "./value-codec.ts";
 import { Watches } from "./watches.ts";
+import type { WatchParts } from "./watches.ts";
 
 export interface StoreParts {
   readonly options: EventStoreOptions;
@@ -99,7 +100,8 @@ export class MemberEventStore implements EventStore {
     this.decider = new Decider({ registry, options, world: this.world, state });
     this.reader = new LogReader({ registry, log, state, disk, timing });
     const applied = (): Index => this.state.applied.index;
-    this.watches = new Watches({ registry, reader: this.reader, applied, first: () => log.first(), timing });
+    const tells: WatchParts["tells"] = (thing, from, limit) => this.tells(thing, from, limit);
+    this.watches = new Watches({ registry, reader: this.reader, applied, first: () => log.first(), tells, timing });
     const rows = (): number => this.state.rows.size;
     this.horizon = new Horizon({ options, log, disk, snapshots: parts.snapshots, applied, rows });
     this.stateMachine = this.makeStateMachine();
@@ -227,16 +229,18 @@ export class MemberEventStore implements EventStore {
     if (failpoints.now !== null) failpoints.now("beforeApply");
     const changed = new Set<string>();
     const recorded: RecordedEntry[] | null = this.watches.wanted ? [] : null;
+    const expanded = new Map<Index, ReadonlySet<string>>();
     for (const entry of entries) {
       const payload = this.state.apply(entry, changed);
       this.decider.applied(entry.index, entry.term);
       recorded?.push(recordedEntry(entry, payload, this.state.at));
+      if (payload?.expanded !== undefined) expanded.set(entry.index, payload.expanded);
     }
     this.state.membership = membership;
     if (failpoints.now !== null) failpoints.now("afterApply");
     this.applying = false;
     this.decider.settle();
-    if (recorded !== null) this.watches.push(recorded);
+    if (recorded !== null) this.watches.push(recorded, expanded);
     this.announce(changed);
     this.scheduleFlush();
     this.horizon.advanced();
@@ -290,6 +294,12 @@ export class MemberEventStore implements EventStore {
   /** A state that was restored knows nothing of what led to the snapshot, though the log may still hold some of it. */
   private historyFirst(): Index {
     return Math.max(this.parts.log.first(), this.state.trail.first);
+  }
+
+  /** Null below where the history is complete. */
+  private async tells(thing: string, from: Index, limit: number): Promise<readonly Index[] | null> {
+    if (from < this.historyFirst()) return null;
+    return this.reading(this.disk.history(this.state, thing, from, limit));
   }
 
   /** Damage that a reader finds ends the process, as damage found at a start makes the state be built anew: by the next start. */

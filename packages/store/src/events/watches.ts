@@ -16,8 +16,8 @@ interface Watcher {
   readonly options: WatchOptions;
   /** The next index to look at. */
   next: Index;
-  /** live: handed entries by apply. behind: reads from the log. paused: waits for resume. */
-  state: "live" | "behind" | "paused" | "ended";
+  /** live: handed entries by apply. behind: reads from the log. looking: asks the history about what it read. paused: waits for resume. */
+  state: "live" | "behind" | "looking" | "paused" | "ended";
 }
 
 export interface WatchParts {
@@ -25,8 +25,14 @@ export interface WatchParts {
   readonly reader: LogReader;
   readonly applied: () => Index;
   readonly first: () => Index;
+  /** Indexes of the entries about a thing from `from` on, at most `limit`; null where that is not known. */
+  readonly tells: (thing: string, from: Index, limit: number) => Promise<readonly Index[] | null>;
   readonly timing: StoreTiming;
 }
+
+/** Whether what the events of an entry stand for is about the thing that is watched. */
+type AlsoAbout = (entry: RecordedEntry) => boolean;
+const never: AlsoAbout = () => false;
 
 export class Watches {
   private readonly parts: WatchParts;
@@ -61,9 +67,14 @@ export class Watches {
     };
   }
 
-  /** Entries just applied, in order; only called while {@link wanted}. */
-  push(entries: readonly RecordedEntry[]): void {
-    for (const watcher of this.watchers) if (watcher.state === "live") this.deliver(watcher, entries);
+  /** Entries just applied, in order, and the things of those that stand for others; only called while {@link wanted}. */
+  push(entries: readonly RecordedEntry[], expanded: ReadonlyMap<Index, ReadonlySet<string>>): void {
+    for (const watcher of this.watchers) {
+      const { thing } = watcher.options;
+      const also: AlsoAbout =
+        thing === undefined || expanded.size === 0 ? never : ({ index }) => expanded.get(index)?.has(thing) === true;
+      if (watcher.state === "live") this.deliver(watcher, entries, also);
+    }
   }
 
   /** After each batch: a paused watch whose place has left the log could only be told so later; it is told now. */
@@ -102,7 +113,13 @@ export class Watches {
       this.end(watcher, "compacted");
       return false;
     }
-    this.deliver(watcher, entries);
+    if (this.hasToLook(watcher, entries)) return false;
+    this.deliver(watcher, entries, never);
+    return this.goesOn(watcher);
+  }
+
+  /** True when there is more to read. */
+  private goesOn(watcher: Watcher): boolean {
     if (watcher.state !== "behind") return false;
     // a watch of the future stays in step with apply, which skips what it did not ask for
     if (watcher.next <= this.parts.applied()) return true;
@@ -110,10 +127,33 @@ export class Watches {
     return false;
   }
 
-  private deliver(watcher: Watcher, entries: readonly RecordedEntry[]): void {
+  /** What an entry's event stood for is not in the log: whether it was about the watched thing is in the history. */
+  private hasToLook(watcher: Watcher, entries: readonly RecordedEntry[]): boolean {
+    const { thing } = watcher.options;
+    const unclear = entries.filter((entry) =>
+      entry.events.some((event) => nounOf(this.parts.registry, event).expand !== undefined),
+    );
+    const [first] = unclear;
+    if (thing === undefined || first === undefined) return false;
+    this.move(watcher, "looking");
+    const limit = (unclear.at(-1) as RecordedEntry).index - first.index + 1;
+    const look = async (): Promise<void> => {
+      const told = await this.parts.tells(thing, first.index, limit);
+      if (watcher.state !== "looking") return;
+      this.move(watcher, "behind");
+      // where nobody knows, one entry too many does no harm
+      this.deliver(watcher, entries, (entry) => (told === null ? unclear.includes(entry) : told.includes(entry.index)));
+      if (this.goesOn(watcher)) this.schedule();
+    };
+    look().catch(() => this.end(watcher, "stopped"));
+    return true;
+  }
+
+  private deliver(watcher: Watcher, entries: readonly RecordedEntry[], also: AlsoAbout): void {
     const last = entries[entries.length - 1];
     if (last === undefined || last.index < watcher.next) return;
-    const wanted = entries.filter((entry) => entry.index >= watcher.next && this.about(entry, watcher.options.thing));
+    const { thing } = watcher.options;
+    const wanted = entries.filter((entry) => entry.index >= watcher.next && (this.about(entry, thing) || also(entry)));
     watcher.next = last.index + 1;
     if (wanted.length > 0 && !watcher.options.onEntries(wanted, this.parts.applied()) && watcher.state !== "ended") {
       this.move(watcher, "paused");
