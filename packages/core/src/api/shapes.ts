@@ -45,6 +45,7 @@ const CheckpointRow = Schema.Struct({
   signer: Schema.String,
   index: Count,
 });
+const RecoveryRow = Schema.Struct({ clusterId: Schema.String, node: Schema.String, upTo: Count, chain: Schema.String });
 
 export const ClusterAnswer = named(
   "Cluster",
@@ -62,6 +63,8 @@ export const ClusterAnswer = named(
     checkpoint: Schema.NullOr(CheckpointRow),
     /** As last recorded in the log. */
     leader: Schema.NullOr(Schema.Struct({ node: Schema.String, member: Count, term: Count })),
+    /** The clusters that it was before a quorum was lost for good, oldest first; not there when it was never recovered. */
+    recoveries: Schema.optional(Schema.Array(RecoveryRow)),
     membership: Schema.Struct({ voters: Members, outgoing: Members, learners: Members }),
     index: Count,
   }),

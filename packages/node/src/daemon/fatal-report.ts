@@ -55,6 +55,11 @@ const kinds: readonly { readonly codes: readonly string[]; readonly text: RegExp
         "the state is then built anew from the log",
     },
     {
+      codes: ["FolderRecovered"],
+      text: /^$/,
+      next: () => "nothing was touched; aether cluster recover says what is left to do",
+    },
+    {
       codes: ["EROFS"],
       text: /Read-only file system/,
       next: (dataDir) =>

@@ -8,6 +8,7 @@ import { formatLog, openLog } from "@aether/store/log/open";
 import { inspectFolder } from "@aether/store/log/folder";
 import type { LogStorage, NodeId, OpenVerdict } from "@aether/raft/types";
 import type { Floors } from "../member/floors.ts";
+import { refusedAsRecovered } from "../recovery/recovered-file.ts";
 import { writeSeats, type Seat } from "../member/seats.ts";
 
 type Usable = Extract<OpenVerdict, { v: "clean" | "tornTail" }>;
@@ -18,11 +19,18 @@ export type FolderFound =
   /** `verdict` is a word for file names, e.g. "lost-crc"; `detail` is for people. */
   | { readonly v: "unusable"; readonly member: NodeId; readonly verdict: string; readonly detail: string };
 
+/** The folder belongs to the cluster that was recovered from it, or will in a moment. */
+export class FolderRecovered extends Error {
+  override readonly name = "FolderRecovered";
+}
+
 /**
  * Opens what is there. `expected` is the member number to name when the folder cannot tell its own. Rejects with
- * FolderBusy when another process holds the folder.
+ * FolderBusy when another process holds the folder, with {@link FolderRecovered} when it was given to another cluster.
  */
 export async function openFolder(dataDir: string, clusterId: string, expected: NodeId, floors: Floors): Promise<FolderFound> {
+  const refused = await refusedAsRecovered(dataDir, clusterId);
+  if (refused !== null) throw new FolderRecovered(refused);
   const found = await inspectFolder(dataDir);
   if (found.state === "unformatted") return { v: "unformatted" };
   const member = found.state === "formatted" ? found.identity.nodeId : expected;

@@ -58,6 +58,26 @@ export async function openEventStoreOn(
   snapshots: SnapshotStore,
   installed: SnapMeta | null = null,
 ): Promise<EventStore> {
+  const { state, disk, isCheckpoint } = await openStateOn(folders, options, registry, log, snapshots, installed);
+  return new MemberEventStore({ options, registry, log, snapshots, isCheckpoint, state, disk });
+}
+
+export interface OpenedState {
+  readonly state: AppliedState;
+  /** The caller's to close. */
+  readonly disk: StateDisk;
+  readonly isCheckpoint: (e: DomainEvent) => boolean;
+}
+
+/** The state alone, as it is before the log is applied again. Rejects as {@link openEventStore} does. */
+export async function openStateOn(
+  folders: StateFolders,
+  options: Pick<EventStoreOptions, "dir" | "isCheckpoint" | "timing" | "onRecovered">,
+  registry: Registry,
+  log: LogView,
+  snapshots: SnapshotStore,
+  installed: SnapMeta | null,
+): Promise<OpenedState> {
   const isCheckpoint = options.isCheckpoint ?? ((e: DomainEvent) => e.type === "CheckpointRecorded");
   const folder = { openDb: folders.open, dir: options.dir, registry, isCheckpoint, log, timing: options.timing ?? eventLoop };
   const opened = await openFolder(folder).catch(async (error: unknown) => {
@@ -79,7 +99,7 @@ export async function openEventStoreOn(
       const ends = `the state ends at ${state.applied.index}, ${have}`;
       throw new StateLost(`${ends}, and the log begins at ${log.first()}: replace this member`);
     }
-    return new MemberEventStore({ options, registry, log, snapshots, isCheckpoint, state, disk });
+    return { state, disk, isCheckpoint };
   } catch (error) {
     await disk.db.close();
     throw error;

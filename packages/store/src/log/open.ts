@@ -20,7 +20,6 @@ import { readGuard } from "./guard.ts";
 import type { FolderIdentity } from "./keys.ts";
 import { type FolderLock, lockFolder, openLevel } from "./level.ts";
 import { inspectDatabase } from "./leveldb/inspect.ts";
-import type { GuardFile, KeyValue } from "./ports.ts";
 import { isFirstGuard, isFirstLog, type LogPorts, type Opened, startLog, type StartOptions, writeFirstLog } from "./start.ts";
 import type { Foreign, Lost } from "./verify.ts";
 
@@ -117,7 +116,7 @@ export async function openLog(
   if (found.state === "unformatted") return { verdict: { v: "foreign", why: `${dir} was never formatted` } };
   const lock = await lockFolder(lockPath(dir));
   try {
-    const ports = await openPorts(dir, identity, found);
+    const ports = await openLogPorts(dir, identity, found);
     const opened: Opened =
       "v" in ports ? { verdict: ports } : await startLog(held(ports, lock), identity, { ...options, torn: ports.torn });
     if (opened.storage === undefined) await lock.release();
@@ -140,9 +139,17 @@ const held = ({ keyValue, guard }: OpenPorts, lock: FolderLock): LogPorts => ({
   },
 });
 
-type OpenPorts = { readonly keyValue: KeyValue; readonly guard: GuardFile; readonly torn: boolean };
+export interface OpenPorts extends LogPorts {
+  /** The database's own write-ahead log ended inside a record that was never synced. */
+  readonly torn: boolean;
+}
 
-async function openPorts(dir: string, identity: FolderIdentity, found: FolderState): Promise<OpenPorts | Lost | Foreign> {
+/** The files of a log that nobody else has open, `found` being what {@link inspectFolder} says of the folder. */
+export async function openLogPorts(
+  dir: string,
+  identity: FolderIdentity,
+  found: FolderState,
+): Promise<OpenPorts | Lost | Foreign> {
   if (found.state === "unreadable") return unreadable(found.detail);
   if (found.state !== "formatted") return unreadable("identity.json is gone, though a log or its guard is here");
   const { clusterId, nodeId } = found.identity;
