@@ -5,7 +5,7 @@ import { defineCommand } from "../kernel/define.ts";
 import { jsonBytesMax, jsonOf } from "../kernel/fields.ts";
 import type { Registry } from "../kernel/registry.ts";
 import * as rules from "./decide.ts";
-import { partThingsMax, plannedVersion, restorePartsMax, whole } from "./events.ts";
+import { partThingsMax, changingThing, restorePartsMax, whole } from "./events.ts";
 
 const idPattern = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const RestorationId = Schema.String.check(
@@ -19,9 +19,10 @@ const PartId = Schema.String.check(
 /** What is wanted of a thing has a field with the largest value that there is, and a little more. */
 const Wanted = jsonOf(jsonBytesMax + 4_096, 66);
 const expected = `1 to ${partThingsMax} things`;
-const Wishes = Schema.Array(
-  Schema.Struct({ ...plannedVersion, wanted: Schema.optionalKey(Wanted), absent: Schema.optionalKey(Schema.Literal(true)) }),
-).check(Schema.isMinLength(1, { expected }), Schema.isMaxLength(partThingsMax, { expected }));
+const Wishes = Schema.Array(Schema.Struct({ ...changingThing, wanted: Schema.optionalKey(Wanted) })).check(
+  Schema.isMinLength(1, { expected }),
+  Schema.isMaxLength(partThingsMax, { expected }),
+);
 
 const who = { roles: ["operator", "member"] } as const;
 const restoration = { ...who, id: RestorationId } as const;

@@ -6,23 +6,15 @@ import { jsonEqual } from "../kernel/json.ts";
 import type { Registry } from "../kernel/registry.ts";
 import type { Stored, World } from "../kernel/world.ts";
 import * as events from "./events.ts";
-import { PlannedWorld } from "./planned-world.ts";
-import {
-  partId,
-  partOf,
-  type PlannedVersion,
-  type RestorationPartRow,
-  type RestorationRow,
-  type RestoreSource,
-} from "./state.ts";
+import { PlannedWorld, type ChangingThing } from "./planned-world.ts";
+import { partId, partOf, type RestorationPartRow, type RestorationRow, type RestoreSource } from "./state.ts";
 
 /** Rows of restorations that are kept, the newest. */
 export const restorationsMax = 20;
 
-/** What is wanted of a thing that the plan found at `version`; `absent`: it should not be there. */
-export interface Wish extends PlannedVersion {
+/** What is wanted of a thing that the plan found at `version`, unless it should be absent. */
+export interface Wish extends ChangingThing {
   readonly wanted?: unknown;
-  readonly absent?: true | undefined;
 }
 
 type Begin = Command & { readonly source: RestoreSource; readonly things: number; readonly parts: number };
@@ -64,7 +56,12 @@ export function decideStage(registry: Registry, world: World, command: Stage): D
   const { parts, staged } = stored.row;
   if (part > parts)
     return reject("invalid", `restoration ${restoration} has ${parts} parts, and no part ${part}`, "begin another");
-  const things = command.things.map(({ noun, id, version }) => ({ noun, id, version }));
+  const things = command.things.map(({ noun, id, version, absent }) => ({
+    noun,
+    id,
+    version,
+    ...(absent === true && { absent }),
+  }));
   if (staged.includes(part)) {
     const there = world.get<RestorationPartRow>("restoration-part", command.id)?.row.things;
     if (jsonEqual(there, things)) return nothing;
@@ -89,7 +86,7 @@ function factsOf(registry: Registry, world: World, { noun, id, version, ...wish 
   if (isAbsent === Object.hasOwn(wish, "wanted"))
     return reject("invalid", `${noun} ${id} is either wanted or absent`, "give one of both");
   const stored = world.get(noun, id);
-  const changed = staleness(world, { noun, id, version });
+  const changed = staleness({ noun, id, version }, stored);
   if (changed !== null) return changed;
   const facts = facet.restore(id, stored?.row, isAbsent ? undefined : wish.wanted);
   if (typeof facts === "string") return reject("conflict", `${noun} ${id} cannot be restored: ${facts}`, "plan again without it");
@@ -105,8 +102,8 @@ function beyondLevel(registry: Registry, world: World, facts: readonly DomainEve
   return reject("feature_level", message, "raise the cluster's feature level first");
 }
 
-function staleness(world: World, { noun, id, version }: PlannedVersion): Rejection | null {
-  const now = world.get(noun, id)?.version ?? 0;
+function staleness({ noun, id, version }: ChangingThing, stored: Stored | undefined): Rejection | null {
+  const now = stored?.version ?? 0;
   if (now === version) return null;
   const is = now === 0 ? "does not exist" : `is at version ${now}`;
   return reject("stale", `${noun} ${id} ${is}, and the plan was made of version ${version}`, "plan the restore again");
@@ -122,22 +119,22 @@ export function decideApply(registry: Registry, world: World, { id }: Command): 
   if (staged.length < parts)
     return reject("conflict", `${staged.length} of the ${parts} parts of restoration ${id} are there`, "stage the others first");
   const after = new PlannedWorld(registry, world);
-  const seen = new Set<string>();
   const entries: number[] = [];
   let count = 0;
+  let seen = 0;
   for (let part = 1; part <= parts; part++) {
     const there = world.get<RestorationPartRow>("restoration-part", partId(id, part));
     if (there === undefined) throw new Error(`restoration ${id} counts its part ${part}, which is not there`);
     for (const thing of there.row.things) {
-      const refused = staleness(world, thing) ?? onlyOnce(seen, thing);
+      const refused = after.begin(thing) ? staleness(thing, world.get(thing.noun, thing.id)) : twice(thing);
       if (refused !== null) return refused;
+      seen++;
     }
     for (const event of there.row.events) after.add(event);
     count += there.row.events.length;
     entries.push(there.index);
   }
-  if (seen.size !== things)
-    return reject("conflict", `restoration ${id} says ${things} things and brings ${seen.size}`, "begin another");
+  if (seen !== things) return reject("conflict", `restoration ${id} says ${things} things and brings ${seen}`, "begin another");
   const refused = checkAll(registry, world, after);
   return (
     refused ?? { events: [events.RestoreApplied.of(id, { things, events: count, entries })], answer: { things, appliedAt: null } }
@@ -145,15 +142,12 @@ export function decideApply(registry: Registry, world: World, { id }: Command): 
 }
 
 /** Two plans for one thing would each be made of what it is now. */
-function onlyOnce(seen: Set<string>, { noun, id }: PlannedVersion): Rejection | null {
-  const before = seen.size;
-  return seen.add(`${noun}/${id}`).size > before ? null : reject("invalid", `${noun} ${id} is restored twice`, "begin another");
-}
+const twice = ({ noun, id }: ChangingThing): Rejection => reject("invalid", `${noun} ${id} is restored twice`, "begin another");
 
 /** The first noun whose rules do not allow what would be left; null when all do. */
 export function checkAll(registry: Registry, before: World, after: PlannedWorld): Rejection | null {
   for (const { name, backup } of registry.nouns) {
-    const changed = new Set(after.changed(name).keys());
+    const changed = after.changed(name);
     const refused = changed.size === 0 ? null : (backup?.check?.(before, after, changed) ?? null);
     if (refused !== null) return refused;
   }

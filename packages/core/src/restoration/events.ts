@@ -18,7 +18,12 @@ const idCharsMax = 512;
 
 /** What both the commands and the events say of a restoration as a whole. */
 export const whole = { source, things: thingsSchema, parts: partsSchema } as const;
-export const plannedVersion = { noun: text(nounCharsMax), id: text(idCharsMax), version: Index } as const;
+export const changingThing = {
+  noun: text(nounCharsMax),
+  id: text(idCharsMax),
+  version: Index,
+  absent: Schema.optionalKey(Schema.Literal(true)),
+} as const;
 
 /** The restoration is brought in, in so many parts. */
 export const RestoreBegun = defineEvent({ type: "RestoreBegun", v: 1, level: 1, fields: whole });
@@ -48,7 +53,7 @@ export const RestorePartStaged = defineEvent({
   v: 1,
   level: 1,
   fields: {
-    things: Schema.Array(Schema.Struct(plannedVersion)),
+    things: Schema.Array(Schema.Struct(changingThing)),
     // as deep as a wish, and a level more
     events: Schema.Array(jsonOf(entryBytesMax, 67)),
   },

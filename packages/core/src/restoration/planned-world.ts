@@ -1,15 +1,26 @@
-/** A world as events would leave it, without their being applied: what a rule looks at before it lets them happen together. */
+/** A world as a plan would leave it, without its being applied: what a rule looks at before it lets many things happen together. */
 import type { DomainEvent, EventContext } from "../kernel/event.ts";
 import type { Registry } from "../kernel/registry.ts";
 import type { Stored, World } from "../kernel/world.ts";
 
+/** A thing that a plan changes. */
+export interface ChangingThing {
+  readonly noun: string;
+  readonly id: string;
+  /** As the plan found it; 0: it was not there. */
+  readonly version: number;
+  /** It will not be there. */
+  readonly absent?: true | undefined;
+}
+
 const nobody: EventContext = { index: 0, at: 0, actor: { name: "", role: "operator" } };
 
+/** Holds what happens to each thing, and makes a row of it when it is asked for: plans are large, and rules look at little. */
 export class PlannedWorld implements World {
   readonly #before: World;
   readonly #registry: Registry;
-  /** By noun and id; undefined for what would be gone. */
-  readonly #changed = new Map<string, Map<string, Stored | undefined>>();
+  /** What happens, by noun and id. */
+  readonly #events = new Map<string, Map<string, DomainEvent[]>>();
   /** How many things more there would be, by noun. */
   readonly #more = new Map<string, number>();
 
@@ -18,39 +29,52 @@ export class PlannedWorld implements World {
     this.#before = before;
   }
 
-  /** The event as it would change its thing. Throws where the store would. */
-  add(raw: DomainEvent): void {
-    const event = this.#registry.upcast(raw);
-    const noun = this.#registry.nounOf(event.type);
-    if (noun === undefined) throw new Error(`no noun has the event ${event.type}`);
-    const stored = this.get(noun.name, event.id);
-    const row = noun.evolve(stored?.row, event, nobody);
-    const { version = 0, index = 0, at = 0 } = stored ?? {};
-    const after = row === undefined ? undefined : { id: event.id, version: version + 1, index, at, row };
-    const more = (after === undefined ? 0 : 1) - (stored === undefined ? 0 : 1);
-    this.#more.set(noun.name, (this.#more.get(noun.name) ?? 0) + more);
-    const ofNoun = this.#changed.get(noun.name);
-    if (ofNoun === undefined) this.#changed.set(noun.name, new Map([[event.id, after]]));
-    else ofNoun.set(event.id, after);
+  /** False when the thing is changed already. */
+  begin({ noun, id, version, absent }: ChangingThing): boolean {
+    let ofNoun = this.#events.get(noun);
+    if (ofNoun === undefined) this.#events.set(noun, (ofNoun = new Map()));
+    if (ofNoun.has(id)) return false;
+    ofNoun.set(id, []);
+    this.#more.set(noun, (this.#more.get(noun) ?? 0) + (absent === true ? 0 : 1) - (version === 0 ? 0 : 1));
+    return true;
   }
 
-  /** The noun's things that would change, by id. */
-  changed(noun: string): ReadonlyMap<string, Stored | undefined> {
-    return this.#changed.get(noun) ?? new Map<string, Stored | undefined>();
+  /** Of a thing that has begun to change; in the event's own version. Throws on any other. */
+  add(event: DomainEvent): void {
+    const noun = this.#registry.nounOf(event.type);
+    const events = noun === undefined ? undefined : this.#events.get(noun.name)?.get(event.id);
+    if (events === undefined) throw new Error(`${event.type} of ${event.id} is about no thing of the plan`);
+    events.push(event);
+  }
+
+  /** Ids of the noun's things that change. */
+  changed(noun: string): ReadonlySet<string> {
+    return new Set(this.#events.get(noun)?.keys());
   }
 
   get<R = unknown>(noun: string, id: string): Stored<R> | undefined {
-    const changed = this.#changed.get(noun);
-    return changed?.has(id) === true ? (changed.get(id) as Stored<R> | undefined) : this.#before.get<R>(noun, id);
+    let stored = this.#before.get(noun, id);
+    for (const event of this.#events.get(noun)?.get(id) ?? []) stored = this.#after(stored, event);
+    return stored as Stored<R> | undefined;
   }
 
   *all<R = unknown>(noun: string): Iterable<Stored<R>> {
-    const changed = this.changed(noun);
-    for (const stored of this.#before.all<R>(noun)) if (!changed.has(stored.id)) yield stored;
-    for (const stored of changed.values()) if (stored !== undefined) yield stored as Stored<R>;
+    const changed = this.#events.get(noun);
+    for (const stored of this.#before.all<R>(noun)) if (changed?.has(stored.id) !== true) yield stored;
+    for (const id of changed?.keys() ?? []) {
+      const stored = this.get<R>(noun, id);
+      if (stored !== undefined) yield stored;
+    }
   }
 
   count(noun: string): number {
     return this.#before.count(noun) + (this.#more.get(noun) ?? 0);
+  }
+
+  #after(stored: Stored | undefined, raw: DomainEvent): Stored | undefined {
+    const event = this.#registry.upcast(raw);
+    const row = this.#registry.nounOf(event.type)?.evolve(stored?.row, event, nobody);
+    const { version = 0, index = 0, at = 0 } = stored ?? {};
+    return row === undefined ? undefined : { id: event.id, version: version + 1, index, at, row };
   }
 }

@@ -3,6 +3,7 @@
  * in rows, so that every member has it, and has no effect.
  */
 import type { DomainEvent, EventContext } from "../kernel/event.ts";
+import type { ChangingThing } from "./planned-world.ts";
 
 /** Where the restored state comes from: the commit of a backup, if it is one, and the moment that it is of. */
 export interface RestoreSource {
@@ -28,17 +29,10 @@ export interface RestorationRow {
   readonly appliedAt: number | null;
 }
 
-/** A thing as the plan found it: it changes only if this is still so. */
-export interface PlannedVersion {
-  readonly noun: string;
-  readonly id: string;
-  /** 0: it was not there. */
-  readonly version: number;
-}
-
 /** Id "<restoration>/<number>". */
 export interface RestorationPartRow {
-  readonly things: readonly PlannedVersion[];
+  /** They change only if they are still as the plan found them. */
+  readonly things: readonly ChangingThing[];
   /** What happens to them, in this order, once the restoration is applied. In the versions of the day they were staged. */
   readonly events: readonly DomainEvent[];
 }
