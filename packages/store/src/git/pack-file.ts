@@ -8,6 +8,8 @@ import { kindCodes, nameDelta, offsetDelta, packHeadBytes } from "./pack-writer.
 
 const kinds = new Map(Object.entries(kindCodes).map(([kind, code]) => [code, kind as ObjectKind]));
 const sumBytes = 20;
+/** Most objects are smaller: one read gets head and content. */
+const firstReadBytes = 4_096;
 /** Deltas of deltas; git itself makes chains of 50, and 4,095 at most. */
 const chainMax = 4_095;
 const readMax = 64 * 1024 * 1024;
@@ -18,16 +20,18 @@ export type FindObject = (oid: Oid) => Promise<GitObject | null>;
 export class PackFile {
   readonly name: string;
   readonly index: PackIndex;
+  /** Of pack and index. */
+  readonly bytes: number;
   private readonly folder: FileFolder;
-  /** Where objects begin, in order, and where the last one ends. */
-  private readonly starts: Float64Array;
+  /** Where the last object ends. */
+  private readonly end: number;
 
   private constructor(folder: FileFolder, name: string, index: PackIndex, size: number) {
     this.folder = folder;
     this.name = name;
     this.index = index;
-    const starts = Array.from(index.all(), ({ offset }) => offset);
-    this.starts = Float64Array.from([...starts, size - sumBytes]).sort();
+    this.bytes = size + index.bytes.length;
+    this.end = size - sumBytes;
   }
 
   /** `name` without an ending. Throws {@link ObjectDamaged} when pack and index do not belong together. */
@@ -54,32 +58,18 @@ export class PackFile {
 
   private async objectAt(offset: number, find: FindObject, depth: number): Promise<GitObject> {
     if (depth > chainMax) throw new ObjectDamaged(`a chain of deltas in ${this.name} has no end`);
-    const bytes = await this.bytesAt(offset);
-    let at = 0;
-    let byte = bytes[at++] ?? 0;
-    const code = (byte >> 4) & 7;
-    let length = byte & 15;
-    for (let scale = 16; byte >= 128; scale *= 128) {
-      byte = bytes[at++] ?? 0;
-      length += (byte & 127) * scale;
+    const { bytes, head } = await this.bytesAt(offset);
+    const content = this.inflated(bytes.subarray(head.bytes), head.length);
+    const kind = kinds.get(head.code);
+    if (kind !== undefined) return { kind, bytes: content };
+    if (head.back !== null) {
+      const base = await this.objectAt(offset - head.back, find, depth + 1);
+      return { kind: base.kind, bytes: applyDelta(base.bytes, content) };
     }
-    const kind = kinds.get(code);
-    if (kind !== undefined) return { kind, bytes: this.inflated(bytes.subarray(at), length) };
-    if (code === offsetDelta) {
-      byte = bytes[at++] ?? 0;
-      let back = byte & 127;
-      while (byte >= 128) {
-        byte = bytes[at++] ?? 0;
-        back = (back + 1) * 128 + (byte & 127);
-      }
-      const base = await this.objectAt(offset - back, find, depth + 1);
-      return { kind: base.kind, bytes: applyDelta(base.bytes, this.inflated(bytes.subarray(at), length)) };
-    }
-    if (code !== nameDelta) throw new ObjectDamaged(`an object in ${this.name} is of no kind that git knows`);
-    const name = bytes.toString("hex", at, at + sumBytes);
+    const name = head.base ?? "";
     const base = await find(name);
     if (base === null) throw new ObjectDamaged(`the base ${name} of an object in ${this.name} is missing`);
-    return { kind: base.kind, bytes: applyDelta(base.bytes, this.inflated(bytes.subarray(at + sumBytes), length)) };
+    return { kind: base.kind, bytes: applyDelta(base.bytes, content) };
   }
 
   private inflated(bytes: Buffer, length: number): Buffer {
@@ -93,19 +83,66 @@ export class PackFile {
     return content;
   }
 
-  /** From where an object begins to where the next one does. */
-  private async bytesAt(offset: number): Promise<Buffer> {
-    const { starts } = this;
-    let low = 0;
-    let high = starts.length - 1;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((starts[middle] as number) < offset) low = middle + 1;
-      else high = middle;
-    }
-    const end = starts[low + 1];
-    if (starts[low] !== offset || end === undefined || end - offset > readMax)
+  /** All bytes of the object that begins there, and some of what follows. */
+  private async bytesAt(offset: number): Promise<{ readonly bytes: Buffer; readonly head: EntryHead }> {
+    if (offset < packHeadBytes || offset >= this.end)
       throw new ObjectDamaged(`no object of ${this.name} begins at byte ${offset}`);
-    return withFile(this.folder, `${this.name}.pack`, "read", async (file) => Buffer.from(await file.read(offset, end - offset)));
+    return withFile(this.folder, `${this.name}.pack`, "read", async (file) => {
+      const first = Buffer.from(await file.read(offset, Math.min(firstReadBytes, this.end - offset)));
+      const head = parseEntryHead(first, this.name);
+      const most = Math.min(this.end - offset, head.bytes + compressedMax(head.length));
+      if (most <= first.length) return { bytes: first, head };
+      if (most > readMax) throw new ObjectDamaged(`an object in ${this.name} has more bytes than a backup holds`);
+      return { bytes: Buffer.from(await file.read(offset, most)), head };
+    });
   }
 }
+
+/** What stands before an object's compressed bytes. */
+export interface EntryHead {
+  readonly code: number;
+  /** Of what is compressed, in bytes: the object, or a delta. */
+  readonly length: number;
+  /** Of an offset delta: how many bytes before this one its base begins. */
+  readonly back: number | null;
+  /** Of a name delta: its base. */
+  readonly base: Oid | null;
+  /** Of the head itself. */
+  readonly bytes: number;
+}
+
+/** The most bytes that a head takes. */
+export const entryHeadBytes = 32;
+
+/** `where`: for the error's words. Throws {@link ObjectDamaged}. */
+export function parseEntryHead(bytes: Buffer, where: string): EntryHead {
+  let at = 0;
+  const next = (): number => {
+    const byte = bytes[at++];
+    if (byte === undefined || at > entryHeadBytes) throw new ObjectDamaged(`an object in ${where} has no end of its head`);
+    return byte;
+  };
+  let byte = next();
+  const code = (byte >> 4) & 7;
+  let length = byte & 15;
+  for (let scale = 16; byte >= 128; scale *= 128) {
+    byte = next();
+    length += (byte & 127) * scale;
+  }
+  if (kinds.has(code)) return { code, length, back: null, base: null, bytes: at };
+  if (code === offsetDelta) {
+    byte = next();
+    let back = byte & 127;
+    while (byte >= 128) {
+      byte = next();
+      back = (back + 1) * 128 + (byte & 127);
+    }
+    return { code, length, back, base: null, bytes: at };
+  }
+  if (code !== nameDelta || bytes.length < at + sumBytes)
+    throw new ObjectDamaged(`an object in ${where} is of no kind that git knows`);
+  return { code, length, back: null, base: bytes.toString("hex", at, at + sumBytes), bytes: at + sumBytes };
+}
+
+/** How many bytes zlib makes of `length` at most, whatever its settings. */
+export const compressedMax = (length: number): number => length + Math.ceil(length / 8) + 64;

@@ -6,12 +6,13 @@
 import { createHash } from "node:crypto";
 import { ObjectDamaged, type Oid } from "./object.ts";
 
-const magic = 0xff744f63;
-const version = 2;
+export const indexMagic = 0xff744f63;
+export const indexVersion = 2;
 const headBytes = 8;
-const fanout = 256;
+export const fanout = 256;
 const oidBytes = 20;
-const far = 0x80000000;
+/** Offsets from here on stand in the table of large ones. */
+export const far = 0x80000000;
 
 export interface Packed {
   readonly oid: Oid;
@@ -25,8 +26,8 @@ export function encodeIndex(objects: readonly Packed[], pack: Buffer): Buffer {
   const sorted = objects.toSorted((a, b) => (a.oid < b.oid ? -1 : 1));
   const large = sorted.filter(({ offset }) => offset >= far);
   const out = Buffer.alloc(headBytes + fanout * 4 + sorted.length * (oidBytes + 8) + large.length * 8 + 2 * oidBytes);
-  out.writeUInt32BE(magic, 0);
-  out.writeUInt32BE(version, 4);
+  out.writeUInt32BE(indexMagic, 0);
+  out.writeUInt32BE(indexVersion, 4);
   const counts = new Uint32Array(fanout);
   const names = headBytes + fanout * 4;
   const crcs = names + sorted.length * oidBytes;
@@ -58,12 +59,13 @@ export function encodeIndex(objects: readonly Packed[], pack: Buffer): Buffer {
 
 export class PackIndex {
   readonly count: number;
-  private readonly bytes: Buffer;
+  /** As they lie in the file. */
+  readonly bytes: Buffer;
 
   /** Throws {@link ObjectDamaged} when the bytes are not the index that they were written as. */
   constructor(bytes: Buffer) {
-    const whole = bytes.length >= headBytes + fanout * 4 + 2 * oidBytes && bytes.readUInt32BE(0) === magic;
-    if (!whole || bytes.readUInt32BE(4) !== version) throw new ObjectDamaged("this is not a pack's index of version 2");
+    const whole = bytes.length >= headBytes + fanout * 4 + 2 * oidBytes && bytes.readUInt32BE(0) === indexMagic;
+    if (!whole || bytes.readUInt32BE(4) !== indexVersion) throw new ObjectDamaged("this is not a pack's index of version 2");
     const end = bytes.length - oidBytes;
     if (!createHash("sha1").update(bytes.subarray(0, end)).digest().equals(bytes.subarray(end)))
       throw new ObjectDamaged("a pack's index is altered");
@@ -93,18 +95,21 @@ export class PackIndex {
   }
 
   *all(): Iterable<Packed> {
-    for (let i = 0; i < this.count; i++) {
-      const crc = this.bytes.readUInt32BE(headBytes + fanout * 4 + this.count * oidBytes + i * 4);
-      yield { oid: this.nameAt(i).toString("hex"), offset: this.offsetAt(i), crc };
-    }
+    for (let i = 0; i < this.count; i++)
+      yield { oid: this.nameAt(i).toString("hex"), offset: this.offsetAt(i), crc: this.crcAt(i) };
   }
 
-  private nameAt(i: number): Buffer {
+  /** Of the object with the `i`th name, in the order of names. */
+  nameAt(i: number): Buffer {
     const at = headBytes + fanout * 4 + i * oidBytes;
     return this.bytes.subarray(at, at + oidBytes);
   }
 
-  private offsetAt(i: number): number {
+  crcAt(i: number): number {
+    return this.bytes.readUInt32BE(headBytes + fanout * 4 + this.count * oidBytes + i * 4);
+  }
+
+  offsetAt(i: number): number {
     const offsets = headBytes + fanout * 4 + this.count * (oidBytes + 4);
     const offset = this.bytes.readUInt32BE(offsets + i * 4);
     if (offset < far) return offset;

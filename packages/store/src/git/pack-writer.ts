@@ -118,11 +118,7 @@ export class PackWriter {
         sum.update(bytes);
         return file.write(bytes);
       };
-      const head = Buffer.alloc(packHeadBytes);
-      head.write(packMagic, 0);
-      head.writeUInt32BE(packVersion, 4);
-      head.writeUInt32BE(this.packed.size, 8);
-      await write(head);
+      await write(packHead(this.packed.size));
       if (this.spilled > 0) {
         await withFile(this.folder, bodyFile, "read", async (body) => {
           for (let at = 0; at < this.spilled;) {
@@ -142,8 +138,17 @@ export class PackWriter {
   }
 }
 
+/** How a pack of so many objects begins. */
+export function packHead(objects: number): Buffer {
+  const head = Buffer.alloc(packHeadBytes);
+  head.write(packMagic, 0);
+  head.writeUInt32BE(packVersion, 4);
+  head.writeUInt32BE(objects, 8);
+  return head;
+}
+
 /** Kind and length: four bits of it in the first byte, seven in each that follows, lowest first. */
-function objectHead(code: number, length: number): Buffer {
+export function objectHead(code: number, length: number): Buffer {
   const bytes: number[] = [];
   let byte = code * 16 + (length % 16);
   for (let rest = Math.floor(length / 16); rest > 0; rest = Math.floor(rest / 128)) {
@@ -154,7 +159,7 @@ function objectHead(code: number, length: number): Buffer {
 }
 
 /** How far back the base begins: seven bits a byte, highest first, each but the last one less than it says. */
-function distance(back: number): Buffer {
+export function distance(back: number): Buffer {
   const bytes = [back % 128];
   for (let rest = Math.floor(back / 128); rest > 0; rest = Math.floor(rest / 128)) {
     rest -= 1;

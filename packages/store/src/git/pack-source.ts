@@ -1,0 +1,189 @@
+/** A pack as another is made of it: its objects as they lie there, compressed and as deltas, one after the other or here and there. */
+import { crc32 } from "node:zlib";
+import type { FileFolder, OpenFile } from "../file-folder.ts";
+import { ObjectDamaged, type Oid } from "./object.ts";
+import { type EntryHead, entryHeadBytes, type PackFile, parseEntryHead } from "./pack-file.ts";
+import type { PackIndex } from "./pack-index.ts";
+import { packHeadBytes } from "./pack-writer.ts";
+import type { Steps } from "./steps.ts";
+
+const sumBytes = 20;
+/** Read at once when objects are asked for one after the other. */
+const aheadBytes = 1024 * 1024;
+/** Read at once when they are not. */
+const nearBytes = 16 * 1024;
+/** So many numbers are sorted at once. */
+const sortAtOnce = 32 * 1024;
+
+/** An object as it lies in the pack. */
+export interface StoredEntry {
+  readonly head: EntryHead;
+  /** What comes after the head. */
+  readonly compressed: Buffer;
+}
+
+/** Objects are known by their place: 0 for the one that lies first in the pack. */
+export class PackSource {
+  readonly name: string;
+  readonly count: number;
+  private readonly index: PackIndex;
+  private readonly file: OpenFile;
+  private readonly end: number;
+  /** By place: where the object begins, and which one of the index it is. */
+  private readonly offsets: Float64Array;
+  private readonly indexed: Uint32Array;
+  /** By place: that of its base, -1 for none; and how many deltas follow upon one another from it at most. */
+  private readonly bases: Int32Array;
+  private readonly heights: Uint16Array;
+  private window: { readonly at: number; readonly bytes: Buffer } = { at: 0, bytes: Buffer.alloc(0) };
+
+  private constructor(pack: PackFile, file: OpenFile, size: number, keys: Float64Array) {
+    const { index } = pack;
+    this.name = pack.name;
+    this.index = index;
+    this.count = index.count;
+    this.file = file;
+    this.end = size - sumBytes;
+    this.offsets = new Float64Array(index.count);
+    this.indexed = new Uint32Array(index.count);
+    for (const [place, key] of keys.entries()) {
+      const i = key % index.count;
+      this.indexed[place] = i;
+      this.offsets[place] = (key - i) / index.count;
+    }
+    this.bases = new Int32Array(index.count).fill(-1);
+    this.heights = new Uint16Array(index.count);
+  }
+
+  /** Holds the pack's file open, so that it may be removed meanwhile. Rejects with {@link ObjectDamaged}. */
+  static async open(folder: FileFolder, pack: PackFile, steps: Steps): Promise<PackSource> {
+    const file = await folder.open(`${pack.name}.pack`, "read");
+    try {
+      const source = new PackSource(pack, file, await file.size(), await byOffset(pack.index, steps));
+      await source.findBases(steps);
+      return source;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+
+  /** -1 when the object is not in this pack. */
+  placeOf(oid: Oid): number {
+    const offset = this.index.find(oid);
+    return offset === null ? -1 : this.placeAt(offset);
+  }
+
+  /** The object's name, 20 bytes. */
+  nameAt(place: number): Buffer {
+    return this.index.nameAt(this.indexed[place] as number);
+  }
+
+  /** Of the object that this one is a delta of, -1 when it is none. */
+  baseOf(place: number): number {
+    return this.bases[place] as number;
+  }
+
+  /** How many deltas follow upon one another from this object on, in this pack. */
+  heightOf(place: number): number {
+    return this.heights[place] as number;
+  }
+
+  /** The bytes may be overwritten by what is read next. Rejects with {@link ObjectDamaged} when they are not what was written. */
+  async read(place: number): Promise<StoredEntry> {
+    const from = this.offsets[place] as number;
+    const bytes = await this.bytes(from, (this.offsets[place + 1] ?? this.end) - from);
+    if (crc32(bytes) !== this.index.crcAt(this.indexed[place] as number))
+      throw new ObjectDamaged(`object ${this.nameAt(place).toString("hex")} in ${this.name} is altered`);
+    const head = parseEntryHead(bytes, this.name);
+    return { head, compressed: bytes.subarray(head.bytes) };
+  }
+
+  private placeAt(offset: number): number {
+    let low = 0;
+    let high = this.count - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.offsets[middle] as number) < offset) low = middle + 1;
+      else high = middle;
+    }
+    return this.offsets[low] === offset ? low : -1;
+  }
+
+  private async findBases(steps: Steps): Promise<void> {
+    for (let place = 0; place < this.count; place++) {
+      const from = this.offsets[place] as number;
+      const head = parseEntryHead(await this.bytes(from, Math.min(entryHeadBytes, this.end - from), aheadBytes), this.name);
+      if (head.back !== null) this.bases[place] = this.placeAt(from - head.back);
+      else if (head.base !== null) this.bases[place] = this.placeOf(head.base);
+      else continue;
+      if (this.baseOf(place) < 0) throw new ObjectDamaged(`${this.name} does not hold the base of an object in it`);
+      if (steps.due) await steps.rest();
+    }
+    for (let place = this.count - 1; place >= 0; place--) {
+      const base = this.baseOf(place);
+      if (base >= 0) this.heights[base] = Math.max(this.heightOf(base), this.heightOf(place) + 1);
+    }
+  }
+
+  /** So many bytes from there, and what is read ahead stays for whoever asks next. */
+  private async bytes(from: number, length: number, ahead = 0): Promise<Buffer> {
+    const { window } = this;
+    if (from >= window.at && from + length <= window.at + window.bytes.length)
+      return window.bytes.subarray(from - window.at, from - window.at + length);
+    const goesOn = from >= window.at && from <= window.at + window.bytes.length;
+    const most = Math.min(this.end - from, Math.max(length, ahead, goesOn ? aheadBytes : nearBytes));
+    if (from < packHeadBytes || length < 1 || most < length)
+      throw new ObjectDamaged(`${this.name} has no object at byte ${from}`);
+    const bytes = await wholly(this.file, from, most, this.name);
+    this.window = { at: from, bytes };
+    return bytes.subarray(0, length);
+  }
+}
+
+async function wholly(file: OpenFile, from: number, length: number, name: string): Promise<Buffer> {
+  const first = Buffer.from(await file.read(from, length));
+  if (first.length === length) return first;
+  const parts = [first];
+  for (let at = first.length; at < length;) {
+    const part = Buffer.from(await file.read(from + at, length - at));
+    if (part.length === 0) throw new ObjectDamaged(`${name}.pack ends at byte ${from + at}`);
+    parts.push(part);
+    at += part.length;
+  }
+  return Buffer.concat(parts);
+}
+
+/** The index's objects in the order in which they lie in the pack, each as its offset times their number, plus its number in the index. */
+async function byOffset(index: PackIndex, steps: Steps): Promise<Float64Array> {
+  const { count } = index;
+  let sorted = new Float64Array(count);
+  for (let i = 0; i < count; i++) {
+    const key = index.offsetAt(i) * count + i;
+    if (!Number.isSafeInteger(key)) throw new RangeError("a pack of so many bytes and objects is beyond what is packed anew");
+    sorted[i] = key;
+    if (i % sortAtOnce === 0 && steps.due) await steps.rest();
+  }
+  for (let from = 0; from < count; from += sortAtOnce) {
+    sorted.subarray(from, from + sortAtOnce).sort();
+    if (steps.due) await steps.rest();
+  }
+  let merged = new Float64Array(count);
+  for (let run = sortAtOnce; run < count; run *= 2) {
+    for (let from = 0; from < count; from += 2 * run) {
+      const middle = Math.min(from + run, count);
+      const end = Math.min(from + 2 * run, count);
+      for (let at = from, a = from, b = middle; at < end; at++) {
+        const first = b >= end || (a < middle && (sorted[a] as number) <= (sorted[b] as number));
+        merged[at] = sorted[first ? a++ : b++] as number;
+        if (at % sortAtOnce === 0 && steps.due) await steps.rest();
+      }
+    }
+    [sorted, merged] = [merged, sorted];
+  }
+  return sorted;
+}

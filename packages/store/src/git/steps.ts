@@ -1,0 +1,30 @@
+/** Long work in steps: each as short as others' work on the same event loop can bear, with a rest after it. */
+import type { Pace } from "../pace.ts";
+
+/** Somebody waits for this process while it works: so long it keeps to itself. */
+const stepMs = 4;
+
+export class Steps {
+  private readonly pace: Pace;
+  private readonly signal: AbortSignal | undefined;
+  private began = performance.now();
+
+  constructor(pace: Pace, signal?: AbortSignal) {
+    this.pace = pace;
+    this.signal = signal;
+  }
+
+  /** Whether {@link rest} is due: asked often, for it costs little. */
+  get due(): boolean {
+    return performance.now() - this.began > stepMs;
+  }
+
+  /** Lets others go on. Rejects with the signal's reason when it was given up. */
+  async rest(): Promise<void> {
+    this.signal?.throwIfAborted();
+    // a pace that never rests lets nobody in: what was read from disk may have come without a wait
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+    await this.pace.rest();
+    this.began = performance.now();
+  }
+}
