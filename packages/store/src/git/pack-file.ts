@@ -1,12 +1,13 @@
 /** Reads objects of one pack: of ours, and of those that git has made of them. Every object is checked against its name. */
-import { inflateSync } from "node:zlib";
 import { type FileFolder, wholeFile, withFile } from "../file-folder.ts";
+import { compressedMax, inflated } from "./compress.ts";
 import { applyDelta } from "./delta.ts";
 import { type GitObject, ObjectDamaged, type ObjectKind, oidOf, type Oid } from "./object.ts";
 import { PackIndex } from "./pack-index.ts";
 import { kindCodes, nameDelta, offsetDelta, packHeadBytes } from "./pack-writer.ts";
 
-const kinds = new Map(Object.entries(kindCodes).map(([kind, code]) => [code, kind as ObjectKind]));
+/** Of objects that are no deltas. */
+export const kindsByCode = new Map(Object.entries(kindCodes).map(([kind, code]) => [code, kind as ObjectKind]));
 const sumBytes = 20;
 /** Most objects are smaller: one read gets head and content. */
 const firstReadBytes = 4_096;
@@ -59,8 +60,8 @@ export class PackFile {
   private async objectAt(offset: number, find: FindObject, depth: number): Promise<GitObject> {
     if (depth > chainMax) throw new ObjectDamaged(`a chain of deltas in ${this.name} has no end`);
     const { bytes, head } = await this.bytesAt(offset);
-    const content = this.inflated(bytes.subarray(head.bytes), head.length);
-    const kind = kinds.get(head.code);
+    const content = inflated(bytes.subarray(head.bytes), head.length, this.name);
+    const kind = kindsByCode.get(head.code);
     if (kind !== undefined) return { kind, bytes: content };
     if (head.back !== null) {
       const base = await this.objectAt(offset - head.back, find, depth + 1);
@@ -70,17 +71,6 @@ export class PackFile {
     const base = await find(name);
     if (base === null) throw new ObjectDamaged(`the base ${name} of an object in ${this.name} is missing`);
     return { kind: base.kind, bytes: applyDelta(base.bytes, content) };
-  }
-
-  private inflated(bytes: Buffer, length: number): Buffer {
-    let content: Buffer;
-    try {
-      content = inflateSync(bytes, { maxOutputLength: length + 1 });
-    } catch (cause) {
-      throw new ObjectDamaged(`an object in ${this.name} cannot be unpacked`, { cause });
-    }
-    if (content.length !== length) throw new ObjectDamaged(`an object in ${this.name} has another length than it says`);
-    return content;
   }
 
   /** All bytes of the object that begins there, and some of what follows. */
@@ -129,7 +119,7 @@ export function parseEntryHead(bytes: Buffer, where: string): EntryHead {
     byte = next();
     length += (byte & 127) * scale;
   }
-  if (kinds.has(code)) return { code, length, back: null, base: null, bytes: at };
+  if (kindsByCode.has(code)) return { code, length, back: null, base: null, bytes: at };
   if (code === offsetDelta) {
     byte = next();
     let back = byte & 127;
@@ -143,6 +133,3 @@ export function parseEntryHead(bytes: Buffer, where: string): EntryHead {
     throw new ObjectDamaged(`an object in ${where} is of no kind that git knows`);
   return { code, length, back: null, base: bytes.toString("hex", at, at + sumBytes), bytes: at + sumBytes };
 }
-
-/** How many bytes zlib makes of `length` at most, whatever its settings. */
-export const compressedMax = (length: number): number => length + Math.ceil(length / 8) + 64;

@@ -1,8 +1,9 @@
 /** A pack as another is made of it: its objects as they lie there, compressed and as deltas, one after the other or here and there. */
 import { crc32 } from "node:zlib";
 import type { FileFolder, OpenFile } from "../file-folder.ts";
-import { ObjectDamaged, type Oid } from "./object.ts";
-import { type EntryHead, entryHeadBytes, type PackFile, parseEntryHead } from "./pack-file.ts";
+import { inflated } from "./compress.ts";
+import { type GitObject, ObjectDamaged, type Oid } from "./object.ts";
+import { type EntryHead, entryHeadBytes, kindsByCode, type PackFile, parseEntryHead } from "./pack-file.ts";
 import type { PackIndex } from "./pack-index.ts";
 import { packHeadBytes } from "./pack-writer.ts";
 import type { Steps } from "./steps.ts";
@@ -35,6 +36,7 @@ export class PackSource {
   /** By place: that of its base, -1 for none; and how many deltas follow upon one another from it at most. */
   private readonly bases: Int32Array;
   private readonly heights: Uint16Array;
+  private readonly codes: Uint8Array;
   private window: { readonly at: number; readonly bytes: Buffer } = { at: 0, bytes: Buffer.alloc(0) };
 
   private constructor(pack: PackFile, file: OpenFile, size: number, keys: Float64Array) {
@@ -53,6 +55,7 @@ export class PackSource {
     }
     this.bases = new Int32Array(index.count).fill(-1);
     this.heights = new Uint16Array(index.count);
+    this.codes = new Uint8Array(index.count);
   }
 
   /** Holds the pack's file open, so that it may be removed meanwhile. Rejects with {@link ObjectDamaged}. */
@@ -88,6 +91,11 @@ export class PackSource {
     return this.bases[place] as number;
   }
 
+  /** What it is, or that it is a delta, as packs say it. */
+  codeOf(place: number): number {
+    return this.codes[place] as number;
+  }
+
   /** How many deltas follow upon one another from this object on, in this pack. */
   heightOf(place: number): number {
     return this.heights[place] as number;
@@ -101,6 +109,14 @@ export class PackSource {
       throw new ObjectDamaged(`object ${this.nameAt(place).toString("hex")} in ${this.name} is altered`);
     const head = parseEntryHead(bytes, this.name);
     return { head, compressed: bytes.subarray(head.bytes) };
+  }
+
+  /** An object that is no delta. Rejects with {@link ObjectDamaged}. */
+  async whole(place: number): Promise<GitObject> {
+    const kind = kindsByCode.get(this.codeOf(place));
+    if (kind === undefined) throw new Error(`object ${place} of ${this.name} is a delta`);
+    const { head, compressed } = await this.read(place);
+    return { kind, bytes: inflated(compressed, head.length, this.name) };
   }
 
   private placeAt(offset: number): number {
@@ -118,10 +134,11 @@ export class PackSource {
     for (let place = 0; place < this.count; place++) {
       const from = this.offsets[place] as number;
       const head = parseEntryHead(await this.bytes(from, Math.min(entryHeadBytes, this.end - from), aheadBytes), this.name);
+      this.codes[place] = head.code;
       if (head.back !== null) this.bases[place] = this.placeAt(from - head.back);
       else if (head.base !== null) this.bases[place] = this.placeOf(head.base);
-      else continue;
-      if (this.baseOf(place) < 0) throw new ObjectDamaged(`${this.name} does not hold the base of an object in it`);
+      if (this.baseOf(place) < 0 && (head.back !== null || head.base !== null))
+        throw new ObjectDamaged(`${this.name} does not hold the base of an object in it`);
       if (steps.due) await steps.rest();
     }
     for (let place = this.count - 1; place >= 0; place--) {

@@ -3,8 +3,9 @@
  * nothing of them is seen; what a killed writer leaves are files named `making-…`, and a pack without an index, which git does not look at.
  */
 import { createHash } from "node:crypto";
-import { crc32, deflateSync } from "node:zlib";
+import { crc32 } from "node:zlib";
 import { type FileFolder, withFile } from "../file-folder.ts";
+import { deflated } from "./compress.ts";
 import { type GitObject, type ObjectKind, oidOf, type Oid } from "./object.ts";
 import { encodeIndex, type Packed } from "./pack-index.ts";
 
@@ -103,7 +104,7 @@ export class PackWriter {
 
   private put(oid: Oid, code: number, base: Buffer, content: Uint8Array): void {
     const head = Buffer.concat([objectHead(code, content.length), base]);
-    const compressed = deflateSync(content, { level: this.level });
+    const compressed = deflated(content, this.level);
     const offset = this.end;
     this.packed.set(oid, { oid, offset, crc: crc32(compressed, crc32(head)) });
     this.parts.push(head, compressed);

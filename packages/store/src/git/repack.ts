@@ -2,9 +2,10 @@
  * Objects of several packs brought into one. What lies there compressed or as a delta is copied as it lies, so that a pack of a million
  * objects costs what its bytes cost; what becomes a delta anew is told by the caller, older against newer.
  */
-import { deflateSync, inflateSync } from "node:zlib";
+import { deflated, inflated } from "./compress.ts";
 import { applyDelta, makeDelta } from "./delta.ts";
-import { type GitObject, ObjectDamaged, type ObjectKind, oidOf, type Oid } from "./object.ts";
+import { type GitObject, ObjectDamaged, oidOf, type Oid } from "./object.ts";
+import { OidTable } from "./oid-table.ts";
 import type { PackBuilder } from "./pack-builder.ts";
 import type { PackSource } from "./pack-source.ts";
 import { kindCodes } from "./pack-writer.ts";
@@ -18,7 +19,9 @@ const deltaBytesMax = 128 * 1024;
 /** Contents that were read lately; neighbours in time are compared with each other. */
 const cacheBytesMax = 24 * 1024 * 1024;
 const level = 6;
-const kinds = new Map(Object.entries(kindCodes).map(([kind, code]) => [code, kind as ObjectKind]));
+
+/** The clock is looked at after so many objects that cost next to nothing. */
+const lookEvery = 2_048;
 
 /** Where an object lies. */
 export interface Place {
@@ -26,28 +29,70 @@ export interface Place {
   readonly place: number;
 }
 
+export interface RepackParts {
+  readonly repository: Repository;
+  /** An object that is in two of them is taken from the first; the last is best the largest. */
+  readonly sources: readonly PackSource[];
+  readonly builder: PackBuilder;
+  readonly steps: Steps;
+  /** What may come into the new pack, by its 20 bytes; all if left out. */
+  readonly wanted?: (name: Uint8Array) => boolean;
+}
+
 export class Repack {
-  private readonly repository: Repository;
-  private readonly sources: readonly PackSource[];
+  private readonly parts: RepackParts;
   private readonly builder: PackBuilder;
   private readonly steps: Steps;
+  /** The objects of all sources but the last; by their number, which source and where in it. */
+  private readonly near: OidTable;
+  private readonly nearSources: Uint16Array;
+  private readonly nearPlaces: Uint32Array;
   private readonly cache = new Map<Oid, GitObject>();
   private cached = 0;
 
-  /** `sources`: in the order in which an object that is in two of them is looked for. */
-  constructor(repository: Repository, sources: readonly PackSource[], builder: PackBuilder, steps: Steps) {
-    this.repository = repository;
-    this.sources = sources;
-    this.builder = builder;
-    this.steps = steps;
+  private constructor(parts: RepackParts) {
+    this.parts = parts;
+    this.builder = parts.builder;
+    this.steps = parts.steps;
+    const count = parts.sources.slice(0, -1).reduce((sum, source) => sum + source.count, 0);
+    this.near = new OidTable(count);
+    this.nearSources = new Uint16Array(count);
+    this.nearPlaces = new Uint32Array(count);
   }
 
-  placeOf(oid: Oid): Place | null {
-    for (const source of this.sources) {
-      const place = source.placeOf(oid);
-      if (place >= 0) return { source, place };
+  static async over(parts: RepackParts): Promise<Repack> {
+    const repack = new Repack(parts);
+    const { near, nearSources, nearPlaces, steps } = repack;
+    for (const [i, source] of parts.sources.slice(0, -1).entries()) {
+      for (let place = 0; place < source.count; place++) {
+        const { size } = near;
+        if (near.add(source.nameAt(place)) === size) {
+          nearSources[size] = i;
+          nearPlaces[size] = place;
+        }
+        if (place % lookEvery === 0 && steps.due) await steps.rest();
+      }
     }
-    return null;
+    return repack;
+  }
+
+  /** Null when it is in no source. */
+  placeOf(oid: Oid): Place | null {
+    const { sources } = this.parts;
+    const number = this.near.findOid(oid);
+    const source = sources[number < 0 ? sources.length - 1 : (this.nearSources[number] as number)];
+    const place = number < 0 ? (source?.placeOf(oid) ?? -1) : (this.nearPlaces[number] as number);
+    return source === undefined || place < 0 ? null : { source, place };
+  }
+
+  /** Brings in all that is wanted of a source and is not there yet, in the order in which it lies. */
+  async copyAll(source: PackSource): Promise<void> {
+    const { wanted = () => true } = this.parts;
+    for (let place = 0; place < source.count; place++) {
+      const name = source.nameAt(place);
+      if (this.builder.find(name) < 0 && wanted(name)) await this.copy({ source, place });
+      else if (place % lookEvery === 0 && this.steps.due) await this.steps.rest();
+    }
   }
 
   /** Wherever it lies, and checked against its name. Rejects with {@link ObjectDamaged}. */
@@ -59,7 +104,7 @@ export class Repack {
       return known;
     }
     const at = this.placeOf(oid);
-    const object = at === null ? await this.repository.read(oid) : await this.stored(at);
+    const object = at === null ? await this.parts.repository.read(oid) : await this.stored(at);
     if (at !== null && oidOf(object) !== oid) throw new ObjectDamaged(`object ${oid} in ${at.source.name} is altered`);
     this.keep(oid, object);
     return object;
@@ -67,11 +112,13 @@ export class Repack {
 
   /** Copies the object, and before it what it is a delta of. Gives its number in the new pack. */
   async copy({ source, place }: Place): Promise<number> {
+    const { wanted = () => true } = this.parts;
     const chain: number[] = [];
     let number = -1;
     for (let at = place; at >= 0; at = source.baseOf(at)) {
-      number = this.builder.find(source.nameAt(at));
-      if (number >= 0) break;
+      const name = source.nameAt(at);
+      number = this.builder.find(name);
+      if (number >= 0 || (at !== place && !wanted(name))) break;
       chain.push(at);
       if (chain.length > source.count) throw new ObjectDamaged(`a chain of deltas in ${source.name} has no end`);
     }
@@ -101,7 +148,7 @@ export class Repack {
     if (target.kind !== source.kind || Math.max(target.bytes.length, source.bytes.length) > deltaBytesMax) return;
     const delta = makeDelta(source.bytes, target.bytes);
     if (delta.length >= target.bytes.length) return;
-    const compressed = deflateSync(delta, { level });
+    const compressed = deflated(delta, level);
     const whole = await from.source.read(from.place);
     if (compressed.length >= whole.compressed.length) return;
     this.builder.putDelta(name, number, delta.length, compressed);
@@ -109,24 +156,25 @@ export class Repack {
     if (this.steps.due) await this.steps.rest();
   }
 
-  /** `base`: the number of what it is a delta of, which is in the new pack by now. */
+  /** `base`: the number of what it is a delta of; -1 when that does not come in. */
   private async copyOne(source: PackSource, place: number, base: number): Promise<number> {
     const name = source.nameAt(place);
-    if (source.baseOf(place) >= 0 && this.builder.depthOf(base) >= chainMax) {
+    const isDelta = source.baseOf(place) >= 0;
+    if (isDelta && (base < 0 || this.builder.depthOf(base) >= chainMax)) {
       const { kind, bytes } = await this.content(name.toString("hex"));
-      return this.builder.put(name, kindCodes[kind], bytes.length, deflateSync(bytes, { level }));
+      return this.builder.put(name, kindCodes[kind], bytes.length, deflated(bytes, level));
     }
     const { head, compressed } = await source.read(place);
-    if (source.baseOf(place) < 0) return this.builder.put(name, head.code, head.length, compressed);
+    if (!isDelta) return this.builder.put(name, head.code, head.length, compressed);
     return this.builder.putDelta(name, base, head.length, compressed);
   }
 
   private async stored({ source, place }: Place): Promise<GitObject> {
+    if (source.baseOf(place) < 0) return source.whole(place);
     const { head, compressed } = await source.read(place);
-    const content = inflated(compressed, head.length, source.name);
-    if (source.baseOf(place) < 0) return { kind: kinds.get(head.code) ?? "blob", bytes: content };
+    const delta = inflated(compressed, head.length, source.name);
     const base = await this.content(source.nameAt(source.baseOf(place)).toString("hex"));
-    return { kind: base.kind, bytes: applyDelta(base.bytes, content) };
+    return { kind: base.kind, bytes: applyDelta(base.bytes, delta) };
   }
 
   private keep(oid: Oid, object: GitObject): void {
@@ -138,15 +186,4 @@ export class Repack {
       this.cached -= bytes.length;
     }
   }
-}
-
-function inflated(compressed: Buffer, length: number, where: string): Buffer {
-  let content: Buffer;
-  try {
-    content = inflateSync(compressed, { maxOutputLength: length + 1 });
-  } catch (cause) {
-    throw new ObjectDamaged(`an object in ${where} cannot be unpacked`, { cause });
-  }
-  if (content.length !== length) throw new ObjectDamaged(`an object in ${where} has another length than it says`);
-  return content;
 }

@@ -21,6 +21,8 @@ const config = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare
 const oidPattern = /^[0-9a-f]{40}$/;
 /** The fewest digits that name a commit. */
 const shortest = 4;
+/** Packs are replaced once in minutes. */
+const refreshTries = 5;
 
 /** The branch is not where the writer thought: somebody else has written. */
 export class BranchMoved extends Error {
@@ -56,7 +58,11 @@ export class Repository {
     if (!there.has("HEAD")) await replaceFile(root, "HEAD", `ref: ${branch}\n`);
     await tree.folder(headsFolder).remove(lockFile);
     const folder = tree.folder(packsFolder);
-    for (const name of await folder.list()) if (isLeftOver(name)) await folder.remove(name);
+    const names = new Set(await folder.list());
+    for (const name of names) {
+      const lone = name.endsWith(".pack") && !names.has(`${name.slice(0, -5)}.idx`);
+      if (isLeftOver(name) || lone) await folder.remove(name);
+    }
     return Repository.over(dir, tree);
   }
 
@@ -74,10 +80,60 @@ export class Repository {
 
   /** Looks for packs that came or went. */
   async refresh(): Promise<void> {
-    const names = new Set(await this.folder.list().catch(orMissing));
-    const whole = [...names].flatMap((name) => (name.endsWith(".idx") && names.has(packOf(name)) ? [name.slice(0, -4)] : []));
-    const known = new Map(this.packs.map((pack) => [pack.name, pack]));
-    this.packs = await Promise.all(whole.map(async (name) => known.get(name) ?? (await PackFile.open(this.folder, name))));
+    for (let tries = 1; ; tries++) {
+      const known = new Map(this.packs.map((pack) => [pack.name, pack]));
+      const opened = (await this.packNames()).map(async (name) => known.get(name) ?? (await PackFile.open(this.folder, name)));
+      // one that was in the list may be gone: whoever packs anew removes the old ones
+      const found = await Promise.all(opened).catch(orMissing);
+      if (found !== undefined) {
+        this.packs = found;
+        return;
+      }
+      if (tries === refreshTries) throw new Error(`packs of ${this.dir} go faster than they can be opened`);
+    }
+  }
+
+  /** Those that {@link refresh} found last. */
+  get packFiles(): readonly PackFile[] {
+    return this.packs;
+  }
+
+  /** Where the packs are. */
+  get packFolder(): FileFolder {
+    return this.folder;
+  }
+
+  /** Takes packs away, from everybody. What is in them has to be in others, or not needed: readers look for it there. */
+  async removePacks(names: readonly string[]): Promise<void> {
+    this.packs = this.packs.filter(({ name }) => !names.includes(name));
+    // index first: a pack without one is none
+    for (const name of names) await this.folder.remove(`${name}.idx`);
+    await this.folder.sync();
+    for (const name of names) await this.folder.remove(`${name}.pack`);
+    await this.folder.sync();
+  }
+
+  /** Whether there are branches or tags beside ours, which somebody else has put there. */
+  async hasOtherRefs(): Promise<boolean> {
+    const names = async (path: string): Promise<readonly string[]> =>
+      (await this.tree.folder(path).list().catch(orMissing)) ?? [];
+    const packed = ((await this.text("", "packed-refs")) ?? "").split("\n").filter((line) => /^[0-9a-f]{40} /.test(line));
+    return (
+      (await names("refs")).some((name) => name !== "heads" && name !== "tags") ||
+      (await names(headsFolder)).some((name) => name !== branchFile && name !== lockFile) ||
+      (await names("refs/tags")).length > 0 ||
+      packed.some((line) => !line.endsWith(` ${branch}`))
+    );
+  }
+
+  /** The commits whose parents were cut off. */
+  async boundary(): Promise<ReadonlySet<Oid>> {
+    return new Set(((await this.text("", "shallow")) ?? "").split("\n").filter((line) => line !== ""));
+  }
+
+  /** Cuts the parents of these commits off, and of no others. */
+  async setBoundary(oids: readonly Oid[]): Promise<void> {
+    await replaceFile(this.tree.folder(""), "shallow", oids.map((oid) => `${oid}\n`).join(""));
   }
 
   /** The newest commit, null in an empty repository. */
@@ -97,13 +153,23 @@ export class Repository {
     return found;
   }
 
+  /** Whether it is there, by what {@link refresh} found last; not whether it is sound. */
+  async has(oid: Oid): Promise<boolean> {
+    if (this.packs.some(({ index }) => index.find(oid) !== null)) return true;
+    const loose = await this.tree
+      .folder(`objects/${oid.slice(0, 2)}`)
+      .list()
+      .catch(orMissing);
+    return loose?.includes(oid.slice(2)) ?? false;
+  }
+
   async commit(oid: Oid): Promise<Commit> {
     return parseCommit(await this.read(oid));
   }
 
   /** The commits from `from` (the newest if left out) back along first parents, at most `limit`; ends where the history was cut. */
   async *log(limit: number, from?: Oid): AsyncIterable<{ readonly oid: Oid; readonly commit: Commit }> {
-    const cut = new Set(((await this.text("", "shallow")) ?? "").split("\n"));
+    const cut = await this.boundary();
     let oid = from ?? (await this.head());
     for (let count = 0; oid !== null && count < limit; count++) {
       const commit: Commit = await this.commit(oid);
@@ -159,6 +225,11 @@ export class Repository {
     }
   }
 
+  private async packNames(): Promise<string[]> {
+    const names = new Set(await this.folder.list().catch(orMissing));
+    return [...names].flatMap((name) => (name.endsWith(".idx") && names.has(packOf(name)) ? [name.slice(0, -4)] : []));
+  }
+
   /** Undefined where there is no such file. */
   private async text(path: string, name: string): Promise<string | undefined> {
     return (await wholeFile(this.tree.folder(path), name).catch(orMissing))?.toString();
@@ -174,8 +245,15 @@ export class Repository {
 
   /** After git packed anew, or another process wrote. */
   private async findAnew(oid: Oid): Promise<GitObject | null> {
-    await this.refresh();
-    return this.find(oid);
+    for (let tries = 1; ; tries++) {
+      await this.refresh();
+      try {
+        return await this.find(oid);
+      } catch (error) {
+        // gone again, between the two lines above
+        if (tries === refreshTries || !isMissing(error)) throw error;
+      }
+    }
   }
 
   private async findLoose(oid: Oid): Promise<GitObject | null> {
@@ -186,6 +264,8 @@ export class Repository {
     return object;
   }
 }
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "ENOENT";
 
 const packOf = (index: string): string => `${index.slice(0, -4)}.pack`;
 
