@@ -32,7 +32,7 @@ async function commit(
   const writer = repository.writer();
   for (const [path, text] of changes)
     await held.put(path, text === null ? null : writer.add({ kind: "blob", bytes: Buffer.from(text) }));
-  const tree = held.write(writer);
+  const tree = await held.write(writer);
   const parents = parent === null ? [] : [parent];
   const oid = writer.add(commitOf({ tree, parents, by: "aether <aether@localhost>", at: 1_700_000_000, message: "x" }));
   await writer.finish();

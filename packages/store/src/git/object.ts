@@ -43,6 +43,8 @@ export function oidOf({ kind, bytes }: GitObject): Oid {
   return hash("sha1", Buffer.concat([Buffer.from(head), bytes]), "hex");
 }
 
+export const blobOf = (text: string): GitObject => ({ kind: "blob", bytes: Buffer.from(text) });
+
 /** A tree of these entries, in git's order: by bytes, folders as if their names ended with a slash. */
 export function treeOf(entries: readonly TreeEntry[]): GitObject {
   const sorted = entries.map((entry) => ({ entry, key: Buffer.from(entry.kind === "tree" ? `${entry.name}/` : entry.name) }));
