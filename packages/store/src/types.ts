@@ -113,8 +113,8 @@ export interface FrozenRow {
 
 /** All rows of one moment, while entries are applied. To be closed, and before the store is. */
 export interface FrozenState extends Moment {
-  /** Nouns one after the other, ids ascending by their bytes, at most 128 rows at a time. Once only. */
-  rows(): AsyncIterable<readonly FrozenRow[]>;
+  /** Nouns one after the other, ids ascending by their bytes, at most 128 rows at a time; only of things ("noun/id") that `wanted` says. */
+  rows(wanted?: (thing: string) => boolean): AsyncIterable<readonly FrozenRow[]>;
   close(): Promise<void>;
 }
 

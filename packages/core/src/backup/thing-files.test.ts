@@ -1,14 +1,16 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Noun } from "../kernel/noun.ts";
+import type { Stored } from "../kernel/world.ts";
 import { registry } from "../registry.ts";
 import { readyCluster } from "../testing/rules-bench.ts";
 import { actorOf, story } from "../testing/rules-stories.ts";
-import { BackupFault, filesOf, parseThing, pathOf } from "./thing-files.ts";
+import { BackupFault, filesOf, parseObserved, parseThing, pathOf } from "./thing-files.ts";
 
 const noun = (name: string): Noun => registry.noun(name) as Noun;
 const setting = noun("setting");
 const row = { value: { limit: 0.8 }, description: "how full" };
+const storedAs = (id: string): Stored => ({ id, version: 2, index: 7, at: 1_700_000_000_123, row });
 
 describe("a thing's file", () => {
   it("lies where its id says, under a name that every file system takes, and no two things share one", () => {
@@ -30,7 +32,7 @@ describe("a thing's file", () => {
   });
 
   it("says which thing it is of, what is wanted of it, and beside it what was seen", () => {
-    expect(filesOf(setting, { id: "disk/warning", row })).toEqual([
+    expect(filesOf(setting, storedAs("disk/warning"))).toEqual([
       {
         path: pathOf("settings", "disk/warning"),
         text: [
@@ -52,11 +54,11 @@ describe("a thing's file", () => {
     expect(JSON.parse(wanted!.text)).toEqual({ noun: "node", id: "n2", wanted: { duty: "on-duty" } });
     expect(observed?.path).toBe(`observed/${wanted?.path}`);
     expect(JSON.parse(observed!.text)).toMatchObject({ observed: { member: 2, address: "127.0.0.1:7402" } });
-    expect(filesOf({ ...setting, backup: undefined } as unknown as Noun, { id: "x", row })).toEqual([]);
+    expect(filesOf({ ...setting, backup: undefined } as unknown as Noun, storedAs("x"))).toEqual([]);
   });
 
   it("comes back as it went, and nothing else does", () => {
-    const [file] = filesOf(setting, { id: "cpu_warning", row });
+    const [file] = filesOf(setting, storedAs("cpu_warning"));
     const { path, text } = file!;
     expect(parseThing(registry, path, text)).toEqual({ noun: "setting", id: "cpu_warning", wanted: row });
     const refused: readonly (readonly [string, string])[] = [
@@ -70,6 +72,21 @@ describe("a thing's file", () => {
       ["settings/cpu_warning.json", text],
     ];
     for (const [where, what] of refused) expect(() => parseThing(registry, where, what), what).toThrow(BackupFault);
+  });
+
+  it("beside it says of which moment its row is, and nothing else does", () => {
+    const n2 = readyCluster(3).world.get("node", "n2")!;
+    const { path, text } = filesOf(noun("node"), n2)[1]!;
+    const { id, version, index, at } = n2;
+    const observed = noun("node").backup?.observed?.(n2.row);
+    expect(parseObserved(registry, path, text)).toEqual({ noun: "node", id, version, index, at, observed });
+    const refused = [
+      [path, text.replace(/"version": \d+/, '"version": "2"')],
+      [path, text.replace("{", '{\n  "aaa": 1,')],
+      [path, text.replace('"id": "n2"', '"id": "n3"')],
+      [path.replace("observed/nodes", "observed/settings"), text],
+    ] as const;
+    for (const [where, what] of refused) expect(() => parseObserved(registry, where, what), what).toThrow(BackupFault);
   });
 
   it("and the one beside it hold the whole row, whatever was asked before", () => {

@@ -25,18 +25,28 @@ export interface WantedThing {
   readonly wanted: unknown;
 }
 
-/** The files of one thing: what is wanted of it, and what was seen. None for a noun without a facet. */
-export function filesOf(noun: Noun, { id, row }: Pick<Stored, "id" | "row">): readonly ThingFile[] {
-  const { backup } = noun;
-  if (backup === undefined) return [];
-  const path = pathOf(backup.folder, id);
-  const files = [{ path, text: canonicalJson({ noun: noun.name, id, wanted: backup.wanted(row) }) }];
-  if (backup.observed !== undefined)
-    files.push({
-      path: `${observedFolder}/${path}`,
-      text: canonicalJson({ noun: noun.name, id, observed: backup.observed(row) }),
-    });
-  return files;
+/** What a file beside a wanted thing says: the rest of its row, and when that came to be what it is. */
+export interface ObservedThing extends Pick<Stored, "id" | "version" | "index" | "at"> {
+  readonly noun: string;
+  readonly observed: unknown;
+}
+
+/** The files of one thing: what is wanted of it, and what was seen of a noun that observes. None for a noun without a facet. */
+export function filesOf(noun: Noun, stored: Stored): readonly ThingFile[] {
+  return [wantedFile(noun, stored), observedFile(noun, stored)].filter((file) => file !== null);
+}
+
+/** What is wanted of a thing; null for a noun without a facet. */
+export function wantedFile({ name, backup }: Noun, { id, row }: Pick<Stored, "id" | "row">): ThingFile | null {
+  if (backup === undefined) return null;
+  return { path: pathOf(backup.folder, id), text: canonicalJson({ noun: name, id, wanted: backup.wanted(row) }) };
+}
+
+/** What else a thing's row says; null for a noun that observes nothing. */
+export function observedFile({ name, backup }: Noun, { id, version, index, at, row }: Stored): ThingFile | null {
+  if (backup?.observed === undefined) return null;
+  const text = canonicalJson({ noun: name, id, version, index, at, observed: backup.observed(row) });
+  return { path: `${observedFolder}/${pathOf(backup.folder, id)}`, text };
 }
 
 /** Where a thing's file lies. Ids that differ only in capitals have files that differ without them. */
@@ -52,20 +62,38 @@ export function pathOf(folder: string, id: string): string {
  * backup that was edited by hand, or one of a newer version.
  */
 export function parseThing(registry: Registry, path: string, text: string): WantedThing {
+  const { noun, id, wanted, ...more } = fieldsOf(registry, path, text);
+  if (Object.keys(more).length > 0) throw new BackupFault(`${path} says more than what is wanted`);
+  return { noun, id, wanted };
+}
+
+/** What the file at `path` below {@link observedFolder} says. Throws {@link BackupFault} as {@link parseThing} does. */
+export function parseObserved(registry: Registry, path: string, text: string): ObservedThing {
+  const { noun, id, version, index, at, observed, ...more } = fieldsOf(registry, path, text);
+  if (!isWhole(version) || !isWhole(index) || !isWhole(at) || Object.keys(more).length > 0)
+    throw new BackupFault(`${path} does not say of which moment its row is`);
+  return { noun, id, version, index, at, observed };
+}
+
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value);
+
+type Fields = Readonly<Record<string, unknown>> & { readonly noun: string; readonly id: string };
+
+function fieldsOf(registry: Registry, path: string, text: string): Fields {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch (cause) {
     throw new BackupFault(`${path} is no JSON`, { cause });
   }
-  const { noun: name, id, wanted, ...more } = (parsed ?? {}) as Readonly<Record<string, unknown>>;
-  if (typeof name !== "string" || typeof id !== "string" || Object.keys(more).length > 0)
-    throw new BackupFault(`${path} does not say which thing it is of`);
+  const { noun: name, id } = (parsed ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof name !== "string" || typeof id !== "string") throw new BackupFault(`${path} does not say which thing it is of`);
   const facet = registry.noun(name)?.backup;
   if (facet === undefined) throw new BackupFault(`${path} is of a ${name}, which this version does not restore`);
-  if (pathOf(facet.folder, id) !== path) throw new BackupFault(`${path} is not the file of ${name} ${id}`);
+  const place = path.startsWith(`${observedFolder}/`) ? path.slice(observedFolder.length + 1) : path;
+  if (pathOf(facet.folder, id) !== place) throw new BackupFault(`${path} is not the file of ${name} ${id}`);
   if (canonicalJson(parsed) !== text) throw new BackupFault(`${path} is not in the form that backups are written in`);
-  return { noun: name, id, wanted };
+  return parsed as Fields;
 }
 
 /** What is in a backup is not what Aether put there, or cannot be used by this version. */

@@ -26,6 +26,8 @@ export class Gathered {
   private readonly remembered = new Map<Thing, Oid>();
   /** Up to this entry anything may have changed; -1 for nothing. */
   private lostAt: number;
+  /** All of that was looked at, and nothing else is wanted. */
+  private looked = false;
 
   constructor(store: Pick<EventStore, "world" | "applied" | "onApplied">, registry: Registry) {
     this.store = store;
@@ -57,7 +59,7 @@ export class Gathered {
 
   /** Whether something may be wanted now that the newest commit does not say. */
   get dirty(): boolean {
-    if (this.lost) return true;
+    if (this.lost && !this.looked) return true;
     for (const thing of this.unseen.keys()) {
       if (this.mayWant(thing)) return true;
       this.unseen.delete(thing);
@@ -71,6 +73,7 @@ export class Gathered {
     this.unseen.clear();
     this.remembered.clear();
     this.lostAt = this.store.applied;
+    this.looked = false;
   }
 
   /** A commit tells of everything up to this entry. */
@@ -83,6 +86,20 @@ export class Gathered {
   /** Everything up to this entry was looked at, and nothing else is wanted. */
   seen(index: number): void {
     dropUpTo(this.unseen, index);
+  }
+
+  /**
+   * Everything up to this entry was compared, and nothing else is wanted; of these things (null: of too many) something else was seen, which
+   * the next commit has to tell.
+   */
+  compared(index: number, seenOnly: readonly Thing[] | null): void {
+    if (this.lostAt > index) return;
+    this.seen(index);
+    this.looked = true;
+    if (seenOnly === null) return;
+    this.lostAt = -1;
+    dropUpTo(this.changes, index);
+    for (const thing of seenOnly) this.changes.set(thing, Math.max(index, this.changes.get(thing) ?? 0));
   }
 
   /** What a thing's file of wanted state is, null when it has none. */

@@ -18,27 +18,33 @@ export function frozenState(meta: StateMeta, view: StateView, fatal: (error: Err
     term: applied.term,
     at,
     chain: Buffer.from(chain).toString("hex"),
-    rows: () => frozenRows(view, generation, sums.count, fatal),
+    rows: (wanted) => frozenRows({ view, generation, count: sums.count, fatal }, wanted),
     close: () => (closed ??= view.close()),
   };
 }
 
+interface Source {
+  readonly view: StateView;
+  readonly generation: number;
+  readonly count: number;
+  readonly fatal: (error: Error) => never;
+}
+
 async function* frozenRows(
-  view: StateView,
-  generation: number,
-  count: number,
-  fatal: (error: Error) => never,
+  { view, generation, count, fatal }: Source,
+  wanted: ((thing: string) => boolean) | undefined,
 ): AsyncIterable<readonly FrozenRow[]> {
   try {
     let found = 0;
     for await (const page of view.scan(kindRange(generation, "r"))) {
+      found += page.length;
       for (let from = 0; from < page.length; from += batchRows) {
-        const rows = page.slice(from, from + batchRows).map(([key, value]): FrozenRow => {
+        const rows: FrozenRow[] = [];
+        for (const [key, value] of page.slice(from, from + batchRows)) {
           const bare = bareKey(key);
           const [noun, id] = parseRowKey(bare);
-          return { noun, stored: decodeRow(id, unseal(bare, value)) };
-        });
-        found += rows.length;
+          if (wanted?.(`${noun}/${id}`) !== false) rows.push({ noun, stored: decodeRow(id, unseal(bare, value)) });
+        }
         yield rows;
       }
     }

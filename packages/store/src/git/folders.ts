@@ -93,12 +93,12 @@ export class Folders {
     this.round++;
   }
 
-  /** Takes away every file that was not put since {@link beginRound}, and gives their paths. */
-  async *sweep(): AsyncIterable<string> {
+  /** Takes away every file that was not put since {@link beginRound}, and gives them. */
+  async *sweep(): AsyncIterable<{ readonly path: string; readonly oid: Oid }> {
     for await (const { path, file } of this.below(this.root, "")) {
       if (file.put === this.round) continue;
       await this.put(path, null);
-      yield path;
+      yield { path, oid: file.oid };
     }
   }
 

@@ -10,8 +10,10 @@ import { type FileFolder, replaceFile, wholeFile } from "../file-folder.ts";
 import { folderTree, type FolderTree } from "../folder-tree.ts";
 import { orMissing } from "../log/folder.ts";
 import { type Commit, type GitObject, ObjectDamaged, type ObjectKind, oidOf, type Oid, parseCommit } from "./object.ts";
+import { packIsWhole } from "./pack-check.ts";
 import { PackFile } from "./pack-file.ts";
 import { isLeftOver, PackWriter } from "./pack-writer.ts";
+import type { Steps } from "./steps.ts";
 
 export const branch = "refs/heads/main";
 const [headsFolder, branchFile] = ["refs/heads", "main"];
@@ -39,6 +41,8 @@ export class Repository {
   private readonly tree: FolderTree;
   private readonly folder: FileFolder;
   private packs: PackFile[] = [];
+  /** Packs that cannot be read, and why. */
+  private broken = new Map<string, string>();
 
   private constructor(dir: string, tree: FolderTree) {
     this.dir = dir;
@@ -81,12 +85,13 @@ export class Repository {
   /** Looks for packs that came or went. */
   async refresh(): Promise<void> {
     for (let tries = 1; ; tries++) {
-      const known = new Map(this.packs.map((pack) => [pack.name, pack]));
-      const opened = (await this.packNames()).map(async (name) => known.get(name) ?? (await PackFile.open(this.folder, name)));
+      const broken = new Map<string, string>();
+      const opened = (await this.packNames()).map((name) => this.openPack(name, broken));
       // one that was in the list may be gone: whoever packs anew removes the old ones
       const found = await Promise.all(opened).catch(orMissing);
       if (found !== undefined) {
-        this.packs = found;
+        this.packs = found.filter((pack) => pack !== null);
+        this.broken = broken;
         return;
       }
       if (tries === refreshTries) throw new Error(`packs of ${this.dir} go faster than they can be opened`);
@@ -136,6 +141,17 @@ export class Repository {
     await replaceFile(this.tree.folder(""), "shallow", oids.map((oid) => `${oid}\n`).join(""));
   }
 
+  /** Files of packs, as names in objects/pack, that are not what was written. */
+  async brokenPacks(steps: Steps): Promise<readonly { readonly name: string; readonly why: string }[]> {
+    await this.refresh();
+    const found = [...this.broken].map(([name, why]) => ({ name, why }));
+    for (const { name } of this.packs) {
+      const whole = await packIsWhole(this.folder, `${name}.pack`, steps);
+      if (!whole) found.push({ name: `${name}.pack`, why: "it is not what was written: its hash is another" });
+    }
+    return found;
+  }
+
   /** The newest commit, null in an empty repository. */
   async head(): Promise<Oid | null> {
     const loose = await this.text(headsFolder, branchFile);
@@ -149,8 +165,9 @@ export class Repository {
   async read(oid: Oid): Promise<GitObject> {
     // a pack that was open may be gone: git has packed anew
     const found = (await this.find(oid).catch(orMissing)) ?? (await this.findAnew(oid));
-    if (found === null) throw new ObjectDamaged(`object ${oid} is missing`);
-    return found;
+    if (found !== null) return found;
+    const broken = [...this.broken.keys()].join(", ");
+    throw new ObjectDamaged(`object ${oid} is missing${broken === "" ? "" : `, or in what cannot be read: ${broken}`}`);
   }
 
   /** Whether it is there, by what {@link refresh} found last; not whether it is sound. */
@@ -233,6 +250,19 @@ export class Repository {
   /** Undefined where there is no such file. */
   private async text(path: string, name: string): Promise<string | undefined> {
     return (await wholeFile(this.tree.folder(path), name).catch(orMissing))?.toString();
+  }
+
+  /** Null for one that is damaged: what is not in it can still be read. */
+  private async openPack(name: string, broken: Map<string, string>): Promise<PackFile | null> {
+    const known = this.packs.find((pack) => pack.name === name);
+    if (known !== undefined) return known;
+    try {
+      return await PackFile.open(this.folder, name);
+    } catch (error) {
+      if (!(error instanceof ObjectDamaged)) throw error;
+      broken.set(name, error.message);
+      return null;
+    }
   }
 
   private async find(oid: Oid): Promise<GitObject | null> {

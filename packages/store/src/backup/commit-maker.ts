@@ -1,0 +1,212 @@
+/** One commit in the making: things are put where their files belong, and what that changes becomes objects of one pack. */
+import { manifestFormat, manifestPath, manifestText, type Manifest } from "@aether/core/backup/manifest";
+import { BackupFault, observedFolder, observedFile, parseThing, pathOf, wantedFile } from "@aether/core/backup/thing-files";
+import type { Noun } from "@aether/core/kernel/noun";
+import type { Registry } from "@aether/core/kernel/registry";
+import type { Stored } from "@aether/core/kernel/world";
+import type { Folders } from "../git/folders.ts";
+import { blobOf, commitOf, oidOf, type Oid } from "../git/object.ts";
+import type { PackWriter } from "../git/pack-writer.ts";
+import type { Repository } from "../git/repository.ts";
+import type { Steps } from "../git/steps.ts";
+import type { Moment } from "../types.ts";
+import { Changes, messageOf } from "./changes.ts";
+import type { Thing } from "./gathered.ts";
+import { textOf, wantedOf } from "./reading.ts";
+
+/** So many things of which only what was seen has changed are named. */
+const seenMax = 10_000;
+
+/** The newest commit, and its folders as far as they are known. */
+export interface Head {
+  readonly commit: Oid | null;
+  readonly manifest: Manifest | null;
+  readonly folders: Folders;
+}
+
+/** A thing as it is at the moment; undefined when it is not there. */
+export interface TakenThing {
+  readonly noun: string;
+  readonly id: string;
+  readonly stored: Stored | undefined;
+}
+
+export interface CommitParts {
+  readonly repository: Repository;
+  readonly registry: Registry;
+  readonly cluster: { readonly id: string; readonly name: string };
+  readonly head: Head;
+  readonly moment: Moment;
+  readonly steps: Steps;
+  /** Told what a thing's file of wanted state is; null when there is none. */
+  readonly tell: (thing: Thing, file: Oid | null) => void;
+}
+
+export interface CommitMade {
+  readonly head: Head & { readonly commit: Oid; readonly manifest: Manifest };
+  readonly tree: Oid;
+  readonly bytes: number;
+  readonly things: number;
+}
+
+export class CommitMaker {
+  readonly changes: Changes;
+  /** Things of which only what was seen has changed; null when they are too many to be named. */
+  seenOnly: Thing[] | null = [];
+  private readonly parts: CommitParts;
+  private readonly writer: PackWriter;
+  private readonly facets: ReadonlyMap<string, Noun>;
+  /** By noun; of the things that were taken. */
+  private readonly taken = new Map<string, number>();
+  private level: number;
+
+  constructor(parts: CommitParts) {
+    const { registry, repository, head } = parts;
+    this.parts = parts;
+    this.changes = new Changes(registry);
+    this.writer = repository.writer();
+    this.facets = new Map(registry.nouns.filter(({ backup }) => backup !== undefined).map((noun) => [noun.name, noun]));
+    this.level = head.manifest?.level ?? 1;
+  }
+
+  /** Puts the files of a thing where they belong, or takes them away. */
+  async take({ noun: name, id, stored }: TakenThing): Promise<void> {
+    const noun = this.facets.get(name);
+    if (noun?.backup === undefined) return;
+    const { folders } = this.parts.head;
+    const place = pathOf(noun.backup.folder, id);
+    if (stored !== undefined) this.count(name, id, stored);
+    const wanted = stored === undefined ? null : wantedFile(noun, stored);
+    const observed = stored === undefined ? null : observedFile(noun, stored);
+    const [before, now] = await this.put(folders, place, wanted?.text);
+    if (before !== now) this.changes.add(name, id, now === null ? "removed" : before === null ? "created" : "changed");
+    if (noun.backup.observed !== undefined) {
+      const [seen, sees] = await this.put(folders, `${observedFolder}/${place}`, observed?.text);
+      if (before === now && seen !== sees) this.noteSeen(`${name}/${id}`);
+    }
+    this.parts.tell(`${name}/${id}`, now);
+    await this.breathe();
+  }
+
+  /** Whether something else is wanted of these than the newest commit says. Puts nothing. */
+  async wantsOther(things: readonly TakenThing[]): Promise<boolean> {
+    let other = false;
+    for (const { noun: name, id, stored } of things) {
+      const noun = this.facets.get(name);
+      if (noun?.backup === undefined) continue;
+      const file = stored === undefined ? null : wantedFile(noun, stored);
+      const now = file === null ? null : oidOf(blobOf(file.text));
+      this.parts.tell(`${name}/${id}`, now);
+      other ||= (await this.parts.head.folders.file(pathOf(noun.backup.folder, id))) !== now;
+      await this.breathe();
+    }
+    return other;
+  }
+
+  /** Takes away every file that belongs to none of the things that were taken since the folders' round began. */
+  async sweep(): Promise<void> {
+    const nouns = new Map([...this.facets.values()].map((noun) => [noun.backup?.folder ?? "", noun]));
+    for await (const { path, oid } of this.parts.head.folders.sweep()) {
+      await this.breathe();
+      const noun = nouns.get(path.slice(0, path.indexOf("/")));
+      // whatever else was there had no business in it
+      if (noun !== undefined) this.changes.add(noun.name, await this.idIn(path, oid), "removed");
+    }
+  }
+
+  /** The commit is durable and the branch at it when this resolves. `counts`: all things were taken, not some. */
+  async finish(cause: string, all: boolean): Promise<CommitMade> {
+    const { head, repository, moment, cluster, steps } = this.parts;
+    const { folders } = head;
+    await folders.put(manifestPath, null);
+    await folders.writeFolders(this.writer, steps);
+    const manifest = this.manifest(wantedOf(await folders.top()), all);
+    const text = blobOf(manifestText(manifest));
+    await folders.put(manifestPath, this.writer.add(text));
+    const things = Object.values(manifest.counts).reduce((sum, count) => sum + count, 0);
+    const tree = await folders.write(this.writer, steps);
+    const commit = this.writer.add(
+      commitOf({
+        tree,
+        parents: head.commit === null ? [] : [head.commit],
+        by: `Aether <aether@${cluster.name}>`,
+        at: Math.floor(moment.at / 1_000),
+        message: messageOf(this.changes, moment, things, cause),
+      }),
+    );
+    const made = await this.writer.finish();
+    await repository.moveHead(head.commit, commit);
+    return { head: { commit, manifest, folders }, tree, bytes: made?.bytes ?? 0, things };
+  }
+
+  /** Leaves nothing behind on disk; the folders in memory are not to be used any more. */
+  abandon(): Promise<void> {
+    return this.writer.abandon();
+  }
+
+  private manifest(wanted: Oid, all: boolean): Manifest {
+    const { head, moment, cluster } = this.parts;
+    const { index, term, at, chain } = moment;
+    const counts: Record<string, number> = {};
+    const facets: Record<string, number> = {};
+    for (const [name, { backup }] of this.facets) {
+      counts[name] = all ? (this.taken.get(name) ?? 0) : (head.manifest?.counts[name] ?? 0) + this.changes.more(name);
+      facets[name] = backup?.v ?? 0;
+    }
+    const { id, name } = cluster;
+    return { format: manifestFormat, cluster: { id, name }, level: this.level, index, term, at, chain, counts, facets, wanted };
+  }
+
+  private async put(folders: Folders, path: string, text: string | undefined): Promise<readonly [Oid | null, Oid | null]> {
+    if (text === undefined) return [await folders.put(path, null), null];
+    const blob = blobOf(text);
+    const oid = oidOf(blob);
+    const before = await folders.put(path, oid);
+    if (before !== oid) this.writer.add(blob, oid);
+    return [before, oid];
+  }
+
+  /** For people, and the same as if its thing had been seen to go. */
+  private async idIn(path: string, oid: Oid): Promise<string> {
+    try {
+      return parseThing(this.parts.registry, path, await textOf(this.parts.repository, oid)).id;
+    } catch (error) {
+      if (!(error instanceof BackupFault)) throw error;
+      return path.slice(path.lastIndexOf("/") + 1);
+    }
+  }
+
+  private count(noun: string, id: string, { row }: Stored): void {
+    this.taken.set(noun, (this.taken.get(noun) ?? 0) + 1);
+    const { featureLevel } = row as { readonly featureLevel?: unknown };
+    if (noun === "cluster" && id === this.parts.cluster.name && typeof featureLevel === "number") this.level = featureLevel;
+  }
+
+  private noteSeen(thing: Thing): void {
+    if (this.seenOnly === null) return;
+    if (this.seenOnly.length < seenMax) this.seenOnly.push(thing);
+    else this.seenOnly = null;
+  }
+
+  private async breathe(): Promise<void> {
+    if (this.writer.full) await this.writer.spill();
+    if (this.parts.steps.due) await this.parts.steps.rest();
+  }
+}
+
+/** Throws {@link BackupFault} when a commit of this moment cannot come after `head`. */
+export function checkFollows(
+  head: Head,
+  moment: Moment,
+  cluster: { readonly id: string; readonly name: string },
+  dir: string,
+): void {
+  const { manifest } = head;
+  if (manifest === null) return;
+  if (manifest.cluster.id !== cluster.id)
+    throw new BackupFault(
+      `${dir} holds backups of cluster ${manifest.cluster.name} (${manifest.cluster.id}), this is ${cluster.name} (${cluster.id}): give [backup] another path`,
+    );
+  if (manifest.index > moment.index)
+    throw new BackupFault(`${dir} has a backup of entry ${manifest.index}, and this member knows ${moment.index} entries so far`);
+}
