@@ -27,7 +27,7 @@ export async function startStory(repository: Repository, files = new Map<string,
       }
       const parents = head === null ? [] : [head];
       const by = "Aether <aether@test>";
-      const commit = writer.add(commitOf({ tree: folders.write(writer), parents, by, at: ++at, message: `at ${at}` }));
+      const commit = writer.add(commitOf({ tree: await folders.write(writer), parents, by, at: ++at, message: `at ${at}` }));
       await writer.finish();
       await repository.moveHead(head, commit);
       head = commit;
