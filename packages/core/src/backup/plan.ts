@@ -1,8 +1,9 @@
 /** What a restore would change: made of a backup's things and the world as it is, shown to a person, and then written as events. */
 import type { DomainEvent } from "../kernel/event.ts";
 import { jsonEqual } from "../kernel/json.ts";
+import type { BackupFacet } from "../kernel/noun.ts";
 import type { Registry } from "../kernel/registry.ts";
-import type { World } from "../kernel/world.ts";
+import type { Stored, World } from "../kernel/world.ts";
 import type { WantedThing } from "./thing-files.ts";
 
 export interface FieldChange {
@@ -17,6 +18,8 @@ export interface PlannedThing {
   readonly id: string;
   readonly kind: "created" | "changed" | "removed";
   readonly fields: readonly FieldChange[];
+  /** What the backup says; undefined for what is removed. */
+  readonly wanted: unknown;
   readonly events: readonly DomainEvent[];
   /** Of the row that the plan was made of; 0 when there was none. */
   readonly version: number;
@@ -40,8 +43,30 @@ export type Chosen = (noun: string, id: string) => boolean;
 
 /** Nouns in the registry's order, things by id. Nouns without a facet are not looked at. */
 export function planRestore(registry: Registry, world: World, wanted: Iterable<WantedThing>, chosen: Chosen): Plan {
+  const steps = planSteps(registry, world, wanted, chosen);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Things looked at in one step of {@link planSteps}: some milliseconds. */
+const stepThings = 512;
+
+/**
+ * The same in steps, between which the world may go on: what is planned of a thing is of the moment at which it was looked at, and
+ * says of which version.
+ */
+export function* planSteps(
+  registry: Registry,
+  world: World,
+  wanted: Iterable<WantedThing>,
+  chosen: Chosen,
+): Generator<void, Plan, undefined> {
   const goals = new Map<string, Map<string, unknown>>();
+  let looked = 0;
   for (const { noun, id, wanted: goal } of wanted) {
+    if (++looked % stepThings === 0) yield;
     if (!chosen(noun, id)) continue;
     const ofNoun = goals.get(noun) ?? new Map<string, unknown>();
     goals.set(noun, ofNoun.set(id, goal));
@@ -52,25 +77,37 @@ export function planRestore(registry: Registry, world: World, wanted: Iterable<W
   for (const { name, backup } of registry.nouns) {
     if (backup === undefined) continue;
     const ofNoun = goals.get(name) ?? new Map<string, unknown>();
-    const ids = new Set([...ofNoun.keys(), ...[...world.all(name)].map(({ id }) => id).filter((id) => chosen(name, id))]);
+    const ids = new Set(ofNoun.keys());
+    for (const { id } of world.all(name)) {
+      if (++looked % stepThings === 0) yield;
+      if (chosen(name, id)) ids.add(id);
+    }
     for (const id of [...ids].toSorted((a, b) => (a < b ? -1 : 1))) {
-      const stored = world.get(name, id);
-      const now = stored === undefined ? undefined : backup.wanted(stored.row);
-      const goal = ofNoun.get(id);
-      if (now === undefined ? goal === undefined : goal !== undefined && jsonEqual(now, goal)) {
-        unchanged++;
-        continue;
-      }
-      const events = backup.restore(id, stored?.row, goal);
-      if (typeof events === "string") kept.push({ noun: name, id, why: events });
-      else if (events.length === 0) unchanged++;
-      else {
-        const kind = stored === undefined ? "created" : goal === undefined ? "removed" : "changed";
-        things.push({ noun: name, id, kind, fields: changesOf(now, goal, ""), events, version: stored?.version ?? 0 });
-      }
+      if (++looked % stepThings === 0) yield;
+      const planned = planThing(name, backup, id, world.get(name, id), ofNoun.get(id));
+      if (planned === null) unchanged++;
+      else if ("why" in planned) kept.push(planned);
+      else things.push(planned);
     }
   }
   return { things, kept, unchanged };
+}
+
+/** Null when it stays as it is, for it is as it should be. */
+function planThing(
+  noun: string,
+  backup: BackupFacet,
+  id: string,
+  stored: Stored | undefined,
+  wanted: unknown,
+): PlannedThing | KeptThing | null {
+  const now = stored === undefined ? undefined : backup.wanted(stored.row);
+  if (now === undefined ? wanted === undefined : wanted !== undefined && jsonEqual(now, wanted)) return null;
+  const events = backup.restore(id, stored?.row, wanted);
+  if (typeof events === "string") return { noun, id, why: events };
+  if (events.length === 0) return null;
+  const kind = stored === undefined ? "created" : wanted === undefined ? "removed" : "changed";
+  return { noun, id, kind, fields: changesOf(now, wanted, ""), wanted, events, version: stored?.version ?? 0 };
 }
 
 /** Field by field where both sides are objects, else the whole value. */

@@ -90,6 +90,12 @@ describe("a restoration", () => {
       message: expect.stringContaining("setting app/b is at version 2"),
     });
     expect(settings(bench.world)).toEqual({ "app/a": 1, "app/b": 3 });
+    // of version 1 again, and another
+    bench.try(begin("r4", 1, 1));
+    bench.try(stage("r4", 1, absent("app/a", 1)));
+    bench.try({ type: "RemoveSetting", id: "app/a" });
+    bench.try(set("app/a", 1));
+    expect(bench.try(apply("r4"))).toMatchObject({ reason: "stale", message: expect.stringContaining("made anew") });
     bench.try(begin("r2", 2, 2));
     bench.try(stage("r2", 1, wanted("app/a", 1, 9)));
     bench.try(stage("r2", 2, wanted("app/a", 1, 8)));

@@ -7,7 +7,7 @@ import type { Registry } from "../kernel/registry.ts";
 import type { Stored, World } from "../kernel/world.ts";
 import * as events from "./events.ts";
 import { PlannedWorld, type ChangingThing } from "./planned-world.ts";
-import { partId, partOf, type RestorationPartRow, type RestorationRow, type RestoreSource } from "./state.ts";
+import { partId, partOf, type RestorationPartRow, type RestorationRow, type RestoreSource, type StagedThing } from "./state.ts";
 
 /** Rows of restorations that are kept, the newest. */
 export const restorationsMax = 20;
@@ -56,22 +56,23 @@ export function decideStage(registry: Registry, world: World, command: Stage): D
   const { parts, staged } = stored.row;
   if (part > parts)
     return reject("invalid", `restoration ${restoration} has ${parts} parts, and no part ${part}`, "begin another");
-  const things = command.things.map(({ noun, id, version, absent }) => ({
-    noun,
-    id,
-    version,
-    ...(absent === true && { absent }),
-  }));
   if (staged.includes(part)) {
-    const there = world.get<RestorationPartRow>("restoration-part", command.id)?.row.things;
-    if (jsonEqual(there, things)) return nothing;
+    const there = world.get<RestorationPartRow>("restoration-part", command.id)?.row.things ?? [];
+    const asked = command.things.map(({ noun, id, version }) => ({ noun, id, version }));
+    const same = jsonEqual(
+      there.map(({ noun, id, version }) => ({ noun, id, version })),
+      asked,
+    );
+    if (same) return nothing;
     return reject("conflict", `part ${part} of restoration ${restoration} is there, and is another one`, "begin another");
   }
+  const things: StagedThing[] = [];
   const facts: DomainEvent[] = [];
   for (const wish of command.things) {
     const made = factsOf(registry, world, wish);
     if ("rejected" in made) return made;
-    facts.push(...made.events);
+    facts.push(...made.facts);
+    things.push(made.thing);
   }
   const tooNew = beyondLevel(registry, world, facts);
   if (tooNew !== null) return tooNew;
@@ -79,18 +80,24 @@ export function decideStage(registry: Registry, world: World, command: Stage): D
   return { events: [partStaged, events.RestorePartAdded.of(restoration, { part })] };
 }
 
-function factsOf(registry: Registry, world: World, { noun, id, version, ...wish }: Wish): Decision {
+function factsOf(
+  registry: Registry,
+  world: World,
+  { noun, id, version, ...wish }: Wish,
+): Rejection | { readonly thing: StagedThing; readonly facts: readonly DomainEvent[] } {
   const facet = registry.noun(noun)?.backup;
   if (facet === undefined) return reject("invalid", `a ${noun} is nothing that is restored`, "leave it out");
   const isAbsent = wish.absent === true;
   if (isAbsent === Object.hasOwn(wish, "wanted"))
     return reject("invalid", `${noun} ${id} is either wanted or absent`, "give one of both");
   const stored = world.get(noun, id);
-  const changed = staleness({ noun, id, version }, stored);
+  const index = stored?.index ?? 0;
+  const thing = { noun, id, version, index, ...(isAbsent && { absent: true as const }) };
+  const changed = staleness(thing, stored);
   if (changed !== null) return changed;
   const facts = facet.restore(id, stored?.row, isAbsent ? undefined : wish.wanted);
   if (typeof facts === "string") return reject("conflict", `${noun} ${id} cannot be restored: ${facts}`, "plan again without it");
-  return { events: facts };
+  return { thing, facts };
 }
 
 /** As for events that are in an entry: a member of an older build could not read them. */
@@ -102,10 +109,10 @@ function beyondLevel(registry: Registry, world: World, facts: readonly DomainEve
   return reject("feature_level", message, "raise the cluster's feature level first");
 }
 
-function staleness({ noun, id, version }: ChangingThing, stored: Stored | undefined): Rejection | null {
+function staleness({ noun, id, version, index }: StagedThing, stored: Stored | undefined): Rejection | null {
   const now = stored?.version ?? 0;
-  if (now === version) return null;
-  const is = now === 0 ? "does not exist" : `is at version ${now}`;
+  if (now === version && (stored?.index ?? 0) === index) return null;
+  const is = now === 0 ? "does not exist" : now === version ? "was made anew" : `is at version ${now}`;
   return reject("stale", `${noun} ${id} ${is}, and the plan was made of version ${version}`, "plan the restore again");
 }
 

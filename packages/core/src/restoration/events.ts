@@ -53,7 +53,7 @@ export const RestorePartStaged = defineEvent({
   v: 1,
   level: 1,
   fields: {
-    things: Schema.Array(Schema.Struct(changingThing)),
+    things: Schema.Array(Schema.Struct({ ...changingThing, index: Index })),
     // as deep as a wish, and a level more
     events: Schema.Array(jsonOf(entryBytesMax, 67)),
   },

@@ -10,7 +10,7 @@ export interface ChangingThing {
   /** As the plan found it; 0: it was not there. */
   readonly version: number;
   /** It will not be there. */
-  readonly absent?: true | undefined;
+  readonly absent?: true;
 }
 
 const nobody: EventContext = { index: 0, at: 0, actor: { name: "", role: "operator" } };

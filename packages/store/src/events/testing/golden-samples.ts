@@ -129,12 +129,14 @@ export const goldenSamples: readonly DomainEvent[] = [
     v: 1,
     id: "r-01jd/2",
     things: [
-      { noun: "setting", id: "cpu_warning", version: 0 },
-      { noun: "node", id: "n4", version: 7 },
+      { noun: "setting", id: "cpu_warning", version: 0, index: 0 },
+      { noun: "node", id: "n4", version: 7, index: 5_000_000_000 },
+      { noun: "setting", id: "old", version: 1, index: 12, absent: true },
     ],
     events: [
       { type: "SettingChanged", v: 1, id: "cpu_warning", value: { deep: [null, "日本"] }, description: "" },
       { type: "NodeDrainCancelled", v: 1, id: "n4" },
+      { type: "SettingRemoved", v: 1, id: "old" },
     ],
   },
   { type: "RestorePartDropped", v: 1, id: "r-01jd/2" },
