@@ -2,7 +2,7 @@
  * Labels are how Aether knows its own things again. The grammar is the narrowest of all providers (GCP's), so that
  * what works in one place works in every place.
  */
-import type { Labels } from "./provider.ts";
+import type { LabelPatch, Labels } from "./provider.ts";
 
 export const labelKeys = {
   managed: "aether-managed",
@@ -40,3 +40,21 @@ export function labelFault(labels: Labels): string | null {
 /** Are all of `wanted` among `labels`, with equal values? */
 export const carries = (labels: Labels, wanted: Labels): boolean =>
   Object.entries(wanted).every(([key, value]) => labels[key] === value);
+
+/** What say whose an instance is; they are set at its creation and never change. */
+const identityKeys: ReadonlySet<string> = new Set(Object.values(labelKeys));
+
+/** What is wrong with a change of labels, or null. */
+export function patchFault(patch: LabelPatch): string | null {
+  const keys = [...Object.keys(patch.set ?? {}), ...(patch.unset ?? [])];
+  const owned = keys.find((key) => identityKeys.has(key));
+  if (owned !== undefined) return `label ${owned} says whose the instance is and cannot be changed`;
+  if (new Set(keys).size !== keys.length) return "a label is set and removed at once";
+  return patch.set === undefined || Object.keys(patch.set).length === 0 ? null : labelFault(patch.set);
+}
+
+/** The labels after the change; all others stay as they are. */
+export const applyLabels = (labels: Labels, patch: LabelPatch): Labels => {
+  const gone = new Set(patch.unset);
+  return { ...Object.fromEntries(Object.entries(labels).filter(([key]) => !gone.has(key))), ...patch.set };
+};

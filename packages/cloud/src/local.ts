@@ -8,15 +8,26 @@ import { join } from "node:path";
 import { toMillis } from "effect/Duration";
 import { tryPromise, type Effect } from "effect/Effect";
 import { value as reveal } from "effect/Redacted";
-import { carries, clusterLabels, labelFault, labelKeys } from "./labels.ts";
+import { applyLabels, carries, clusterLabels, labelFault, labelKeys, patchFault } from "./labels.ts";
 import { awaitInstance, powerInstance, removeInstance, settle, type Daemon, type LocalFolders } from "./local/instance.ts";
 import { errnoOf } from "./local/durable-file.ts";
-import { CloudFailure, fault } from "./local/failure.ts";
+import { CloudFailure } from "./failure.ts";
+import { fault } from "./local/failure.ts";
 import { isLock, takeLock } from "./local/lock.ts";
 import { isPortFree } from "./local/ports.ts";
 import { isAlive, startOf } from "./local/process-table.ts";
 import { BadRecord, readRecord, readRecords, writeRecord, type InstanceRecord } from "./local/registry.ts";
-import type { CloudError, CloudProvider, Instance, InstanceId, InstanceSpec, InstanceState, Labels, Peer } from "./provider.ts";
+import type {
+  CloudError,
+  CloudProvider,
+  Instance,
+  InstanceId,
+  InstanceSpec,
+  InstanceState,
+  LabelPatch,
+  Labels,
+  Peer,
+} from "./provider.ts";
 
 export interface LocalOptions {
   readonly cluster: string;
@@ -47,6 +58,7 @@ export function makeLocalProvider(options: LocalOptions): CloudProvider {
         call(`${action} ${id}`, () =>
           exclusively(options, nameOf(id), `power ${action}`, async () => powerInstance(options, await byId(action, id), action)),
         ),
+      label: (id, patch) => call(`label ${id}`, () => label(options, id, patch)),
       awaitState: (id, want, within) =>
         call(`await ${id}`, () => awaitInstance(async () => describe(options, await byId("await", id)), want, toMillis(within))),
     },
@@ -146,6 +158,17 @@ async function deleteById(options: LocalOptions, id: InstanceId): Promise<"delet
     await writeRecord(options.registryDir, { ...record, power: "deleting" });
     await removeInstance(options, record);
     return "deleted";
+  });
+}
+
+async function label(options: LocalOptions, id: InstanceId, patch: LabelPatch): Promise<Instance> {
+  const wrong = patchFault(patch);
+  if (wrong !== null) throw fault({ _tag: "Invalid", op: `label ${id}`, message: wrong });
+  return exclusively(options, nameOf(id), "label", async () => {
+    const record = await recordOf(options, "label", id);
+    const labelled = { ...record, labels: applyLabels(record.labels, patch) };
+    await writeRecord(options.registryDir, labelled);
+    return describe(options, labelled);
   });
 }
 

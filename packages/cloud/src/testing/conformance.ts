@@ -111,6 +111,21 @@ export function conformance(name: string, makeWorld: () => Promise<CloudWorld>):
       expect(await failure(compute().ensure({ ...spec, labels: { "aether-node": "n1" } }))).toMatchObject({ _tag: "Invalid" });
     });
 
+    it("changes labels and leaves the others, and never those that say whose an instance is", async () => {
+      const instance = await made("n1");
+      const labels = nodeLabels(world.cluster, "n1");
+      const set = { "aether-ring": "blue", "aether-rack": "r1" };
+      expect((await run(compute().label(instance.id, { set }))).labels).toEqual({ ...labels, ...set });
+      const next = { set: { "aether-ring": "green" }, unset: ["aether-rack"] };
+      expect((await run(world.another.compute.label(instance.id, next))).labels).toEqual({ ...labels, "aether-ring": "green" });
+      expect(await run(compute().list({ ...mine(), "aether-ring": "green" }))).toHaveLength(1);
+      expect(await failure(compute().label(instance.id, { unset: ["aether-managed"] }))).toMatchObject({ _tag: "Invalid" });
+      expect(await failure(compute().label(instance.id, { set: { "aether-cluster": "x" } }))).toMatchObject({ _tag: "Invalid" });
+      expect(await failure(compute().label(instance.id, { set: { "aether-ring": "BLUE" } }))).toMatchObject({ _tag: "Invalid" });
+      const again = await run(compute().ensure(await world.spec("n1")));
+      expect([again.created, again.instance.labels["aether-ring"]]).toEqual([false, "green"]);
+    });
+
     it("stops and starts an instance, which stays the same instance", async () => {
       const instance = await made("n1");
       await run(compute().power(instance.id, "stop-graceful"));

@@ -1,0 +1,15 @@
+import { value as reveal, type Redacted } from "effect/Redacted";
+import type { HttpRequest } from "./transport.ts";
+
+/** Puts credentials on a request. Runs anew for each try, for signatures and tokens grow old. */
+export interface Signer {
+  /** What must never be seen in an error or a log: the credentials in use. */
+  readonly confidential: readonly Redacted[];
+  readonly sign: (request: HttpRequest, signal: AbortSignal) => Promise<HttpRequest>;
+}
+
+/** A token that stays the same (RFC 6750). */
+export const bearer = (token: Redacted): Signer => ({
+  confidential: [token],
+  sign: (request) => Promise.resolve({ ...request, headers: { ...request.headers, authorization: `Bearer ${reveal(token)}` } }),
+});
