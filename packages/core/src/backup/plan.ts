@@ -21,8 +21,9 @@ export interface PlannedThing {
   /** What the backup says; undefined for what is removed. */
   readonly wanted: unknown;
   readonly events: readonly DomainEvent[];
-  /** Of the row that the plan was made of; 0 when there was none. */
+  /** Of the row that the plan was made of; both 0 when there was none. */
   readonly version: number;
+  readonly index: number;
 }
 
 export interface KeptThing {
@@ -107,7 +108,16 @@ function planThing(
   if (typeof events === "string") return { noun, id, why: events };
   if (events.length === 0) return null;
   const kind = stored === undefined ? "created" : wanted === undefined ? "removed" : "changed";
-  return { noun, id, kind, fields: changesOf(now, wanted, ""), wanted, events, version: stored?.version ?? 0 };
+  return {
+    noun,
+    id,
+    kind,
+    fields: changesOf(now, wanted, ""),
+    wanted,
+    events,
+    version: stored?.version ?? 0,
+    index: stored?.index ?? 0,
+  };
 }
 
 /** Field by field where both sides are objects, else the whole value. */

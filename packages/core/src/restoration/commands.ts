@@ -2,7 +2,7 @@
 import * as Schema from "effect/Schema";
 import type { CommandType } from "../kernel/command.ts";
 import { defineCommand } from "../kernel/define.ts";
-import { jsonBytesMax, jsonOf } from "../kernel/fields.ts";
+import { Index, jsonBytesMax, jsonOf } from "../kernel/fields.ts";
 import type { Registry } from "../kernel/registry.ts";
 import * as rules from "./decide.ts";
 import { partThingsMax, changingThing, restorePartsMax, whole } from "./events.ts";
@@ -19,10 +19,9 @@ const PartId = Schema.String.check(
 /** What is wanted of a thing has a field with the largest value that there is, and a little more. */
 const Wanted = jsonOf(jsonBytesMax + 4_096, 66);
 const expected = `1 to ${partThingsMax} things`;
-const Wishes = Schema.Array(Schema.Struct({ ...changingThing, wanted: Schema.optionalKey(Wanted) })).check(
-  Schema.isMinLength(1, { expected }),
-  Schema.isMaxLength(partThingsMax, { expected }),
-);
+const Wishes = Schema.Array(
+  Schema.Struct({ ...changingThing, index: Schema.optionalKey(Index), wanted: Schema.optionalKey(Wanted) }),
+).check(Schema.isMinLength(1, { expected }), Schema.isMaxLength(partThingsMax, { expected }));
 
 const who = { roles: ["operator", "member"] } as const;
 const restoration = { ...who, id: RestorationId } as const;

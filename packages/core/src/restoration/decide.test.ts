@@ -91,6 +91,8 @@ describe("a restoration", () => {
     });
     expect(settings(bench.world)).toEqual({ "app/a": 1, "app/b": 3 });
     // of version 1 again, and another
+    bench.try(begin("r5", 1, 1));
+    expect(bench.outcome(stage("r5", 1, { ...absent("app/a", 1), index: 3 }))).toBe("stale");
     bench.try(begin("r4", 1, 1));
     bench.try(stage("r4", 1, absent("app/a", 1)));
     bench.try({ type: "RemoveSetting", id: "app/a" });

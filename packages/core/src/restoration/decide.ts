@@ -7,13 +7,14 @@ import type { Registry } from "../kernel/registry.ts";
 import type { Stored, World } from "../kernel/world.ts";
 import * as events from "./events.ts";
 import { PlannedWorld, type ChangingThing } from "./planned-world.ts";
-import { partId, partOf, type RestorationPartRow, type RestorationRow, type RestoreSource, type StagedThing } from "./state.ts";
+import { partId, partOf, type RestorationPartRow, type RestorationRow, type RestoreSource } from "./state.ts";
 
 /** Rows of restorations that are kept, the newest. */
 export const restorationsMax = 20;
 
-/** What is wanted of a thing that the plan found at `version`, unless it should be absent. */
-export interface Wish extends ChangingThing {
+/** What is wanted of a thing that the plan found at `version`, and with this index if it says so; unless it should be absent. */
+export interface Wish extends Omit<ChangingThing, "index"> {
+  readonly index?: number;
   readonly wanted?: unknown;
 }
 
@@ -58,15 +59,12 @@ export function decideStage(registry: Registry, world: World, command: Stage): D
     return reject("invalid", `restoration ${restoration} has ${parts} parts, and no part ${part}`, "begin another");
   if (staged.includes(part)) {
     const there = world.get<RestorationPartRow>("restoration-part", command.id)?.row.things ?? [];
-    const asked = command.things.map(({ noun, id, version }) => ({ noun, id, version }));
-    const same = jsonEqual(
-      there.map(({ noun, id, version }) => ({ noun, id, version })),
-      asked,
-    );
+    const named = ({ noun, id, version }: Pick<ChangingThing, "noun" | "id" | "version">): unknown => ({ noun, id, version });
+    const same = jsonEqual(there.map(named), command.things.map(named));
     if (same) return nothing;
     return reject("conflict", `part ${part} of restoration ${restoration} is there, and is another one`, "begin another");
   }
-  const things: StagedThing[] = [];
+  const things: ChangingThing[] = [];
   const facts: DomainEvent[] = [];
   for (const wish of command.things) {
     const made = factsOf(registry, world, wish);
@@ -84,15 +82,14 @@ function factsOf(
   registry: Registry,
   world: World,
   { noun, id, version, ...wish }: Wish,
-): Rejection | { readonly thing: StagedThing; readonly facts: readonly DomainEvent[] } {
+): Rejection | { readonly thing: ChangingThing; readonly facts: readonly DomainEvent[] } {
   const facet = registry.noun(noun)?.backup;
   if (facet === undefined) return reject("invalid", `a ${noun} is nothing that is restored`, "leave it out");
   const isAbsent = wish.absent === true;
   if (isAbsent === Object.hasOwn(wish, "wanted"))
     return reject("invalid", `${noun} ${id} is either wanted or absent`, "give one of both");
   const stored = world.get(noun, id);
-  const index = stored?.index ?? 0;
-  const thing = { noun, id, version, index, ...(isAbsent && { absent: true as const }) };
+  const thing = { noun, id, version, index: wish.index ?? stored?.index ?? 0, ...(isAbsent && { absent: true as const }) };
   const changed = staleness(thing, stored);
   if (changed !== null) return changed;
   const facts = facet.restore(id, stored?.row, isAbsent ? undefined : wish.wanted);
@@ -109,7 +106,7 @@ function beyondLevel(registry: Registry, world: World, facts: readonly DomainEve
   return reject("feature_level", message, "raise the cluster's feature level first");
 }
 
-function staleness({ noun, id, version, index }: StagedThing, stored: Stored | undefined): Rejection | null {
+function staleness({ noun, id, version, index }: ChangingThing, stored: Stored | undefined): Rejection | null {
   const now = stored?.version ?? 0;
   if (now === version && (stored?.index ?? 0) === index) return null;
   const is = now === 0 ? "does not exist" : now === version ? "was made anew" : `is at version ${now}`;

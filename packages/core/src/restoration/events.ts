@@ -22,6 +22,7 @@ export const changingThing = {
   noun: text(nounCharsMax),
   id: text(idCharsMax),
   version: Index,
+  index: Index,
   absent: Schema.optionalKey(Schema.Literal(true)),
 } as const;
 
@@ -53,7 +54,7 @@ export const RestorePartStaged = defineEvent({
   v: 1,
   level: 1,
   fields: {
-    things: Schema.Array(Schema.Struct({ ...changingThing, index: Index })),
+    things: Schema.Array(Schema.Struct(changingThing)),
     // as deep as a wish, and a level more
     events: Schema.Array(jsonOf(entryBytesMax, 67)),
   },

@@ -3,12 +3,13 @@ import type { DomainEvent, EventContext } from "../kernel/event.ts";
 import type { Registry } from "../kernel/registry.ts";
 import type { Stored, World } from "../kernel/world.ts";
 
-/** A thing that a plan changes. */
+/** A thing that a plan changes, of the version and index of the row that the plan was made of; both 0: it was not there. */
 export interface ChangingThing {
   readonly noun: string;
   readonly id: string;
-  /** As the plan found it; 0: it was not there. */
   readonly version: number;
+  /** Versions begin anew with a thing that is made anew, indexes never do. */
+  readonly index: number;
   /** It will not be there. */
   readonly absent?: true;
 }
@@ -30,7 +31,7 @@ export class PlannedWorld implements World {
   }
 
   /** False when the thing is changed already. */
-  begin({ noun, id, version, absent }: ChangingThing): boolean {
+  begin({ noun, id, version, absent }: Omit<ChangingThing, "index">): boolean {
     let ofNoun = this.#events.get(noun);
     if (ofNoun === undefined) this.#events.set(noun, (ofNoun = new Map()));
     if (ofNoun.has(id)) return false;

@@ -29,16 +29,10 @@ export interface RestorationRow {
   readonly appliedAt: number | null;
 }
 
-/** A thing of a part. Versions begin anew with a thing that is made anew, indexes never do. */
-export interface StagedThing extends ChangingThing {
-  /** Of the row that the events were made of; 0: it was not there. */
-  readonly index: number;
-}
-
 /** Id "<restoration>/<number>". */
 export interface RestorationPartRow {
   /** They change only if they are still as they were. */
-  readonly things: readonly StagedThing[];
+  readonly things: readonly ChangingThing[];
   /** What happens to them, in this order, once the restoration is applied. In the versions of the day they were staged. */
   readonly events: readonly DomainEvent[];
 }

@@ -217,6 +217,7 @@ describe("a restore", () => {
       wanted: "y".repeat(600_000),
       events: [],
       version: 0,
+      index: 0,
     } as const;
     const plan = { things: Array.from({ length: 1_025 }, () => thing), kept: [], unchanged: 0 };
     const remote = new Remote(bench);

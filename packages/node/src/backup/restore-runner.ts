@@ -53,11 +53,13 @@ export interface RestoreRunnerOptions {
   readonly rest?: () => Promise<void>;
   /** Milliseconds between two tries of a step. Default: the process's own timers. */
   readonly pause?: (ms: number) => Promise<void>;
+  /** Bytes of a part as JSON, but one thing is always taken. Default: half of what an entry may have. */
+  readonly partBytes?: number;
   /** Names the restoration: lower-case letters, digits and hyphens. Default: 64 random bits. */
   readonly drawId?: () => string;
 }
 
-/** A part's wishes as JSON: with what decide adds to them they are well below an entry's limit. */
+/** With what decide adds to the wishes they are well below an entry's limit. */
 const partBytesMax = 512 * 1024;
 /** Of a wish besides what is wanted, in the command and in what is made of it. */
 const wishBytes = 128;
@@ -74,8 +76,10 @@ export class RestoreRunner {
   readonly #rest: () => Promise<void>;
   readonly #pause: (ms: number) => Promise<void>;
   readonly #drawId: () => string;
+  readonly #partBytes: number;
 
-  constructor({ registry, rest, pause, drawId }: RestoreRunnerOptions) {
+  constructor({ registry, rest, pause, drawId, partBytes = partBytesMax }: RestoreRunnerOptions) {
+    this.#partBytes = Math.min(partBytes, partBytesMax);
     this.#registry = registry;
     this.#rest = rest ?? (() => new Promise((resolve) => setImmediate(resolve)));
     this.#pause = pause ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
@@ -152,11 +156,12 @@ export class RestoreRunner {
     const parts: Wish[][] = [];
     let part: Wish[] = [];
     let bytes = 0;
-    for (const [i, { noun, id, version, wanted }] of things.entries()) {
+    for (const [i, { noun, id, version, index, wanted }] of things.entries()) {
       if (i > 0 && i % stepThings === 0) await this.#rest();
-      const wish: Wish = wanted === undefined ? { noun, id, version, absent: true } : { noun, id, version, wanted };
+      const thing = { noun, id, version, index };
+      const wish: Wish = wanted === undefined ? { ...thing, absent: true } : { ...thing, wanted };
       const size = Buffer.byteLength(JSON.stringify(wish)) + wishBytes + id.length;
-      if (part.length > 0 && (bytes + size > partBytesMax || part.length === partThingsMax)) {
+      if (part.length > 0 && (bytes + size > this.#partBytes || part.length === partThingsMax)) {
         parts.push(part);
         part = [];
         bytes = 0;
