@@ -26,14 +26,24 @@ const clusterCommands: readonly CommandSpec[] = [
     summary: "Make a cluster from one file, in twelve steps",
     about:
       "It may be interrupted at any step and run again: it goes on where it stood, provisions nothing twice and keeps\n" +
-      "the same identity. On a cluster that is ready it verifies and changes nothing.",
+      "the same identity. On a cluster that is ready it verifies and changes nothing.\n" +
+      "With --from-backup it has the state of that commit when it is ready, with an identity of its own: nodes of the old cluster are\n" +
+      "refused. AETHER_BACKUP_TOKEN (and AETHER_BACKUP_USER) are what an https repository asks for; nothing is written there.",
     examples: [
       { line: "aether cluster bootstrap --config cluster.toml", about: "make it, or finish making it" },
       { line: "aether cluster bootstrap --config cluster.toml -o json", about: "… and print what was made as JSON" },
+      { line: "aether cluster bootstrap --config cluster.toml --from-backup /mnt/backup.git@4f1c2ab9", about: "with that state" },
     ],
     args: [],
     flags: [
       { name: "config", kind: "text", placeholder: "FILE", about: "the cluster's file", required: true, completion: "file" },
+      {
+        name: "from-backup",
+        kind: "text",
+        placeholder: "REPO[@COMMIT]",
+        about: "begin with this backup's state: a path or https URL; by default its newest commit",
+        completion: "file",
+      },
       timeout("longest wait in one step (60s)"),
     ],
     outputs: tableAndJson,

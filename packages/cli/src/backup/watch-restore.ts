@@ -17,7 +17,7 @@ export async function watchRestore(context: Context, after: number, say: (text: 
     const id = await begunAfter(connection.api, after);
     while (id !== null && !state.stopped) {
       const row = await connection.api.call<RestorationAnswer>("GET", `/v1/restorations/${id}`, { timeoutMs: 2_000 });
-      if (!state.stopped) say(`staged ${String(row["staged"])} of ${String(row["parts"])} parts`);
+      if (!state.stopped) say(`staged ${lengthOf(row["staged"])} of ${String(row["parts"])} parts`);
       await new Promise((resolve) => setTimeout(resolve, everyMs).unref());
     }
   };
@@ -46,3 +46,5 @@ async function begunAfter(api: Api, after: number): Promise<string | null> {
   });
   return id;
 }
+
+const lengthOf = (value: unknown): number => (Array.isArray(value) ? value.length : 0);

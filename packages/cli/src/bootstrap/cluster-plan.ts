@@ -14,6 +14,7 @@ import {
   type ConfigError,
 } from "@aether/core/config/cluster-file";
 import { replaceReferences, type ReferenceSources } from "@aether/core/config/references";
+import type { KnownRemote } from "../backup/place.ts";
 import { secretsFolder, type ClusterFolder } from "../context/home.ts";
 import { counted } from "../shell/counted.ts";
 import { exit, Failure, usage } from "../shell/failure.ts";
@@ -103,7 +104,10 @@ function sourcesOf(shell: Pick<Shell, "env" | "home">): ReferenceSources {
   return { env: shell.env, readSecret, secretsFolder: folder };
 }
 
-/** Keeps the token of the backups' remote for the nodes. The file's secret or, for a local cluster that names none, one of 32 random bytes made once and kept with mode 0600. */
+/**
+ * Keeps the token of the backups' remote for the nodes. The file's secret or, for a local cluster that names none, one of 32 random bytes
+ * made once and kept with mode 0600.
+ */
 export async function resolveSecret(plan: ClusterPlan, folder: ClusterFolder, shell: Shell): Promise<Did<Redacted>> {
   const parsed = parseClusterFile(plan.text, sourcesOf(shell));
   if ("errors" in parsed) throw invalid(plan.file, parsed.errors);
@@ -116,6 +120,12 @@ export async function resolveSecret(plan: ClusterPlan, folder: ClusterFolder, sh
   const secret = randomBytes(32).toString("base64url");
   await writeDurably(folder.secret, `${secret}\n`, 0o600);
   return { result: redact(secret), detail: `cluster secret made, kept in ${folder.secret}` };
+}
+
+/** The remote that the file names, with its token; in a step after the secrets were found to be there. */
+export function remoteOf(plan: ClusterPlan, shell: Pick<Shell, "env" | "home">): KnownRemote | null {
+  const parsed = parseClusterFile(plan.text, sourcesOf(shell));
+  return "ok" in parsed ? parsed.ok.backup : null;
 }
 
 async function keptSecret(folder: ClusterFolder): Promise<Redacted | null> {

@@ -22,6 +22,17 @@ export const stepNames = [
   "verify readiness",
 ] as const;
 
+/** With --from-backup there are two more: it is proved before anything is made, and restored before the cluster is called ready. */
+export const stepNamesFromBackup = [
+  ...stepNames.slice(0, 4),
+  "verify the backup",
+  ...stepNames.slice(4, -1),
+  "restore the backup",
+  ...stepNames.slice(-1),
+] as const;
+
+export type StepName = (typeof stepNamesFromBackup)[number];
+
 export interface Seed {
   readonly name: string;
   readonly member: number;
@@ -45,6 +56,20 @@ export interface NodeSettings {
   readonly dataDir: string | null;
 }
 
+/** The commit that a cluster is made from. */
+export interface FromBackup {
+  /** As it was given: a path or a URL. */
+  readonly repository: string;
+  /** 40 hex digits. */
+  readonly commit: string;
+  /** Of the commit's manifest. */
+  readonly index: number;
+  /** The restoration that was begun last, null before: whether it counts, its row says. */
+  readonly restoration: string | null;
+  /** Null until it is restored. `index`: of the entry from which on it counts. */
+  readonly restored: { readonly index: number; readonly things: number } | null;
+}
+
 export interface Journal {
   readonly format: 1;
   readonly name: string;
@@ -59,6 +84,8 @@ export interface Journal {
   readonly identity: { readonly clusterId: string; readonly nodes: readonly JournalNode[] } | null;
   /** The first voters have been formatted; from then on no node is ever made one again. */
   readonly formed: boolean;
+  /** Left out by clusters that are not made from a backup. */
+  readonly fromBackup?: FromBackup;
   /** Where the newest run stands or stood. */
   readonly step: {
     readonly number: number;
@@ -100,8 +127,15 @@ function isJournal(value: unknown): value is Journal {
     ["forming", "ready", "destroying"].includes(String(journal["state"])) &&
     typeof journal["formed"] === "boolean" &&
     typeof journal["settings"] === "object" &&
+    isFromBackup(journal["fromBackup"]) &&
     (identity === null || (typeof identity?.["clusterId"] === "string" && Array.isArray(nodes) && nodes.every(isNode)))
   );
+}
+
+function isFromBackup(value: unknown): boolean {
+  if (value === undefined) return true;
+  const from = value as Record<string, unknown> | null;
+  return typeof from?.["repository"] === "string" && /^[0-9a-f]{40}$/.test(String(from["commit"]));
 }
 
 function isNode(value: unknown): boolean {

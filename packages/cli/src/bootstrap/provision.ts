@@ -10,7 +10,8 @@ import { exit, Failure } from "../shell/failure.ts";
 import { waitFor } from "../shell/wait.ts";
 import type { ClusterPlan } from "./cluster-plan.ts";
 import type { Identity } from "./identity.ts";
-import type { Seed } from "./journal.ts";
+import type { BackupPlace } from "../backup/place.ts";
+import type { Journal, Seed } from "./journal.ts";
 import type { Bootstrap, Did } from "./steps.ts";
 
 export async function preflight(plan: ClusterPlan, folder: ClusterFolder): Promise<Did<null>> {
@@ -22,7 +23,7 @@ export async function preflight(plan: ClusterPlan, folder: ClusterFolder): Promi
 }
 
 /** An unreadable list is an error and never "none": that would provision twice. */
-export async function lookForCluster(b: Bootstrap): Promise<Did<null>> {
+export async function lookForCluster(b: Bootstrap, from: BackupPlace | null): Promise<Did<null>> {
   const { steps, plan } = b;
   const journal = steps.journal;
   const instances = await provider(b.provider.compute.list(clusterLabels(plan.name)));
@@ -33,6 +34,7 @@ export async function lookForCluster(b: Bootstrap): Promise<Did<null>> {
       `finish that first: aether cluster destroy ${plan.name} --yes`,
     );
   }
+  refuseOtherBackup(journal, from);
   if (journal.identity === null) {
     if (instances.length === 0) return { result: null, detail: "none: a new cluster" };
     const names = instances.map((instance) => instance.name).join(", ");
@@ -52,6 +54,23 @@ export async function lookForCluster(b: Bootstrap): Promise<Did<null>> {
   refuseOtherPlan(b);
   return { result: null, detail: `an unfinished one, ${instances.length} of ${plan.size} instances; going on` };
 }
+
+/** A cluster is finished from the backup that it was begun from, and one that is there already is restored in another way. */
+function refuseOtherBackup(journal: Journal, from: BackupPlace | null): void {
+  const begun = journal.fromBackup;
+  const same = begun !== undefined && begun.repository === from?.repository && begun.commit.startsWith(hexOf(from.commit));
+  if (same || (from === null && (begun === undefined || journal.state === "ready"))) return;
+  if (journal.state === "ready") {
+    const hint = "restore into the cluster as it runs: aether backup restore COMMIT; what it had stays in its history";
+    throw new Failure(exit.rejected, `${journal.name} is a cluster already: --from-backup makes a new one`, hint);
+  }
+  if (begun === undefined) return;
+  const message = `${journal.name} was begun from the backup ${begun.repository}@${begun.commit}`;
+  throw new Failure(exit.rejected, message, "finish it with that same --from-backup, or destroy it");
+}
+
+/** HEAD and main stand for the commit that the first run found there. */
+const hexOf = (commit: string | null): string => (commit === null || !/^[0-9a-f]{4,40}$/.test(commit) ? "" : commit);
 
 /** A cluster is finished with the file that it was begun with. */
 function refuseOtherPlan({ plan, steps }: Bootstrap): void {

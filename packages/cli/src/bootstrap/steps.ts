@@ -3,11 +3,11 @@ import type { CloudProvider } from "@aether/cloud/provider";
 import { clusterLabels } from "@aether/cloud/labels";
 import { localProvider, provider } from "../cluster/local-cluster.ts";
 import type { ClusterFolder } from "../context/home.ts";
-import { Failure } from "../shell/failure.ts";
+import { exit, Failure } from "../shell/failure.ts";
 import { stepProgress, type StepProgress } from "../shell/progress.ts";
 import type { Shell } from "../shell/shell.ts";
 import type { ClusterPlan } from "./cluster-plan.ts";
-import { readJournal, stepNames, writeJournal, type Journal } from "./journal.ts";
+import { readJournal, stepNames, stepNamesFromBackup, writeJournal, type Journal, type StepName } from "./journal.ts";
 
 /** What the steps from 4 on share. */
 export interface Bootstrap {
@@ -28,13 +28,16 @@ export interface Did<A> {
 
 export class Steps {
   private readonly progress: StepProgress;
-  private current = 0;
+  private readonly names: readonly StepName[];
+  private current: StepName = stepNames[0];
   private running = false;
+  private aborted = false;
   private folder: ClusterFolder | null = null;
   private kept: Journal | null = null;
 
-  constructor(shell: Shell) {
-    this.progress = stepProgress(stepNames, { ...shell, now: () => performance.now() });
+  constructor(shell: Shell, fromBackup: boolean) {
+    this.names = fromBackup ? stepNamesFromBackup : stepNames;
+    this.progress = stepProgress(this.names, { ...shell, now: () => performance.now() });
   }
 
   /** The journal as it was last written. */
@@ -49,16 +52,22 @@ export class Steps {
     this.kept = (await readJournal(folder.journal)) ?? newJournal(plan);
   }
 
-  async run<A>(number: number, act: () => Promise<Did<A>>): Promise<A> {
-    this.current = number;
+  async run<A>(name: StepName, act: () => Promise<Did<A>>): Promise<A> {
+    if (this.aborted) throw new Failure(exit.interrupted, "interrupted", "");
+    this.current = name;
     if (this.kept !== null) await this.note("started");
     this.running = true;
-    this.progress.begin(number - 1);
+    this.progress.begin(this.number - 1);
     const { result, detail } = await act();
     if (this.kept !== null) await this.note("done");
     this.progress.done(detail);
     this.running = false;
     return result;
+  }
+
+  /** From 1. */
+  private get number(): number {
+    return this.names.indexOf(this.current) + 1;
   }
 
   /** Live detail of the running step. */
@@ -76,8 +85,12 @@ export class Steps {
   /** A ready cluster's journal is not touched by a run that only verifies. */
   private async note(state: "started" | "done" | "failed"): Promise<void> {
     if (this.journal.state === "ready") return;
-    const name = stepNames[this.current - 1] ?? "";
-    await this.write({ step: { number: this.current, name, state, at: Date.now() } });
+    await this.write({ step: { number: this.number, name: this.current, state, at: Date.now() } });
+  }
+
+  /** No further step begins: the next one fails instead. */
+  abort(): void {
+    this.aborted = true;
   }
 
   /** Ctrl-C. Nothing is undone: the journal has it all. */
@@ -90,7 +103,7 @@ export class Steps {
     if (!this.running) return failure;
     if (this.kept !== null && this.folder !== null) await this.note("failed").catch(() => undefined);
     this.progress.failed(failure.message.split("\n")[0] ?? "");
-    const where = `step ${this.current}/${stepNames.length}, ${stepNames[this.current - 1]}: ${failure.message}`;
+    const where = `step ${this.number}/${this.names.length}, ${this.current}: ${failure.message}`;
     const hint = [failure.hint, ...(await this.whatExists()), this.howToGoOn()].filter((line) => line !== "").join("\n      ");
     return new Failure(failure.code, where, hint, failure.reason);
   }

@@ -53,7 +53,7 @@ async function readable(path: string): Promise<Journal | null> {
 }
 
 /** Until two looks in a row find nothing. */
-async function deleteInstances(name: string, folder: ClusterFolder, say: (line: string) => void): Promise<void> {
+export async function deleteInstances(name: string, folder: ClusterFolder, say: (line: string) => void): Promise<void> {
   const cloud = localProvider(name, folder);
   for (let empty = 0; empty < 2;) {
     const instances = await provider(cloud.compute.list(clusterLabels(name)));

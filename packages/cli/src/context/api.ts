@@ -28,6 +28,8 @@ export interface LinesOptions {
  */
 export interface Api {
   call<A>(method: "GET" | "PUT" | "POST" | "DELETE", path: string, options?: CallOptions): Promise<A>;
+  /** An answer that may be large, as it comes; rejects with an Error when it breaks off. */
+  bytes(path: string): Promise<AsyncIterable<Uint8Array>>;
   /** Resolves when the server has ended the answer or onLine had enough. */
   lines(options: LinesOptions): Promise<void>;
   close(): void;

@@ -19,6 +19,11 @@ export function openHttpsApi(endpoints: readonly string[], credentials: Credenti
       if (!answer.ok) throw failureOf(answer.rejection, "reason" in answer.problem);
       return answer.body as A;
     },
+    bytes: async (path) => {
+      const answer = await client.bytes(path);
+      if (!answer.ok) throw failureOf(answer.rejection, "reason" in answer.problem);
+      return answer.bytes;
+    },
     lines: async ({ path, from, onLine }) => {
       const ended = await client.lines({ path, from, onLine: (line) => onLine(line as unknown as EntryAnswer) });
       if (ended !== null) throw failureOf(ended, ended.reason !== "not_ready");

@@ -46,6 +46,7 @@ describe("a page of commands", () => {
     const names = new Bindings("");
     expect(names.fits("restored 2 things", "restored 3 things")).toBe(false);
     expect(names.fits("~ setting cpu_warning  value 0.9 → 0.8", "~ setting cpu_warning  value 0.9 → 0.7")).toBe(false);
+    expect(names.fits("     41  2026-11-21 12:01:07  x", "      9  2027-01-01 00:00:00  x")).toBe(true);
     expect(names.firstMissing(["a", "…", "d 1"], ["a", "b", "c", "d 1"])).toBeNull();
     expect(names.firstMissing(["a", "…"], ["a", "b", "c"])).toBeNull();
     expect(names.firstMissing(["a", "…", "e"], ["a", "b"])).toBe("e");

@@ -45,6 +45,8 @@ const commitPattern = /\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{7,64}\b/;
 const timePattern = /\b\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}\b/;
 const indexPattern = /(?<=\b(?:index|--at-index|--from|--to) )\d+\b/;
 const bindable = new RegExp([commitPattern, timePattern, indexPattern].map(({ source }) => source).join("|"), "g");
+/** An entry's number before its time, as the events are shown. */
+const entryNumber = /^\s*\d+(?=\s+\d{4}-\d{2}-\d{2} )/;
 const loose = /…|127\.0\.0\.1:\d+|\b\d+(?:\.\d+)? s\b|\b\d+m \d{2}s\b|\b\d+h \d{2}m\b|\b\d+d\b|\s+/;
 const looseAs = (piece: string): string => {
   if (piece === "…") return ".*";
@@ -75,9 +77,11 @@ export class Bindings {
   fits(expected: string, printed: string): boolean {
     const names: string[] = [];
     const pieces = new RegExp(`${bindable.source}|${loose.source}|\\b\\d+\\b`, "g");
-    let pattern = "";
-    let from = 0;
+    const first = entryNumber.exec(expected)?.[0] ?? "";
+    let pattern = first === "" ? "" : "\\s*\\d+";
+    let from = first.length;
     for (const { 0: piece, index } of expected.matchAll(pieces)) {
+      if (index < first.length) continue;
       pattern += literally(expected.slice(from, index));
       from = index + piece.length;
       const isName = new RegExp(`^(?:${commitPattern.source}|${timePattern.source})$`).test(piece) || this.indexes.has(piece);
@@ -86,7 +90,7 @@ export class Bindings {
       else if (isName) {
         names.push(piece);
         pattern += `(${shapeOf(piece)})`;
-      } else pattern += loose.test(piece) && !/^\d+$/.test(piece) ? looseAs(piece) : literally(piece);
+      } else pattern += loose.test(piece) ? looseAs(piece) : literally(piece);
     }
     const match = new RegExp(`^${pattern}${literally(expected.slice(from))}\\s*$`).exec(printed);
     if (match === null) return false;

@@ -181,4 +181,28 @@ describe("the HTTP client", () => {
     expect(await ended).toMatchObject({ reason: "not_ready" });
     expect(member.asked).toEqual(["GET /endless"]);
   });
+
+  it("gives a large answer as it comes, and says when it broke off or was refused", async () => {
+    const large = Buffer.alloc(3_000_000, "pack");
+    const whole = await start((_req, res) => void res.writeHead(200).end(large));
+    const parts: Uint8Array[] = [];
+    const answer = await open([nobody, whole.endpoint]).bytes("/v1/backup/repository/x");
+    if (!answer.ok) throw new Error(answer.rejection.message);
+    for await (const part of answer.bytes) parts.push(part);
+    expect(parts.length).toBeGreaterThan(1);
+    expect(Buffer.concat(parts).equals(large)).toBe(true);
+    const cut = await start((_req, res) => void res.writeHead(200, { "content-length": "9" }).write("half", () => res.destroy()));
+    const half = await open([cut.endpoint]).bytes("/x");
+    if (!half.ok) throw new Error(half.rejection.message);
+    const readOn = async (): Promise<void> => {
+      for await (const part of half.bytes) parts.push(part);
+    };
+    await expect(readOn()).rejects.toThrow();
+    const missing = await start((_req, res) => void res.writeHead(404).end('{"reason":"not_found","message":"no x","hint":""}'));
+    expect(await open([missing.endpoint]).bytes("/x")).toMatchObject({
+      ok: false,
+      rejection: { reason: "not_found", message: "no x" },
+    });
+    expect(await open([nobody]).bytes("/x")).toMatchObject({ ok: false, rejection: { reason: "not_ready" } });
+  });
 });

@@ -48,9 +48,15 @@ export interface LinesCall {
   readonly tries?: number;
 }
 
+export type BytesAnswer =
+  | { readonly ok: true; readonly bytes: AsyncIterable<Uint8Array> }
+  | { readonly ok: false; readonly rejection: Rejection; readonly problem: Readonly<Record<string, unknown>> };
+
 export interface HttpClient {
   /** Never rejects. */
   call(method: "GET" | "PUT" | "POST" | "DELETE", path: string, call?: HttpCall): Promise<HttpAnswer>;
+  /** An answer as large as it likes: `bytes` gives it as it comes, and rejects when it breaks off before its end. Never rejects itself. */
+  bytes(path: string): Promise<BytesAnswer>;
   /** Reads NDJSON and resumes after a broken connection. Null when the server ended it or onLine had enough. Rejects with what onLine throws. */
   lines(call: LinesCall): Promise<Rejection | null>;
   /** Breaks what is under way; a reading of lines ends as `not_ready`. */
@@ -99,6 +105,7 @@ export function openHttpClient(o: HttpClientOptions): HttpClient {
         : ambiguous(`${method} ${path}`, cut);
       return { ok: false, rejection, problem: {} };
     },
+    bytes: async (path) => bytesAnswer(await firstAnswer("GET", path, {}, true), path),
     lines: async (call) => {
       let from = call.from;
       for (let left = call.tries ?? 20; left > 0 && !closed; left--) {
@@ -186,6 +193,20 @@ function readAll(message: IncomingMessage): Promise<string | null> {
     message.on("error", () => resolve(null));
     message.on("close", () => resolve(message.complete ? Buffer.concat(parts).toString("utf8") : null));
   });
+}
+
+async function bytesAnswer(reached: Reached, path: string): Promise<BytesAnswer> {
+  if ("rejected" in reached) return { ok: false, rejection: reached, problem: {} };
+  if (reached.message.statusCode === 200) return { ok: true, bytes: wholeBytes(reached.message, path) };
+  const answer = judge(reached, (await readAll(reached.message)) ?? "");
+  if (!answer.ok) return answer;
+  return { ok: false, rejection: reject("not_ready", `GET ${path}: status ${answer.status}`, ""), problem: {} };
+}
+
+async function* wholeBytes(message: IncomingMessage, path: string): AsyncGenerator<Uint8Array> {
+  message.setTimeout(silentMs, () => message.destroy(new Error(`GET ${path}: nothing came for ${silentMs} ms`)));
+  yield* message as AsyncIterable<Uint8Array>;
+  if (!message.complete) throw new Error(`GET ${path}: the connection broke in the middle of the answer`);
 }
 
 /** True when the server ended the stream, or the reader had enough; false when the connection broke. */

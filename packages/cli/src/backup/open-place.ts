@@ -1,0 +1,62 @@
+/** A repository that a backup is taken from, opened where it lies. */
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { BackupFault } from "@aether/core/backup/thing-files";
+import { registry } from "@aether/core/registry";
+import { BackupReader } from "@aether/store/backup/backup-reader";
+import { ObjectDamaged, type Oid } from "@aether/store/git/object";
+import { NoSuchCommit, Repository } from "@aether/store/git/repository";
+import { exit, Failure, usage } from "../shell/failure.ts";
+import { isRemote, type BackupPlace } from "./place.ts";
+
+export interface OpenedPlace {
+  readonly reader: BackupReader;
+  readonly commit: Oid;
+}
+
+export interface OpenOptions {
+  readonly say: (text: string) => void;
+}
+
+/** Writes nothing where it lies. The commit is looked up and not judged yet. */
+export async function openPlace({ repository: url, commit }: BackupPlace, o: OpenOptions): Promise<OpenedPlace> {
+  if (isRemote(url)) throw usage(`${url}: a path is expected`, "git clone --bare makes a copy of it here");
+  if (!(await isThere(join(url, "HEAD")))) {
+    throw usage(
+      `there is no git repository at ${url}`,
+      "a bare one is expected: backup.git of a member's data folder, or a clone --bare",
+    );
+  }
+  o.say(url);
+  const repository = await Repository.open(url);
+  const name = commit === null || commit === "main" ? "HEAD" : commit;
+  try {
+    return {
+      reader: new BackupReader(repository, registry),
+      commit: await repository.resolve(name),
+    };
+  } catch (error) {
+    if (!(error instanceof NoSuchCommit)) throw error;
+    throw new Failure(exit.notFound, `${url}: ${error.message}`, `git --git-dir ${url} log --oneline shows what is there`);
+  }
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Runs what reads a commit; what is not as it was written becomes a failure that names it. */
+export async function reading<A>(act: () => Promise<A>): Promise<A> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof BackupFault || error instanceof ObjectDamaged)) throw error;
+    throw new Failure(
+      exit.failed,
+      `the backup cannot be read: ${error.message}`,
+      "try an older commit, or another copy of the repository",
+    );
+  }
+}
