@@ -36,6 +36,7 @@ export interface Api {
 }
 
 export type MemberAnswer = (typeof shapes.MemberAnswer)["Type"];
+export type ClusterAnswer = (typeof shapes.ClusterAnswer)["Type"];
 export type NodeAnswer = (typeof shapes.NodeAnswer)["Type"];
 export type NodesAnswer = (typeof shapes.NodesAnswer)["Type"];
 export type SettingAnswer = (typeof shapes.SettingAnswer)["Type"];

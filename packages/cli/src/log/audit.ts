@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { Api, AuditAnswer, MemberAnswer, NodesAnswer } from "../context/api.ts";
+import type { Api, AuditAnswer, ClusterAnswer, MemberAnswer, NodesAnswer } from "../context/api.ts";
 import { connect, type Connection } from "../context/connection.ts";
 import type { Run } from "../shell/command.ts";
 import { exit, Failure } from "../shell/failure.ts";
@@ -18,7 +18,8 @@ export const run: Run = async (call, shell) => {
   const to = Math.min(call.integer("to") ?? head.applied, head.applied);
   const from = call.integer("from") ?? Math.max(1, head.first);
   if (from > to) throw new Failure(exit.usage, `nothing lies from ${from} to ${to}`, `${head.node} has applied ${head.applied}`);
-  const proof = new ChainProof(connection.context.cluster.id, await readFile(connection.context.ca, "utf8"));
+  const { recoveries } = await api.call<Partial<ClusterAnswer>>("GET", "/v1/cluster?consistency=stale");
+  const proof = new ChainProof(connection.context.cluster.id, await readFile(connection.context.ca, "utf8"), recoveries);
   const progress = follow(shell);
   const wrong = await addPages(api, proof, from, to, (text) => progress.say(text));
   progress.end();
@@ -108,6 +109,7 @@ function provedText(p: Proof, node: string, others: readonly Other[]): string {
     p.signedUpTo === null
       ? "no signed checkpoint lies in it yet"
       : `signed by members up to ${p.signedUpTo} (${p.checkpoints} checkpoints)`;
+  const foreign = p.foreign === 0 ? "" : `; ${p.foreign} checkpoints of a cluster before it, with another secret, prove nothing`;
   const agree = others.length === 0 ? "" : `; ${others.map((other) => other.node).join(", ")} recorded the same`;
-  return `entries ${p.from} to ${p.to} of ${node} are unbroken (${p.entries} entries, chain ${p.chain.slice(0, 16)}…); ${signed}${agree}`;
+  return `entries ${p.from} to ${p.to} of ${node} are unbroken (${p.entries} entries, chain ${p.chain.slice(0, 16)}…); ${signed}${foreign}${agree}`;
 }

@@ -129,4 +129,39 @@ describe("the proof of a log", () => {
       });
     }
   });
+
+  describe("of a cluster that was recovered", () => {
+    const newId = "f".repeat(32);
+    const recoveredFrom = (log: readonly Written[], chain = digests(log).at(-1) ?? ""): readonly Written[] => {
+      const facts = { from: "n2", oldClusterId: clusterId, clusterId: newId, member: 4, upTo: log.length, chain };
+      return [...log, entry(log.length + 1, [{ type: "ClusterRecovered", v: 1, id: "proof", ...facts }])];
+    };
+    const proveAs = (id: string, log: readonly Written[], upTo: number | null) => {
+      const proof = new ChainProof(id, ca, upTo === null ? [] : [{ clusterId, upTo }]);
+      return proof.add(page(log, digests(log), 1, log.length)) ?? proof.result();
+    };
+
+    it("counts the old cluster's signatures up to where it ended, and from there on its own only", () => {
+      const log = recoveredFrom(signedLog(member));
+      expect(proveAs(newId, log, 7)).toMatchObject({ verified: true, checkpoints: 1, signedUpTo: 6, foreign: 0 });
+      expect(proveAs(newId, log, null)).toMatchObject({ verified: false, index: 7 });
+      const late = [
+        ...recoveredFrom(plain),
+        ...signedLog(member)
+          .slice(-1)
+          .map((one) => ({ ...one, index: 8 })),
+      ];
+      expect(proveAs(newId, late, 6)).toMatchObject({ verified: false, index: 8 });
+    });
+
+    it("counts nothing of an old cluster that had another secret, and says how much that is", () => {
+      const log = recoveredFrom(signedLog(foreign));
+      expect(proveAs(newId, log, 7)).toMatchObject({ verified: true, checkpoints: 0, signedUpTo: null, foreign: 1 });
+    });
+
+    it("fails when the log before the recovery is not the one that was recovered", () => {
+      const log = recoveredFrom(plain, "0".repeat(64));
+      expect(proveAs(newId, log, 6)).toMatchObject({ verified: false, index: 6, why: expect.stringContaining("recovered with") });
+    });
+  });
 });

@@ -1,4 +1,6 @@
 /** Proves a range of the log: the digests are computed here, from the entries alone, and compared with what members recorded and signed. */
+import type { Recovery } from "@aether/core/cluster/state";
+import type { DomainEvent } from "@aether/core/kernel/event";
 import type { AuditAnswer } from "../context/api.ts";
 import { chainGenesis, chainNext } from "@aether/store/events/audit-chain";
 import { decodeEntry } from "@aether/store/events/entry-codec";
@@ -16,6 +18,8 @@ export interface Proof {
   readonly checkpoints: number;
   /** The highest index that a signature covers, null for none. */
   readonly signedUpTo: number | null;
+  /** Checkpoints of a cluster before this one that had another CA: they prove nothing here. */
+  readonly foreign: number;
 }
 
 export interface Disproof {
@@ -33,10 +37,14 @@ interface Checkpoint {
   readonly signature: string;
 }
 
+/** A cluster that lost its quorum for good, and the last entry that was its own. */
+export type Predecessor = Pick<Recovery, "clusterId" | "upTo">;
+
 /** Feed it pages in order; it holds one digest for each entry that a later checkpoint may name, at most `rememberedMax`. */
 export class ChainProof {
   private readonly clusterId: string;
   private readonly caPem: string;
+  private readonly before: readonly Predecessor[];
   private readonly digests = new Map<number, string>();
   private head: Uint8Array | null = null;
   private from = 0;
@@ -44,10 +52,13 @@ export class ChainProof {
   private entries = 0;
   private checkpoints = 0;
   private signedUpTo: number | null = null;
+  private foreign = 0;
 
-  constructor(clusterId: string, caPem: string) {
+  /** `before`: the clusters that this one was recovered from, oldest first. */
+  constructor(clusterId: string, caPem: string, before: readonly Predecessor[] = []) {
     this.clusterId = clusterId;
     this.caPem = caPem;
+    this.before = before;
   }
 
   /** Null when the page continues the chain, otherwise where and why it does not. */
@@ -85,11 +96,20 @@ export class ChainProof {
     this.entries += 1;
     this.remember(entry.index, hex(this.head));
     if (entry.kind !== normalEntry || data.length === 0) return null;
-    for (const checkpoint of readCheckpoints(data)) {
-      const wrong = this.check(checkpoint, entry.index);
+    for (const event of decodeEntry(data).events) {
+      const wrong = this.addEvent(event, entry.index);
       if (wrong !== null) return wrong;
     }
     return null;
+  }
+
+  private addEvent(event: DomainEvent, at: number): Disproof | null {
+    if (event.type === "CheckpointRecorded") return this.check(event as unknown as Checkpoint, at);
+    if (event.type !== "ClusterRecovered") return null;
+    const { upTo, chain } = event as unknown as Pick<Recovery, "upTo" | "chain">;
+    const own = this.digests.get(upTo);
+    if (own === undefined || own === chain) return null;
+    return no(upTo, `the cluster was recovered with ${chain.slice(0, 16)}… for it, the entries give ${own.slice(0, 16)}…`);
   }
 
   private remember(index: number, digest: string): void {
@@ -98,17 +118,23 @@ export class ChainProof {
   }
 
   private check(c: Checkpoint, at: number): Disproof | null {
+    const past = this.before.find(({ upTo }) => at <= upTo);
+    const clusterId = past?.clusterId ?? this.clusterId;
     const statement = checkpointStatement({
-      clusterId: this.clusterId,
+      clusterId,
       upTo: c.upTo,
       chain: c.chain,
       state: c.state,
       signer: c.signer,
     });
     const verdict = verify(c.certificate, this.caPem, statement, c.signature);
+    // A cluster that is no more may have had another secret, and so another CA: its word counts for nothing, but is no fraud.
+    if (!verdict.ok && verdict.why === "foreignCa" && past !== undefined) {
+      this.foreign += 1;
+      return null;
+    }
     if (!verdict.ok) return no(at, `the checkpoint of ${c.upTo} is not a member's: ${verdict.detail}`);
-    if (verdict.signer.clusterId !== this.clusterId)
-      return no(at, `the checkpoint was signed in cluster ${verdict.signer.clusterId}`);
+    if (verdict.signer.clusterId !== clusterId) return no(at, `the checkpoint was signed in cluster ${verdict.signer.clusterId}`);
     const own = this.digests.get(c.upTo);
     // Before the range: the signature is good, but there is nothing here to compare it with.
     if (own === undefined) return null;
@@ -128,6 +154,7 @@ export class ChainProof {
       chain: hex(this.head ?? chainGenesis),
       checkpoints: this.checkpoints,
       signedUpTo: this.signedUpTo,
+      foreign: this.foreign,
     };
   }
 }
@@ -138,8 +165,3 @@ const normalEntry = 0;
 const rememberedMax = 100_000;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const no = (index: number, why: string): Disproof => ({ verified: false, index, why });
-
-function readCheckpoints(data: Uint8Array): readonly Checkpoint[] {
-  const { events } = decodeEntry(data);
-  return events.filter((event) => event.type === "CheckpointRecorded").map((event) => event as unknown as Checkpoint);
-}
