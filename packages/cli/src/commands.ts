@@ -101,6 +101,35 @@ const clusterCommands: readonly CommandSpec[] = [
     load: () => import("./cluster/stop.ts"),
   },
   {
+    path: ["cluster", "recover"],
+    summary: "Go on from the one disk that is left, when a quorum is lost for good",
+    about:
+      "The old cluster ends: the disk becomes that of the only member of a new one, with another id. Says first what is kept and\n" +
+      "what may be lost, and refuses while a quorum of the old members answers. Killed anywhere, run it again: it finishes.",
+    examples: [
+      { line: "aether cluster recover --from-member n2", about: "asks for the cluster's name" },
+      {
+        line: "aether cluster recover --from-member n2 --data-dir /mnt/n2/data",
+        about: "a disk that was brought from elsewhere",
+      },
+    ],
+    args: [],
+    flags: [
+      { name: "from-member", kind: "text", placeholder: "NODE", about: "whose disk it is", required: true, completion: "node" },
+      {
+        name: "data-dir",
+        kind: "text",
+        placeholder: "PATH",
+        about: "its data folder, if it is not where this computer has it",
+        completion: "file",
+      },
+      { name: "yes", short: "y", kind: "switch", about: "do not ask" },
+      timeout("how long to wait for the member (60s)"),
+    ],
+    outputs: tableAndJson,
+    load: () => import("./cluster/recover.ts"),
+  },
+  {
     path: ["cluster", "destroy"],
     summary: "End every instance and remove the cluster's data, keys and context",
     examples: [

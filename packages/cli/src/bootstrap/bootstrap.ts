@@ -5,6 +5,7 @@ import type { Run } from "../shell/command.ts";
 import type { Shell } from "../shell/shell.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
+import { refuseHalfRecovered } from "../recover/recover-journal.ts";
 import { localProvider, withClusterLock } from "../cluster/local-cluster.ts";
 import { readClusterFile, resolveSecret, type ClusterPlan } from "./cluster-plan.ts";
 import { discoverPeers, formConsensus, awaitLeader, initialiseStore } from "./form.ts";
@@ -67,6 +68,7 @@ async function bootstrap(
   plan: ClusterPlan,
   folder: ClusterFolder,
 ): Promise<ReadyCluster> {
+  await refuseHalfRecovered(folder, plan.name);
   await steps.open(plan, folder);
   const secret = await steps.run("resolve secrets", () => resolveSecret(plan, folder, shell));
   await steps.run("preflight", () => preflight(plan, folder));

@@ -15,6 +15,7 @@ import { daemonNodeOptions } from "@aether/node/daemon/node-options";
 import { readJournal, type Journal, type JournalNode } from "../bootstrap/journal.ts";
 import { caFile, pairOf } from "../bootstrap/pki.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
+import { refuseHalfRecovered } from "../recover/recover-journal.ts";
 import { exit, Failure, type ExitCode } from "../shell/failure.ts";
 
 const graceMs = 15_000;
@@ -50,6 +51,7 @@ function packagesFolder(): string {
 export async function requireJournal(home: string, name: string): Promise<{ journal: Journal; folder: ClusterFolder }> {
   const bare = clusterFolder(home, name);
   const journal = await readJournal(bare.journal);
+  await refuseHalfRecovered(bare, name);
   if (journal === null) {
     const hint =
       "its instances can only be managed where it was bootstrapped (AETHER_HOME); status, nodes and settings work from here";

@@ -50,7 +50,7 @@ export interface PreparedRecovery {
   readonly report: FolderReport;
   /** Moves everything into place and keeps the old parts; resolves with the folder they are kept in. */
   commit(): Promise<string>;
-  /** Leaves everything as it was. */
+  /** Leaves everything as it was; does nothing any more when commit was called. */
   discard(): Promise<void>;
 }
 
@@ -65,20 +65,25 @@ export async function prepareRecovery(wish: RecoverFolderWish): Promise<Prepared
   if (found.state === "unformatted") return nothingIn(source);
   if (found.state !== "formatted")
     return withoutIdentity(source, found.state === "unreadable" ? found.detail : "identity.json is gone");
+  const fresh = !(await exists(target));
   const locks = await lockAll([...new Set([source, target])]);
   if ("unusable" in locks) return locks;
+  let decided = false;
   const unlock = async (): Promise<void> => {
     for (const lock of locks) await lock.release();
   };
   const discard = async (): Promise<void> => {
+    if (decided) return;
     await rm(recoveringFolder(target), { recursive: true, force: true });
     await unlock();
+    if (fresh) await rm(target, { recursive: true, force: true });
   };
   try {
     const made = await makeParts(wish, found.identity);
     if ("unusable" in made) await discard();
     if ("unusable" in made) return made;
     const commit = async (): Promise<string> => {
+      decided = true;
       try {
         return await putInPlace(wish, made);
       } finally {

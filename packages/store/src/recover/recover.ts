@@ -65,8 +65,11 @@ export interface Recovered {
   readonly member: { readonly old: NodeId; readonly id: NodeId };
   readonly address: string;
   readonly verdict: "clean" | "tornTail";
-  /** Voters of the old cluster as of {@link upTo}; both halves of a joint change. */
+  /** Voters of the old cluster as of {@link upTo}, and of those that were to go in a change that was under way. */
   readonly voters: readonly NodeId[];
+  readonly outgoing: readonly NodeId[];
+  /** The cluster file's content, as the cluster's row has it. */
+  readonly configuration: unknown;
   /** The other nodes that were in it, with where they listened. */
   readonly others: readonly { readonly name: string; readonly member: NodeId; readonly address: string | null }[];
   /** The lowest entry that is still held. */
@@ -220,7 +223,9 @@ function describe(g: Going, id: NodeId, committed: Index, chain: string): Omit<R
     member: { old: wish.from.nodeId, id },
     address: wish.address ?? own.address ?? "",
     verdict,
-    voters: [...new Set([...membership.voters, ...membership.outgoing])],
+    voters: membership.voters,
+    outgoing: membership.outgoing,
+    configuration: cluster.row.configuration,
     others,
     first: storage.view.first(),
     committed,
