@@ -50,5 +50,7 @@ function lostText(r: FolderReport): string {
   return `${range(lost.from, lost.to)}: they were committed, and are not on this disk; and ${above}`;
 }
 
-const othersText = ({ cluster, others }: FolderReport): string =>
-  `cluster ${cluster.old}; ${others.length === 0 ? "no other node is in it" : `${others.map(({ name, member }) => `${name} (member ${member})`).join(", ")} cannot come back`}`;
+function othersText({ cluster, others }: FolderReport): string {
+  const names = others.map(({ name, member }) => `${name} (member ${member})`).join(", ");
+  return `cluster ${cluster.old}; ${names === "" ? "no other node is in it" : `${names} cannot come back`}`;
+}
