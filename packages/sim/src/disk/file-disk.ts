@@ -12,7 +12,6 @@ interface Content {
 }
 
 type Names = Map<string, Content>;
-const lane = "snapshot";
 const nothing = new Uint8Array(0);
 
 /**
@@ -27,8 +26,11 @@ export class FileDisk {
   #changes: ((names: Names) => void)[] = [];
   /** Begun and not ended, in order; each may have come to be. */
   readonly #flying = new Set<() => void>();
+  readonly #lane: string;
 
-  constructor(names: Names = new Map()) {
+  /** `lane`: of the device, for what is written here. */
+  constructor(names: Names = new Map(), lane = "snapshot") {
+    this.#lane = lane;
     this.#names = new Map(names);
     this.#syncedNames = new Map(names);
   }
@@ -56,7 +58,7 @@ export class FileDisk {
 
   /** The same files, on a disk that nothing writes at the moment. */
   clone(): FileDisk {
-    return new FileDisk(new Map([...this.#names].map(([name, content]) => [name, { ...content }])));
+    return new FileDisk(new Map([...this.#names].map(([name, content]) => [name, { ...content }])), this.#lane);
   }
 
   /** Is there such a file, and would no crash change or lose any? */
@@ -173,7 +175,7 @@ export class FileDisk {
   async #do(device: Device, takesRoom: boolean, effect: () => void): Promise<void> {
     try {
       await device.write(
-        lane,
+        this.#lane,
         () => {
           this.#flying.add(effect);
           return () => {

@@ -8,7 +8,9 @@ import { Folders } from "../git/folders.ts";
 import type { Oid } from "../git/object.ts";
 import { Repository } from "../git/repository.ts";
 import { Steps } from "../git/steps.ts";
+import { eventLoop } from "../events/timing.ts";
 import { noPace, type Pace } from "../pace.ts";
+import type { StoreTiming } from "../types.ts";
 import { parseMessage } from "./changes.ts";
 import { manifestOf, textOf } from "./reading.ts";
 import { changedFiles } from "./tree-diff.ts";
@@ -20,12 +22,19 @@ export class BackupReader {
   readonly repository: Repository;
   private readonly registry: Registry;
   private readonly pace: Pace;
+  private readonly timing: Pick<StoreTiming, "now" | "immediate">;
 
   /** `pace`: between the steps of what goes through a whole commit. */
-  constructor(repository: Repository, registry: Registry, pace: Pace = noPace) {
+  constructor(
+    repository: Repository,
+    registry: Registry,
+    pace: Pace = noPace,
+    timing: Pick<StoreTiming, "now" | "immediate"> = eventLoop,
+  ) {
     this.repository = repository;
     this.registry = registry;
     this.pace = pace;
+    this.timing = timing;
   }
 
   /** Rejects with ENOENT where there is no repository. */
@@ -95,7 +104,11 @@ export class BackupReader {
 
   /** Recomputes the hash of every object of the commit (the newest, if left out), and reads every file. Never rejects over damage. */
   async verify(commit?: Oid): Promise<Verified> {
-    return verifyCommit(this.repository, this.registry, commit, new Steps(this.pace));
+    return verifyCommit(this.repository, this.registry, commit, this.steps());
+  }
+
+  private steps(): Steps {
+    return new Steps(this.pace, undefined, this.timing);
   }
 
   private async *wanted(commit: Oid): AsyncIterable<{
@@ -106,7 +119,7 @@ export class BackupReader {
   }> {
     const { tree, manifest } = await this.side(commit);
     const folders = new Folders(this.repository, tree);
-    const steps = new Steps(this.pace);
+    const steps = this.steps();
     for await (const { path, oid } of folders.files()) {
       if (!isWanted(path.slice(0, path.indexOf("/") + 1 || undefined))) continue;
       const said = parseThing(this.registry, path, await textOf(this.repository, oid));

@@ -30,7 +30,7 @@ export interface BackupWriterOptions {
   readonly cluster: { readonly id: string; readonly name: string };
   /** Between steps when there is much to go through. Default: {@link ownPace}. */
   readonly pace?: Pace;
-  readonly timing?: Pick<StoreTiming, "now">;
+  readonly timing?: Pick<StoreTiming, "now" | "immediate">;
   /** Where the files of `dir` are, if not there. */
   readonly tree?: FolderTree;
 }
@@ -165,10 +165,18 @@ export class BackupWriter {
   }
 
   private maker(head: Head, moment: Moment, pace: Pace): CommitMaker {
-    const { registry, cluster, dir } = this.options;
+    const { registry, cluster, dir, timing } = this.options;
     checkFollows(head, moment, cluster, dir);
     const tell = (thing: Thing, file: string | null): void => this.gathered.remember(thing, file);
-    return new CommitMaker({ repository: this.repository, registry, cluster, head, moment, steps: new Steps(pace), tell });
+    return new CommitMaker({
+      repository: this.repository,
+      registry,
+      cluster,
+      head,
+      moment,
+      steps: new Steps(pace, undefined, timing),
+      tell,
+    });
   }
 
   private async readHead(): Promise<Head> {

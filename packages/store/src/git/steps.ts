@@ -1,5 +1,7 @@
 /** Long work in steps: each as short as others' work on the same event loop can bear, with a rest after it. */
+import { eventLoop } from "../events/timing.ts";
 import type { Pace } from "../pace.ts";
+import type { StoreTiming } from "../types.ts";
 
 /** Somebody waits for this process while it works: so long it keeps to itself. */
 const stepMs = 4;
@@ -7,24 +9,27 @@ const stepMs = 4;
 export class Steps {
   private readonly pace: Pace;
   private readonly signal: AbortSignal | undefined;
-  private began = performance.now();
+  private readonly timing: Pick<StoreTiming, "now" | "immediate">;
+  private began: number;
 
-  constructor(pace: Pace, signal?: AbortSignal) {
+  constructor(pace: Pace, signal?: AbortSignal, timing: Pick<StoreTiming, "now" | "immediate"> = eventLoop) {
     this.pace = pace;
     this.signal = signal;
+    this.timing = timing;
+    this.began = timing.now();
   }
 
   /** Whether {@link rest} is due: asked often, for it costs little. */
   get due(): boolean {
-    return performance.now() - this.began > stepMs;
+    return this.timing.now() - this.began > stepMs;
   }
 
   /** Lets others go on. Rejects with the signal's reason when it was given up. */
   async rest(): Promise<void> {
     this.signal?.throwIfAborted();
     // a pace that never rests lets nobody in: what was read from disk may have come without a wait
-    await new Promise<void>((resolve) => void setImmediate(resolve));
+    await new Promise<void>((resolve) => this.timing.immediate(resolve));
     await this.pace.rest();
-    this.began = performance.now();
+    this.began = this.timing.now();
   }
 }
