@@ -1,0 +1,69 @@
+/** The copies of the repository among the members: who holds a commit, and how a new leader comes by what was recorded last. */
+import type { NodeRow } from "@aether/core/node/state";
+import type { NodeId } from "@aether/raft/types";
+import type { Repository } from "@aether/store/git/repository";
+import type { EventStore } from "@aether/store/types";
+import { mirror, type MirrorSource } from "./mirror.ts";
+import type { RepositoryHome, RepositoryListing } from "./repository-home.ts";
+
+/** Another member's copy. */
+export interface PeerCopy {
+  readonly node: string;
+  readonly member: NodeId;
+  readonly source: MirrorSource;
+}
+
+type Seen = { readonly peer: PeerCopy; readonly listing: RepositoryListing | null };
+
+/** Null for those that do not answer. */
+const look = (peers: readonly PeerCopy[]): Promise<readonly Seen[]> =>
+  Promise.all(peers.map(async (peer) => ({ peer, listing: await peer.source.listing().catch(() => null) })));
+
+/** Nodes whose repository is at the commit, this one's included, and whether the voters among them are a quorum. */
+export async function holdersOf(
+  { world, membership, role }: Pick<EventStore, "world" | "membership" | "role">,
+  commit: string,
+  peers: readonly PeerCopy[],
+): Promise<{ readonly holders: readonly string[]; readonly quorum: boolean }> {
+  const seen = await look(peers);
+  const members = new Set([role.leader, ...seen.flatMap(({ peer, listing }) => (listing?.head === commit ? [peer.member] : []))]);
+  const most = (voters: readonly NodeId[]): boolean =>
+    voters.filter((voter) => members.has(voter)).length > Math.floor(voters.length / 2);
+  const quorum = most(membership.voters) && (membership.outgoing.length === 0 || most(membership.outgoing));
+  const names = [...world.all<NodeRow>("node")].flatMap(({ row }) => (members.has(row.member) ? [row.name] : []));
+  return { holders: names.toSorted(), quorum };
+}
+
+/**
+ * Makes `home` hold `last`, the commit that was recorded last, from whoever has it. "" when it does; words for people when nobody that
+ * answers has it and the line goes on from what is here; null to ask again (`patient`: some may still answer). Call in `exclusive`.
+ */
+export async function settleLine(
+  home: RepositoryHome,
+  last: string | null,
+  peers: readonly PeerCopy[],
+  patient: boolean,
+): Promise<string | null> {
+  if (last === null || (await holds(await home.repository(), last))) return "";
+  const seen = await look(peers);
+  let fault = "";
+  for (const { peer, listing } of seen) {
+    if (listing?.head !== last) continue;
+    try {
+      await mirror(home, peer.source, listing);
+      return "";
+    } catch (error) {
+      fault = `; ${peer.node}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  if (patient && (fault !== "" || seen.some(({ listing }) => listing === null))) return null;
+  const head = await home.head();
+  const from = head === null ? "the line begins anew" : `the line goes on from ${head.slice(0, 12)}`;
+  return `nobody that answers has commit ${last.slice(0, 12)}, which was recorded: ${from}${fault}`.slice(0, 1_000);
+}
+
+/** Whether the commit is in the line that the branch is at the end of. */
+async function holds(repository: Repository, commit: string): Promise<boolean> {
+  for await (const { oid } of repository.log(Number.POSITIVE_INFINITY)) if (oid === commit) return true;
+  return false;
+}
