@@ -1,7 +1,7 @@
 /** The copies of the repository among the members: who holds a commit, and how a new leader comes by what was recorded last. */
 import type { NodeRow } from "@aether/core/node/state";
 import type { NodeId } from "@aether/raft/types";
-import type { Repository } from "@aether/store/git/repository";
+import { ObjectDamaged } from "@aether/store/git/object";
 import type { EventStore } from "@aether/store/types";
 import { mirror, type MirrorSource } from "./mirror.ts";
 import type { RepositoryHome, RepositoryListing } from "./repository-home.ts";
@@ -44,7 +44,7 @@ export async function settleLine(
   peers: readonly PeerCopy[],
   patient: boolean,
 ): Promise<string | null> {
-  if (last === null || (await holds(await home.repository(), last))) return "";
+  if (last === null || (await holds(home, last))) return "";
   const seen = await look(peers);
   let fault = "";
   for (const { peer, listing } of seen) {
@@ -62,8 +62,13 @@ export async function settleLine(
   return `nobody that answers has commit ${last.slice(0, 12)}, which was recorded: ${from}${fault}`.slice(0, 1_000);
 }
 
-/** Whether the commit is in the line that the branch is at the end of. */
-async function holds(repository: Repository, commit: string): Promise<boolean> {
-  for await (const { oid } of repository.log(Number.POSITIVE_INFINITY)) if (oid === commit) return true;
-  return false;
+/** Whether the commit is in the line that the branch is at the end of. A repository that cannot be read holds nothing. */
+async function holds(home: RepositoryHome, commit: string): Promise<boolean> {
+  try {
+    for await (const { oid } of (await home.repository()).log(Number.POSITIVE_INFINITY)) if (oid === commit) return true;
+    return false;
+  } catch (error) {
+    if (error instanceof ObjectDamaged) return false;
+    throw error;
+  }
 }

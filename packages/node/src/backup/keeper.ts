@@ -41,6 +41,8 @@ export interface KeeperOptions {
   readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Unix milliseconds. */
+  readonly wallClock: () => number;
   readonly pause: (ms: number) => Promise<void>;
 }
 
@@ -77,6 +79,8 @@ export class BackupKeeper {
   #written: Facts | null = null;
   /** Of this member's repository as far as it is known; undefined: it is to be read. */
   #head: string | null | undefined = undefined;
+  /** The newest request that was tried: one that comes after a failure does not wait. */
+  #tried = 0;
   #nextMirror = Number.NEGATIVE_INFINITY;
   #said = "";
 
@@ -116,7 +120,9 @@ export class BackupKeeper {
     const leading = (this.#leading ??= this.#begin());
     const { settings, store, submit, now } = this.#o;
     const row = backupsOf(store.world);
-    if (!this.#failed.over(now()) || restoreUnderWay(store.world)) return;
+    const waits = !this.#failed.over(now()) && (row.open === null || row.open.index <= this.#tried);
+    if (waits || restoreUnderWay(store.world, this.#o.wallClock())) return;
+    this.#tried = row.open?.index ?? this.#tried;
     try {
       if (!leading.settled && !(await this.#settle(leading))) return;
       leading.writer ??= await this.#o.home.exclusive(() => this.#o.openWriter());

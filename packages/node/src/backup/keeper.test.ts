@@ -1,0 +1,328 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { backupsOf } from "@aether/core/backup-job/state";
+import type { Command } from "@aether/core/kernel/command";
+import type { Identity } from "@aether/core/kernel/event";
+import { memberOf, operator, readyCluster, type RulesBench } from "@aether/core/testing/rules-bench";
+import { commitOf, treeOf } from "@aether/store/git/object";
+import type { Answer, EventStore } from "@aether/store/types";
+import { afterAll, describe, expect, it } from "vitest";
+import { makeLog } from "../daemon/log.ts";
+import { BackupKeeper, settlingMs, type CommitWriter } from "./keeper.ts";
+import type { MirrorSource } from "./mirror.ts";
+import { RepositoryHome } from "./repository-home.ts";
+
+const root = mkdtempSync(join(tmpdir(), "aether-keeper-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+let made = 0;
+
+interface Member {
+  readonly name: string;
+  home: RepositoryHome;
+  keeper: BackupKeeper;
+  answers: boolean;
+  /** What the next backup fails with. */
+  fault: (Error & { code?: string }) | null;
+}
+
+/** Three members over one world, in virtual time; backups are real commits of a counter. */
+class Fleet {
+  readonly bench: RulesBench = readyCluster(3);
+  readonly members: Member[];
+  readonly lines: string[] = [];
+  readonly forced: boolean[] = [];
+  leader = 1;
+  now = 0;
+  dirty = true;
+  private readonly listeners = new Set<(changed: ReadonlySet<string>) => void>();
+  private readonly enabled: boolean;
+
+  constructor(enabled = true) {
+    this.enabled = enabled;
+    this.members = [1, 2, 3].map((id) => this.member(id));
+  }
+
+  private member(id: number): Member {
+    const home = new RepositoryHome(join(root, `${++made}`, "backup.git"));
+    const member = { name: `n${id}`, home, answers: true, fault: null } as unknown as Member;
+    member.keeper = this.keeperOf(member, id);
+    return member;
+  }
+
+  keeperOf(member: Member, id: number): BackupKeeper {
+    const { bench } = this;
+    const store = {
+      world: bench.world,
+      membership: { voters: [1, 2, 3], outgoing: [], learners: [] },
+      onApplied: (f: (changed: ReadonlySet<string>) => void) => {
+        this.listeners.add(f);
+        return () => this.listeners.delete(f);
+      },
+    };
+    Object.defineProperty(store, "applied", { get: () => bench.world.index });
+    Object.defineProperty(store, "role", {
+      get: () => ({ state: this.leader === id ? "leader" : "follower", leader: this.leader, term: 1 }),
+    });
+    return new BackupKeeper({
+      cluster: { id: "ab".repeat(16), name: "home" },
+      settings: { enabled: this.enabled, intervalMs: 3_600_000, debounceMs: 30_000 },
+      store: store as unknown as EventStore,
+      home: member.home,
+      openWriter: () => Promise.resolve(this.writer(member)),
+      peers: () =>
+        this.members.flatMap((other, at) =>
+          other === member ? [] : [{ node: other.name, member: at + 1, source: sourceOf(other) }],
+        ),
+      submit: (command) => Promise.resolve(this.submit(command, memberOf(member.name))),
+      onRecorded: () => undefined,
+      stopTidying: () => Promise.resolve(),
+      log: makeLog(
+        (line) => this.lines.push(line),
+        () => new Date(0),
+      ),
+      now: () => this.now,
+      wallClock: () => this.now,
+      // Whoever waits lets the others go on.
+      pause: async (ms) => {
+        this.now += ms;
+        await this.followers();
+      },
+    });
+  }
+
+  private writer(member: Member): CommitWriter {
+    const fleet = this;
+    return {
+      get dirty() {
+        return fleet.dirty;
+      },
+      backup: async (cause, { force = false } = {}) => {
+        if (member.fault !== null) throw member.fault;
+        fleet.forced.push(force);
+        if (!fleet.dirty && !force) return null;
+        fleet.dirty = false;
+        const index = fleet.bench.world.index;
+        const commit = await commitOn(member.home, `${cause} ${index}`);
+        return { commit, index, at: 0, tookMs: 5, bytes: 100, things: 9, changed: 1, wanted: commit };
+      },
+      reset: () => undefined,
+      close: () => undefined,
+    };
+  }
+
+  submit(command: Command, actor: Identity): Answer {
+    const done = this.bench.try(command, actor);
+    if ("rejected" in done) return { ok: false, rejection: done, leader: this.leader };
+    const { index } = this.bench.world;
+    const changed = new Set(done.events.map(({ id }) => `backup/${id}`));
+    if (changed.size > 0) for (const listener of this.listeners) listener(changed);
+    return { ok: true, index, version: 1, changed: changed.size > 0, replayed: false };
+  }
+
+  set(value: number): void {
+    this.bench.try({ type: "SetSetting", id: "app/x", value });
+    this.dirty = true;
+    for (const listener of this.listeners) listener(new Set(["setting/app/x"]));
+  }
+
+  get row() {
+    return backupsOf(this.bench.world);
+  }
+
+  async followers(): Promise<void> {
+    for (const [at, member] of this.members.entries()) if (at + 1 !== this.leader && member.answers) await member.keeper.look();
+  }
+
+  /** So many looks of everybody, 200 ms apart. */
+  async pass(ms: number): Promise<void> {
+    for (const until = this.now + ms; this.now < until; this.now += 200) {
+      for (const member of this.members) if (member.answers) await member.keeper.look();
+    }
+  }
+
+  heads(): Promise<(string | null)[]> {
+    return Promise.all(this.members.map(({ home }) => home.head()));
+  }
+}
+
+async function commitOn(home: RepositoryHome, text: string): Promise<string> {
+  const repository = await home.repository();
+  const head = await repository.head();
+  const writer = repository.writer();
+  const oid = writer.add({ kind: "blob", bytes: Buffer.from(text) });
+  const tree = writer.add(treeOf([{ name: "file", kind: "blob", oid }]));
+  const by = "Aether <aether@home>";
+  const commit = writer.add(commitOf({ tree, parents: head === null ? [] : [head], by, at: 1, message: text }));
+  await writer.finish();
+  await repository.moveHead(head, commit);
+  return commit;
+}
+
+const sourceOf = (member: Member): MirrorSource => ({
+  listing: async () => {
+    if (!member.answers) throw new Error(`${member.name} does not answer`);
+    return member.home.listing(member.keeper.writes);
+  },
+  read: async function* (name) {
+    yield await readFile(join(member.home.dir, "objects/pack", name));
+  },
+});
+
+const trigger = (fleet: Fleet): number => {
+  fleet.submit({ type: "RequestBackup", id: "home", cause: "asked for" }, operator);
+  return fleet.bench.world.index;
+};
+
+describe("the leader", () => {
+  it("backs up what changed once it is quiet, and records who holds it", async () => {
+    const fleet = new Fleet();
+    await fleet.pass(29_000);
+    expect(fleet.row.last).toBeNull();
+    await fleet.pass(3_000);
+    const { commit } = fleet.row.last!;
+    expect(fleet.row).toMatchObject({ open: null, failed: null, last: { things: 9, changed: 1, note: "" } });
+    expect(fleet.row.last?.holders.length).toBeGreaterThanOrEqual(2);
+    await fleet.pass(6_000);
+    expect(await fleet.heads()).toEqual([commit, commit, commit]);
+  });
+
+  it("lets changes come together, but not for ever", async () => {
+    const fleet = new Fleet();
+    await fleet.pass(32_000);
+    const first = fleet.row.last?.commit;
+    for (let at = 0; at < 280; at += 10) {
+      fleet.set(at);
+      await fleet.pass(10_000);
+      expect(fleet.row.last?.commit).toBe(first);
+    }
+    for (let at = 0; at < 40; at += 10) {
+      fleet.set(at);
+      await fleet.pass(10_000);
+    }
+    expect(fleet.row.last?.commit).not.toBe(first);
+    expect(fleet.row.last?.upTo).toBeLessThan(fleet.bench.world.index);
+  });
+
+  it("writes nothing while nothing is wanted, and every hour all the same", async () => {
+    const fleet = new Fleet();
+    await fleet.pass(40_000);
+    const [{ index }, first] = [fleet.bench.world, fleet.row.last?.commit];
+    await fleet.pass(3_000_000);
+    expect(fleet.bench.world.index).toBe(index);
+    await fleet.pass(700_000);
+    expect(fleet.row.last?.commit).not.toBe(first);
+    expect(fleet.forced).toEqual([false, true]);
+  });
+
+  it("does what it is asked for at once, also when it does nothing by itself, and says when there was nothing to do", async () => {
+    const fleet = new Fleet(false);
+    await fleet.pass(60_000);
+    expect(fleet.row.last).toBeNull();
+    const asked = trigger(fleet);
+    await fleet.pass(200);
+    expect(fleet.row).toMatchObject({ open: null, last: { upTo: asked, bytes: 100 } });
+    const { commit } = fleet.row.last!;
+    const again = trigger(fleet);
+    await fleet.pass(200);
+    expect(fleet.row.last).toMatchObject({ commit, upTo: again, bytes: 0, changed: 0, things: 9 });
+  });
+
+  it("records what few hold after a while, and who does", async () => {
+    const fleet = new Fleet(false);
+    for (const member of fleet.members.slice(1)) member.answers = false;
+    trigger(fleet);
+    const began = fleet.now;
+    await fleet.pass(200);
+    expect(fleet.now - began).toBeGreaterThanOrEqual(10_000);
+    expect(fleet.row.last?.holders).toEqual(["n1"]);
+  });
+
+  it("says why it cannot, once, and goes on trying by itself", async () => {
+    const fleet = new Fleet();
+    const [n1] = fleet.members;
+    n1!.fault = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    trigger(fleet);
+    await fleet.pass(200);
+    expect(fleet.row).toMatchObject({ open: null, last: null, failed: { why: "no space left on device" } });
+    expect(fleet.row.failed?.hint).toContain(n1!.home.dir);
+    const { index } = fleet.bench.world;
+    await fleet.pass(600_000);
+    // each try is a request and its answer; their pauses double up to five minutes
+    expect((fleet.bench.world.index - index) / 2).toBeLessThanOrEqual(8);
+    expect((fleet.bench.world.index - index) / 2).toBeGreaterThanOrEqual(5);
+    n1!.fault = null;
+    const asked = trigger(fleet);
+    await fleet.pass(200);
+    expect(fleet.row).toMatchObject({ failed: null, last: { upTo: asked } });
+  });
+
+  it("waits while a restore is being staged", async () => {
+    const fleet = new Fleet(false);
+    const source = { commit: null, index: 3, at: 4 };
+    fleet.bench.try({ type: "BeginRestore", id: "r1", source, things: 1, parts: 1 }, operator);
+    fleet.now = fleet.bench.world.index * 1_000;
+    trigger(fleet);
+    await fleet.pass(2_000);
+    expect(fleet.row).toMatchObject({ last: null });
+    fleet.bench.try({ type: "DropRestore", id: "r1" }, operator);
+    await fleet.pass(200);
+    expect(fleet.row.last).not.toBeNull();
+  });
+});
+
+describe("a new leader", () => {
+  it("goes on in the line, and does what the last one was asked for and did not record", async () => {
+    const fleet = new Fleet(false);
+    trigger(fleet);
+    await fleet.pass(10_000);
+    const { commit } = fleet.row.last!;
+    const asked = trigger(fleet);
+    fleet.members[0]!.answers = false;
+    fleet.leader = 2;
+    fleet.dirty = true;
+    await fleet.pass(1_000);
+    expect(fleet.row).toMatchObject({ open: null, last: { upTo: asked, note: "", holders: ["n2", "n3"] } });
+    const repository = await fleet.members[1]!.home.repository();
+    expect((await repository.commit(fleet.row.last!.commit)).parents).toEqual([commit]);
+    fleet.members[0]!.answers = true;
+    await fleet.pass(6_000);
+    expect(new Set(await fleet.heads())).toEqual(new Set([fleet.row.last!.commit]));
+  });
+
+  it("whose disk is empty has what was recorded from another member before it writes", async () => {
+    const fleet = new Fleet(false);
+    trigger(fleet);
+    await fleet.pass(10_000);
+    const { commit } = fleet.row.last!;
+    rmSync(fleet.members[1]!.home.dir, { recursive: true });
+    fleet.members[1]!.home = new RepositoryHome(fleet.members[1]!.home.dir);
+    fleet.members[1]!.keeper = fleet.keeperOf(fleet.members[1]!, 2);
+    fleet.leader = 2;
+    trigger(fleet);
+    fleet.dirty = true;
+    await fleet.pass(1_000);
+    const repository = await fleet.members[1]!.home.repository();
+    expect((await repository.commit(fleet.row.last!.commit)).parents).toEqual([commit]);
+  });
+
+  it("waits a while for a member that may have what was recorded, then goes on from what it has and says so", async () => {
+    const fleet = new Fleet(false);
+    fleet.members[2]!.answers = false;
+    fleet.members[1]!.answers = false;
+    trigger(fleet);
+    await fleet.pass(400);
+    const { commit } = fleet.row.last!;
+    fleet.members[0]!.answers = false;
+    for (const member of fleet.members.slice(1)) member.answers = true;
+    fleet.leader = 2;
+    fleet.dirty = true;
+    trigger(fleet);
+    await fleet.pass(settlingMs / 2);
+    expect(fleet.row.open).not.toBeNull();
+    await fleet.pass(settlingMs);
+    expect(fleet.row.last?.note).toContain(`nobody that answers has commit ${commit.slice(0, 12)}`);
+    expect(fleet.row.last?.note).toContain("the line begins anew");
+  });
+});
