@@ -11,6 +11,7 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup";
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware";
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema";
 import * as OpenApi from "effect/http-api/OpenApi";
+import { backups } from "./backups.ts";
 import { says, wholeNumber, write } from "./endpoint.ts";
 import { Invalid, Problems } from "./problem.ts";
 import * as shapes from "./shapes.ts";
@@ -148,6 +149,7 @@ export const AetherApi = HttpApi.make("aether")
   .add(nodes)
   .add(settings)
   .add(log)
+  .add(backups)
   .middleware(RequestFaults)
   .annotateMerge(
     OpenApi.annotations({

@@ -1,5 +1,8 @@
 /** Everything that runs beside a member while it takes part: the way to the leader, the rounds, and the leader's duties. */
 import { registry } from "@aether/core/registry";
+import type { BackupDeps } from "../backup/operations.ts";
+import { makePeerRepositories } from "../backup/peer-repository.ts";
+import { startBackups, type BackupService } from "../backup/service.ts";
 import type { PeerTransport } from "../transport/peer-transport.ts";
 import { clientTls } from "../identity/tls.ts";
 import { handOver } from "../controllers/handover.ts";
@@ -9,7 +12,6 @@ import { startPeerRounds } from "../controllers/peer-rounds.ts";
 import { startRefusalRecorder } from "../controllers/refusal-recorder.ts";
 import type { RunningMember } from "../member/member.ts";
 import { gatherNotes } from "../member/peer-notes.ts";
-import type { OperationDeps } from "../server/operations.ts";
 import { makeGateway } from "../server/gateway.ts";
 import { makeLeaderLink } from "../server/leader-link.ts";
 import type { StreamDeps } from "../server/stream-session.ts";
@@ -21,7 +23,8 @@ import { version } from "./version.ts";
 
 export interface Services {
   readonly member: RunningMember<PeerTransport>;
-  readonly operations: OperationDeps;
+  readonly operations: BackupDeps;
+  readonly backups: BackupService;
   readonly streams: StreamDeps;
   /** Ends everything; first hands over leadership when asked to, within a limit. */
   stop(handingOver: boolean): Promise<void>;
@@ -74,12 +77,24 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
     now: () => performance.now(),
     heardAgoMs: (id) => member.transport.heardAgoMs(id),
   });
+  const backups = startBackups({
+    cluster,
+    node: node.name,
+    dataDir: d.configuration.dataDir,
+    settings: d.configuration.backup,
+    token: d.remoteToken,
+    store,
+    gateway,
+    peers: makePeerRepositories(clientTls(d.tls, { clusterId: cluster.id }), d.dialAt),
+    log: d.log,
+  });
   const leader = () => leaderOf(d, store);
   let stopped: Promise<void> | null = null;
   const stop = async (handingOver: boolean): Promise<void> => {
     const handed = handingOver ? await handOver(driver, handOverMs) : "nothingToDo";
     if (handed !== "nothingToDo") d.log.info("handed-over", "to" in handed ? { to: handed.to } : { failed: handed.failed });
     stopDuties();
+    await backups.stop();
     stopRecorder();
     stopRounds();
     link.close();
@@ -87,7 +102,8 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
   };
   return {
     member,
-    operations: { node: node.name, store, gateway, registry },
+    operations: { node: node.name, store, gateway, registry, cluster, backups },
+    backups,
     streams: {
       node: node.name,
       store,

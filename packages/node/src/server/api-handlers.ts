@@ -26,12 +26,14 @@ import {
   type OperationDeps,
   type Written,
 } from "./operations.ts";
+import type { BackupDeps } from "../backup/operations.ts";
+import { backupsGroup } from "./backup-handlers.ts";
 import type { Call } from "./front-door.ts";
 
 /** What the door knows of a request that HttpApi does not: who asks. */
 export type CallOf = (request: HttpServerRequest) => Call;
 
-interface WriteHeaders {
+export interface WriteHeaders {
   readonly "idempotency-key"?: string;
   readonly "if-match"?: string;
 }
@@ -45,7 +47,7 @@ export function apiLayers(d: Aetherd, callOf: CallOf) {
   const answer = <A extends object>(work: () => Promise<A | Rejection>) =>
     Effect.promise(work).pipe(Effect.flatMap((a) => ("rejected" in a ? refuse(a) : Effect.succeed(a))));
   /** Runs `work` on the member that takes part, or says that there is none. */
-  const running = <A extends object>(work: (o: OperationDeps) => Promise<A | Rejection>) => {
+  const running: Running = <A extends object>(work: (o: BackupDeps) => Promise<A | Rejection>) => {
     const { phase } = d;
     return phase.p === "running" ? answer(() => work(phase.services.operations)) : refuse(notRunning(d));
   };
@@ -96,13 +98,18 @@ export function apiLayers(d: Aetherd, callOf: CallOf) {
         write(request, headers, { type: "ShutDownNode", id: params.name, ...payload }),
       ),
   );
-  return Layer.mergeAll(health, cluster, nodes, settingsGroup(running, write), logGroup(running)).pipe(
-    Layer.provide(requestFaults(index)),
-  );
+  return Layer.mergeAll(
+    health,
+    cluster,
+    nodes,
+    settingsGroup(running, write),
+    logGroup(running),
+    backupsGroup(running, callOf),
+  ).pipe(Layer.provide(requestFaults(index)));
 }
 
-type Running = <A extends object>(
-  work: (o: OperationDeps) => Promise<A | Rejection>,
+export type Running = <A extends object>(
+  work: (o: BackupDeps) => Promise<A | Rejection>,
 ) => Effect.Effect<A, ReturnType<typeof problemOf>>;
 type Write = (
   request: HttpServerRequest,
@@ -166,7 +173,7 @@ const requestFaults = (index: () => number | undefined) =>
 type InvalidProblem = ReturnType<typeof problemOf> & { readonly reason: "invalid" };
 
 const wish = ({ consistency }: Consistent) => consistency ?? "linearizable";
-const askedOf = ({ caller }: Call, headers: WriteHeaders): Asked => ({
+export const askedOf = ({ caller }: Call, headers: WriteHeaders): Asked => ({
   caller,
   requestKey: headers["idempotency-key"] ?? null,
   ifMatch: headers["if-match"] ?? null,

@@ -6,6 +6,7 @@ import type { Aetherd } from "../daemon/aetherd-process.ts";
 import { ownNotes } from "../daemon/own-notes.ts";
 import type { Services } from "../daemon/services.ts";
 import { identityOf } from "../identity/guard.ts";
+import { makeRepositoryRoutes, repositoryPath, type RepositoryRoutes } from "../backup/repository-routes.ts";
 import { makeApiServer, type ApiServer } from "./api-server.ts";
 import { notRunning } from "./not-running.ts";
 import { feedsMax, followEvents, parseFeedQuery, sendEvents } from "./events-feed.ts";
@@ -18,13 +19,14 @@ export async function openFace(d: Aetherd): Promise<FrontDoor> {
   const api = await makeApiServer(d);
   const upgrades = makeUpgrades();
   const feeds = new Set<ServerResponse>();
+  const routes = makeRepositoryRoutes();
   const door = await openFrontDoor({
     host: d.configuration.listen.host,
     port: d.configuration.listen.port,
     tls: d.tls,
     clusterId: d.configuration.cluster.id,
     onRefused: (what, identity, address) => d.refusals.note(what, identity, address),
-    onRequest: (req, res, call) => serve(d, api, feeds, req, res, call),
+    onRequest: (req, res, call) => serve(d, { api, feeds, routes }, req, res, call),
     onUpgrade: (req, socket, head, call) => upgrade(d, upgrades, req, socket, head, call),
   });
   return {
@@ -37,14 +39,14 @@ export async function openFace(d: Aetherd): Promise<FrontDoor> {
   };
 }
 
-function serve(
-  d: Aetherd,
-  api: ApiServer,
-  feeds: Set<ServerResponse>,
-  req: IncomingMessage,
-  res: ServerResponse,
-  call: Call,
-): void {
+/** What requests are served from. */
+interface Rooms {
+  readonly api: ApiServer;
+  readonly feeds: Set<ServerResponse>;
+  readonly routes: RepositoryRoutes;
+}
+
+function serve(d: Aetherd, { api, feeds, routes }: Rooms, req: IncomingMessage, res: ServerResponse, call: Call): void {
   const { path } = call.door;
   const { phase } = d;
   if (phase.p === "running") res.setHeader("aether-index", phase.services.operations.store.applied);
@@ -55,6 +57,11 @@ function serve(
   }
   if (phase.p !== "running" && call.door.always !== true) return sendProblem(res, notRunning(d));
   if (path === "/v1/events" && phase.p === "running") return serveEvents(phase.services, feeds, res, call);
+  if (path.startsWith(repositoryPath) && phase.p === "running") {
+    const { home, writes } = phase.services.backups;
+    const file = path === repositoryPath ? null : (call.url.pathname.split("/").at(-1) ?? "");
+    return void routes.serve(home, writes, file, res);
+  }
   api.handle(req, res, call);
 }
 

@@ -1,0 +1,168 @@
+/** What the API's routes about backups do: what there is, what a commit holds and changed, whether it is sound, and what is asked for. */
+import type * as shapes from "@aether/core/api/backup-shapes";
+import { changesMax, listLimitDefault, thingsLimitDefault } from "@aether/core/api/backup-shapes";
+import { backupsOf } from "@aether/core/backup-job/state";
+import { BackupFault } from "@aether/core/backup/thing-files";
+import { reject, type Rejection } from "@aether/core/kernel/command";
+import type { BackupReader } from "@aether/store/backup/backup-reader";
+import { ObjectDamaged } from "@aether/store/git/object";
+import { NoSuchCommit } from "@aether/store/git/repository";
+import { readPoint, submitCommand, type Asked, type OperationDeps, type Written } from "../server/operations.ts";
+import { backupFault } from "./fault.ts";
+import { checkAudit } from "./audit-check.ts";
+import { differencesToNow, inOrder, planAnswer, planOfChanges } from "./plan-answer.ts";
+import { pushHint } from "./pusher.ts";
+import type { BackupService } from "./service.ts";
+
+export interface BackupDeps extends OperationDeps {
+  readonly cluster: { readonly id: string; readonly name: string };
+  readonly backups: BackupService;
+}
+
+type Answer<S extends { readonly Type: unknown }> = Promise<S["Type"] | Rejection>;
+
+/** How long a backup may take that somebody waits for. */
+const takenMs = 290_000;
+const takenLookMs = 50;
+
+/** Runs `work` over this member's repository; what is wrong with the repository, or with the name of a commit, is a refusal. */
+export async function reading<A>(d: BackupDeps, work: (reader: BackupReader) => Promise<A>): Promise<A | Rejection> {
+  try {
+    return await work(await d.backups.reader());
+  } catch (error) {
+    if (error instanceof NoSuchCommit) return reject("not_found", error.message, "aether backup list shows what there is");
+    if (error instanceof RangeError) return reject("invalid", error.message, "for example setting/cpu_*, node/n1, or a noun");
+    if (error instanceof BackupFault || error instanceof ObjectDamaged)
+      return reject("conflict", error.message, "aether backup verify names what is damaged");
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    const { why, hint } = backupFault(error, d.backups.home.dir);
+    return reject("not_ready", `this node's backups cannot be read: ${why}`, hint);
+  }
+}
+
+export function listBackups(d: BackupDeps, limit: number = listLimitDefault): Answer<typeof shapes.BackupsAnswer> {
+  return reading(d, async (reader) => {
+    const { store, backups } = d;
+    const { head, files } = await backups.home.listing(false);
+    const row = backupsOf(store.world);
+    const listed: (typeof shapes.Backup.Type)[] = [];
+    let pushed = false;
+    for await (const backup of reader.list(limit)) {
+      pushed ||= row.pushed?.commit === backup.commit;
+      listed.push({ ...backup, pushed, recorded: row.last !== null && backup.index <= row.last.upTo });
+    }
+    const { enabled, intervalMs, debounceMs, keep, remote } = backups.settings;
+    return {
+      index: store.applied,
+      head,
+      repository: { path: backups.home.dir, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) },
+      schedule: { enabled, intervalMs, debounceMs, keep, remote },
+      ...row,
+      backups: listed,
+    };
+  });
+}
+
+export function showBackup(d: BackupDeps, name: string): Answer<typeof shapes.BackupAnswer> {
+  return reading(d, async (reader) => {
+    const commit = await reader.repository.resolve(name);
+    const manifest = await reader.manifest(commit);
+    const { message, parents } = await reader.repository.commit(commit);
+    const changed: (typeof shapes.BackupAnswer.Type)["changes"][number][] = [];
+    for await (const { noun, id, kind } of reader.changesOf(commit)) changed.push({ noun, id, kind });
+    const changes = inOrder(d.registry, changed).slice(0, changesMax);
+    const index = d.store.applied;
+    return {
+      index,
+      commit,
+      manifest,
+      message,
+      at: manifest.at,
+      parent: parents[0] ?? null,
+      changes,
+      changesTotal: changed.length,
+    };
+  });
+}
+
+/** What leads from the commit to another, or to what is there now. */
+export async function diffBackup(
+  d: BackupDeps,
+  name: string,
+  {
+    to = "now",
+    only = "",
+    limit = thingsLimitDefault,
+  }: { readonly to?: string; readonly only?: string; readonly limit?: number },
+): Answer<typeof shapes.BackupPlan> {
+  const at = to === "now" ? await readPoint(d, "linearizable") : d.store.applied;
+  if (typeof at !== "number") return at;
+  const patterns = only.split(",").filter((pattern) => pattern !== "");
+  return reading(d, async (reader) => {
+    const from = await reader.repository.resolve(name);
+    const target = to === "now" ? null : await reader.repository.resolve(to);
+    const plan =
+      target === null
+        ? await differencesToNow(d.registry, d.store.world, reader.things(from), patterns)
+        : await planOfChanges(d.registry, reader.changes(from, target), patterns);
+    return { index: d.store.applied, ...planAnswer(plan, { from, to: target ?? "now", limit }) };
+  });
+}
+
+export function verifyBackup(d: BackupDeps, name?: string): Answer<typeof shapes.VerifyAnswer> {
+  return reading(d, async (reader) => {
+    const { commit, sound, objects, files, faults, manifest } = await reader.verify(
+      await reader.repository.resolve(name ?? "HEAD"),
+    );
+    const why = "the manifest cannot be read";
+    const audit = manifest === null ? { checked: false, why, agrees: true } : await checkAudit(manifest, d.cluster.id, d.store);
+    const all = audit.agrees ? faults : [...faults, { path: "manifest.json", what: audit.why }];
+    const { checked } = audit;
+    return {
+      index: d.store.applied,
+      sound: sound && audit.agrees,
+      commit,
+      objects,
+      files,
+      faults: all,
+      audit: { checked, why: audit.why },
+    };
+  });
+}
+
+/** Resolves when a backup is recorded that holds all that was there when it was asked for. */
+export async function triggerBackup(d: BackupDeps, asked: Asked, cause: string): Answer<typeof shapes.BackupTaken> {
+  const requested = await submitCommand(d, asked, { type: "RequestBackup", id: d.cluster.name, cause });
+  if ("rejected" in requested) return requested;
+  for (const until = performance.now() + takenMs; performance.now() < until;) {
+    const { last, failed } = backupsOf(d.store.world);
+    if (last !== null && last.upTo >= requested.index) {
+      const { commit, upTo, tookMs, bytes, things, changed, holders, note } = last;
+      return { commit, index: upTo, tookMs, bytes, things, changed, holders, note, new: bytes > 0 };
+    }
+    if (failed !== null && failed.request >= requested.index)
+      return reject("not_ready", `the backup was not written: ${failed.why}`, failed.hint);
+    await new Promise((resume) => setTimeout(resume, takenLookMs));
+  }
+  const message = `asked for at index ${requested.index}, and neither written nor failed within ${takenMs / 1_000} s`;
+  return reject("deadline", message, "aether backup list shows it when it is there");
+}
+
+export async function pushBackup(d: BackupDeps, force: boolean): Answer<typeof shapes.PushAnswer> {
+  const { remote } = d.backups.settings;
+  if (remote === null) return reject("conflict", "there is no remote to push to", "give [backup] remote in cluster.toml");
+  const pushed = await d.backups.pushNow(force);
+  if (pushed.ok) return { index: d.store.applied, commit: pushed.pushed, remote, forced: force };
+  const reason = ({ diverged: "conflict", refused: "forbidden", unreachable: "not_ready" } as const)[pushed.kind];
+  return reject(reason, `${remote} did not take it: ${pushed.why}`, pushHint(pushed.kind));
+}
+
+export const recordDrill = (d: BackupDeps, asked: Asked, result: typeof shapes.DrillRequest.Type): Promise<Written | Rejection> =>
+  submitCommand(d, asked, { type: "RecordDrill", id: d.cluster.name, ...result });
+
+export async function readRestoration(d: BackupDeps, id: string): Promise<Record<string, unknown> | Rejection> {
+  const stored = d.store.world.get("restoration", id);
+  if (stored === undefined) return reject("not_found", `there is no restoration ${id}`, "the newest twenty are kept");
+  const { version, index, at, row } = stored;
+  return { id, ...(row as object), version, index, at };
+}

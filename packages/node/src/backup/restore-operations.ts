@@ -1,0 +1,94 @@
+/** Plans of restores and restores, as the API offers them: from a commit, or from any moment that the log can still give. */
+import type * as shapes from "@aether/core/api/backup-shapes";
+import { thingsLimitDefault } from "@aether/core/api/backup-shapes";
+import { chosenBy } from "@aether/core/backup/plan";
+import type { WantedThing } from "@aether/core/backup/thing-files";
+import { reject, type Rejection } from "@aether/core/kernel/command";
+import type { RestoreSource } from "@aether/core/restoration/state";
+import type { BackupReader } from "@aether/store/backup/backup-reader";
+import { readPoint, type Asked } from "../server/operations.ts";
+import { clientOf } from "../server/stream-session.ts";
+import { reading, type BackupDeps } from "./operations.ts";
+import { planAnswer } from "./plan-answer.ts";
+import { RestoreRunner, type RestorePlan, type Submit } from "./restore-runner.ts";
+
+type Asking = typeof shapes.PlanRequest.Type;
+type ShownSource = (typeof shapes.RestorePlan.Type)["source"];
+
+const submitMs = 10_000;
+
+interface Found {
+  readonly source: RestoreSource;
+  readonly things: readonly WantedThing[];
+}
+
+export async function planRestoration(d: BackupDeps, asked: Asking): Promise<typeof shapes.RestorePlan.Type | Rejection> {
+  const planned = await planOf(d, asked);
+  if ("rejected" in planned) return planned;
+  const { plan, source } = planned;
+  if (plan.refused !== null) return plan.refused;
+  const from = source.commit ?? `index ${source.index}`;
+  const shown = planAnswer(plan, { from: "now", to: from, limit: thingsLimitDefault });
+  return { index: d.store.applied, ...shown, digest: plan.digest, source: shownSource(source) };
+}
+
+/** The caller's rights count for every step: commands are submitted as the caller. */
+export async function restoreBackup(
+  d: BackupDeps,
+  { caller }: Asked,
+  asked: typeof shapes.RestoreRequest.Type,
+): Promise<typeof shapes.RestoreAnswer.Type | Rejection> {
+  const planned = await planOf(d, asked);
+  if ("rejected" in planned) return planned;
+  const { plan, source } = planned;
+  if (asked.plan !== undefined && asked.plan !== plan.digest)
+    return reject("stale", "what this restore would change is not what was planned any more", "plan it again");
+  if (plan.refused !== null) return plan.refused;
+  const submit: Submit = async (command, request) => {
+    const done = await d.gateway.settle({ command, actor: caller, request: { client: clientOf(caller), id: request } }, submitMs);
+    return done.ok ? { index: done.index, answer: done.answer } : done.rejection;
+  };
+  const done = await new RestoreRunner({ registry: d.registry }).run(plan, source, submit);
+  if ("rejected" in done) return done;
+  const index = done.index ?? d.store.applied;
+  const before = done.index === null ? index : index - 1;
+  return { restore: done.restore, index, before, things: done.things, kept: plan.kept, source: shownSource(source) };
+}
+
+async function planOf(
+  d: BackupDeps,
+  asked: Asking,
+): Promise<{ readonly plan: RestorePlan; readonly source: RestoreSource } | Rejection> {
+  const at = await readPoint(d, "linearizable");
+  if (typeof at !== "number") return at;
+  return reading(d, async (reader) => {
+    const chosen = chosenBy(d.registry, asked.only ?? []);
+    const found = await find(reader, asked);
+    if ("rejected" in found) return found;
+    const plan = await new RestoreRunner({ registry: d.registry }).plan(d.store.world, found.things, chosen);
+    return { plan, source: found.source };
+  });
+}
+
+/** What is asked for: a commit (the newest, if nothing is named), or the state at an index or a time. */
+async function find(reader: BackupReader, asked: Asking): Promise<Found | Rejection> {
+  const { commit, atIndex, atTime } = asked;
+  if ([commit, atIndex, atTime].filter((one) => one !== undefined).length > 1)
+    return reject("invalid", "a restore is of a commit, of an index or of a time", "give one of them");
+  if (atIndex === undefined && atTime === undefined) return ofCommit(reader, commit ?? "HEAD");
+  return reject("not_ready", "moments between commits cannot be restored yet", "name a commit");
+}
+
+async function ofCommit(reader: BackupReader, name: string): Promise<Found> {
+  const commit = await reader.repository.resolve(name);
+  const { index, at } = await reader.manifest(commit);
+  const things: WantedThing[] = [];
+  for await (const thing of reader.things(commit)) things.push(thing);
+  return { source: { commit, index, at }, things };
+}
+
+const shownSource = ({ commit, index, at }: RestoreSource): ShownSource => ({
+  ...(commit === null ? {} : { commit }),
+  index,
+  at,
+});

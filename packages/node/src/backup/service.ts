@@ -1,0 +1,174 @@
+/**
+ * The backups of one member, put together: its repository, the keeper that writes or mirrors it, the push, and the packing that keeps it
+ * small. Nothing here may end the member: what a disk or another member does wrong is recorded or logged, and tried again.
+ */
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { NodeFile } from "@aether/core/config/node-file";
+import type { Command } from "@aether/core/kernel/command";
+import { registry } from "@aether/core/registry";
+import type { NodeRow } from "@aether/core/node/state";
+import { BackupReader } from "@aether/store/backup/backup-reader";
+import { BackupWriter } from "@aether/store/backup/backup-writer";
+import { consolidate } from "@aether/store/git/consolidate";
+import { cutHistory } from "@aether/store/git/shallow";
+import { ownPace } from "@aether/store/pace";
+import type { Answer, EventStore } from "@aether/store/types";
+import type { Redacted } from "effect/Redacted";
+import type { Log } from "../daemon/log.ts";
+import type { Gateway } from "../server/gateway.ts";
+import type { PeerCopy } from "./copies.ts";
+import { backupFault } from "./fault.ts";
+import { BackupKeeper } from "./keeper.ts";
+import type { PeerRepositories } from "./peer-repository.ts";
+import { Pusher, type PushResult } from "./pusher.ts";
+import { RepositoryHome } from "./repository-home.ts";
+
+export interface BackupServiceParts {
+  readonly cluster: { readonly id: string; readonly name: string };
+  readonly node: string;
+  readonly dataDir: string;
+  readonly settings: NodeFile["backup"];
+  /** Of the remote. */
+  readonly token: Redacted | null;
+  readonly store: EventStore;
+  readonly gateway: Gateway;
+  readonly peers: PeerRepositories;
+  readonly log: Log;
+}
+
+export interface BackupService {
+  readonly settings: NodeFile["backup"];
+  readonly home: RepositoryHome;
+  /** Whether this member's repository is the one that the others mirror. */
+  readonly writes: boolean;
+  /** Over the repository as it is now; rejects where it cannot be read. */
+  reader(): Promise<BackupReader>;
+  /** From this member, whoever leads. Call only with a remote. */
+  pushNow(force: boolean): Promise<PushResult>;
+  /** Resolves when nothing of it touches the store any more. */
+  stop(): Promise<void>;
+}
+
+const lookMs = 200;
+const submitMs = 10_000;
+
+export function startBackups(p: BackupServiceParts): BackupService {
+  const { cluster, node, settings, store, log } = p;
+  const home = new RepositoryHome(settings.path === null ? join(p.dataDir, "backup.git") : join(settings.path, `${node}.git`));
+  const actor = { name: node, role: "member" } as const;
+  const onLeader = (command: Command): Promise<Answer> =>
+    new Promise((resolve) => store.submit({ command, actor, request: null }, resolve));
+  const anywhere = (command: Command): Promise<Answer> =>
+    p.gateway.settle({ command, actor, request: { client: `node:${node}`, id: randomUUID() } }, submitMs);
+  const tidier = new Tidier(home, settings.keep, log);
+  const pusher = new Pusher({
+    cluster,
+    remote: settings.remote,
+    store,
+    push: () => Promise.resolve({ ok: false, kind: "unreachable", why: "pushing is not there yet" }),
+    submit: anywhere,
+    log,
+    now: () => performance.now(),
+  });
+  const keeper = new BackupKeeper({
+    cluster,
+    settings,
+    store,
+    home,
+    openWriter: async () => {
+      // one hand makes the repository
+      await home.repository();
+      return BackupWriter.open({ dir: home.dir, store, registry, cluster });
+    },
+    peers: () => copiesOf(p),
+    submit: onLeader,
+    onRecorded: () => tidier.begin(),
+    stopTidying: () => tidier.stop(),
+    log,
+    now: () => performance.now(),
+    wallClock: Date.now,
+    pause: (ms) => sleep(ms),
+  });
+  const failed = (error: unknown): void => log.error("backups", { ...backupFault(error, home.dir) });
+  const loop = every(lookMs, () => keeper.look().catch(failed));
+  const pushes = every(lookMs, () => pusher.look().catch(failed));
+  return {
+    settings,
+    home,
+    get writes() {
+      return keeper.writes;
+    },
+    reader: async () => {
+      await home.repository();
+      return BackupReader.open(home.dir, registry, ownPace());
+    },
+    pushNow: (force) => pusher.push(force),
+    stop: async () => {
+      keeper.stopped = true;
+      await Promise.all([loop.stop(), pushes.stop()]);
+      await keeper.stop();
+      await tidier.stop();
+      p.peers.close();
+    },
+  };
+}
+
+/** Calls `work` again and again, one at a time. */
+function every(ms: number, work: () => Promise<void>): { stop(): Promise<void> } {
+  let running: Promise<void> | null = null;
+  const timer = setInterval(() => {
+    running ??= work().finally(() => (running = null));
+  }, ms);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await running;
+    },
+  };
+}
+
+function copiesOf({ node, store, peers }: BackupServiceParts): readonly PeerCopy[] {
+  return [...store.world.all<NodeRow>("node")].flatMap(({ row: { name, member, address, left } }) =>
+    name === node || left || address === null ? [] : [{ node: name, member, source: peers.at(address) }],
+  );
+}
+
+/** Keeps the repository small, beside everything else: one run at a time, broken off when the repository becomes another's. */
+class Tidier {
+  readonly #home: RepositoryHome;
+  readonly #keep: number;
+  readonly #log: Log;
+  #running: { readonly done: Promise<void>; readonly signal: AbortController } | null = null;
+
+  constructor(home: RepositoryHome, keep: number, log: Log) {
+    this.#home = home;
+    this.#keep = keep;
+    this.#log = log;
+  }
+
+  begin(): void {
+    if (this.#running !== null) return;
+    const signal = new AbortController();
+    const done = this.#tidy(signal.signal)
+      .catch((error: unknown) => {
+        if (!signal.signal.aborted) this.#log.warn("backup-packing", { ...backupFault(error, this.#home.dir) });
+      })
+      .finally(() => (this.#running = null));
+    this.#running = { done, signal };
+  }
+
+  async stop(): Promise<void> {
+    this.#running?.signal.abort();
+    await this.#running?.done;
+  }
+
+  async #tidy(signal: AbortSignal): Promise<void> {
+    const repository = await this.#home.repository();
+    await this.#home.exclusive(() => cutHistory(repository, this.#keep));
+    const packed = await consolidate(repository, { pace: ownPace(), signal });
+    if (packed !== null)
+      this.#log.info("backup-packed", { packs: packed.packsBefore, bytes: packed.bytes, before: packed.bytesBefore });
+  }
+}
