@@ -93,17 +93,17 @@ class Fleet {
   }
 
   private writer(member: Member): CommitWriter {
-    const fleet = this;
+    const isDirty = (): boolean => this.dirty;
     return {
       get dirty() {
-        return fleet.dirty;
+        return isDirty();
       },
       backup: async (cause, { force = false } = {}) => {
         if (member.fault !== null) throw member.fault;
-        fleet.forced.push(force);
-        if (!fleet.dirty && !force) return null;
-        fleet.dirty = false;
-        const index = fleet.bench.world.index;
+        this.forced.push(force);
+        if (!this.dirty && !force) return null;
+        this.dirty = false;
+        const { index } = this.bench.world;
         const commit = await commitOn(member.home, `${cause} ${index}`);
         return { commit, index, at: 0, tookMs: 5, bytes: 100, things: 9, changed: 1, wanted: commit };
       },

@@ -9,8 +9,8 @@ import { RepositoryHome } from "./repository-home.ts";
 
 const root = mkdtempSync(join(tmpdir(), "aether-mirror-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
-let made = 0;
-const newHome = (): RepositoryHome => new RepositoryHome(join(root, `${++made}`, "backup.git"));
+let homes = 0;
+const newHome = (): RepositoryHome => new RepositoryHome(join(root, `${++homes}`, "backup.git"));
 const packsOf = (home: RepositoryHome): string[] => readdirSync(join(home.dir, "objects/pack")).toSorted();
 
 /** One commit of one file, in a pack of its own, on top of what is there. */

@@ -1,5 +1,6 @@
 /** Everything that runs beside a member while it takes part: the way to the leader, the rounds, and the leader's duties. */
 import { registry } from "@aether/core/registry";
+import type { EventStore } from "@aether/store/types";
 import type { BackupDeps } from "../backup/operations.ts";
 import { makePeerRepositories } from "../backup/peer-repository.ts";
 import { startBackups, type BackupService } from "../backup/service.ts";
@@ -12,7 +13,7 @@ import { startPeerRounds } from "../controllers/peer-rounds.ts";
 import { startRefusalRecorder } from "../controllers/refusal-recorder.ts";
 import type { RunningMember } from "../member/member.ts";
 import { gatherNotes } from "../member/peer-notes.ts";
-import { makeGateway } from "../server/gateway.ts";
+import { makeGateway, type Gateway } from "../server/gateway.ts";
 import { makeLeaderLink } from "../server/leader-link.ts";
 import type { StreamDeps } from "../server/stream-session.ts";
 import type { Aetherd } from "./aetherd-process.ts";
@@ -68,26 +69,8 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
     clusterName: () => (clusterRow(store.world) === undefined ? null : cluster.name),
     onLost: (why) => d.log.error("refusals-lost", { why }),
   });
-  const stopDuties = startLeaderDuties({
-    cluster,
-    node: node.name,
-    member,
-    signer: { certificate: d.tls.certificate, sign: (statement) => sign(d.tls.key, statement) },
-    log: d.log,
-    now: () => performance.now(),
-    heardAgoMs: (id) => member.transport.heardAgoMs(id),
-  });
-  const backups = startBackups({
-    cluster,
-    node: node.name,
-    dataDir: d.configuration.dataDir,
-    settings: d.configuration.backup,
-    token: d.remoteToken,
-    store,
-    gateway,
-    peers: makePeerRepositories(clientTls(d.tls, { clusterId: cluster.id }), d.dialAt),
-    log: d.log,
-  });
+  const stopDuties = dutiesOf(d, member);
+  const backups = backupsOf(d, store, gateway);
   const leader = () => leaderOf(d, store);
   let stopped: Promise<void> | null = null;
   const stop = async (handingOver: boolean): Promise<void> => {
@@ -114,4 +97,32 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
     },
     stop: (handingOver) => (stopped ??= stop(handingOver)),
   };
+}
+
+function backupsOf(d: Aetherd, store: EventStore, gateway: Gateway): BackupService {
+  const { cluster, node, dataDir, backup } = d.configuration;
+  return startBackups({
+    cluster,
+    node: node.name,
+    dataDir,
+    settings: backup,
+    token: d.remoteToken,
+    store,
+    gateway,
+    peers: makePeerRepositories(clientTls(d.tls, { clusterId: cluster.id }), d.dialAt),
+    log: d.log,
+  });
+}
+
+function dutiesOf(d: Aetherd, member: RunningMember<PeerTransport>): () => void {
+  const { cluster, node } = d.configuration;
+  return startLeaderDuties({
+    cluster,
+    node: node.name,
+    member,
+    signer: { certificate: d.tls.certificate, sign: (statement) => sign(d.tls.key, statement) },
+    log: d.log,
+    now: () => performance.now(),
+    heardAgoMs: (id) => member.transport.heardAgoMs(id),
+  });
 }

@@ -22,21 +22,13 @@ import {
   readHistory,
   readOne,
   submitCommand,
-  type Asked,
   type OperationDeps,
   type Written,
 } from "./operations.ts";
 import type { BackupDeps } from "../backup/operations.ts";
 import { backupsGroup } from "./backup-handlers.ts";
-import type { Call } from "./front-door.ts";
+import { askedOf, type CallOf, type Running, type WriteHeaders } from "./handler-parts.ts";
 
-/** What the door knows of a request that HttpApi does not: who asks. */
-export type CallOf = (request: HttpServerRequest) => Call;
-
-export interface WriteHeaders {
-  readonly "idempotency-key"?: string;
-  readonly "if-match"?: string;
-}
 interface Consistent {
   readonly consistency?: "linearizable" | "stale";
 }
@@ -108,9 +100,6 @@ export function apiLayers(d: Aetherd, callOf: CallOf) {
   ).pipe(Layer.provide(requestFaults(index)));
 }
 
-export type Running = <A extends object>(
-  work: (o: BackupDeps) => Promise<A | Rejection>,
-) => Effect.Effect<A, ReturnType<typeof problemOf>>;
 type Write = (
   request: HttpServerRequest,
   headers: WriteHeaders,
@@ -173,11 +162,6 @@ const requestFaults = (index: () => number | undefined) =>
 type InvalidProblem = ReturnType<typeof problemOf> & { readonly reason: "invalid" };
 
 const wish = ({ consistency }: Consistent) => consistency ?? "linearizable";
-export const askedOf = ({ caller }: Call, headers: WriteHeaders): Asked => ({
-  caller,
-  requestKey: headers["idempotency-key"] ?? null,
-  ifMatch: headers["if-match"] ?? null,
-});
 const withEtag = <A extends { readonly version: number }>(body: A) =>
   HttpApiSchema.withHeaders({ body, headers: { etag: `"${body.version}"` } });
 

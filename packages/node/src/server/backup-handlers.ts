@@ -12,7 +12,7 @@ import {
   verifyBackup,
 } from "../backup/operations.ts";
 import { planRestoration, restoreBackup } from "../backup/restore-operations.ts";
-import { askedOf, type CallOf, type Running } from "./api-handlers.ts";
+import { askedOf, type CallOf, type Running } from "./handler-parts.ts";
 
 const defaultCause = "asked for";
 
