@@ -6,7 +6,7 @@ import type { Registry } from "@aether/core/kernel/registry";
 import type { Stored } from "@aether/core/kernel/world";
 import type { Folders } from "../git/folders.ts";
 import { blobOf, commitOf, oidOf, type Oid } from "../git/object.ts";
-import type { PackWriter } from "../git/pack-writer.ts";
+import { ObjectPack } from "../git/object-pack.ts";
 import type { Repository } from "../git/repository.ts";
 import type { Steps } from "../git/steps.ts";
 import type { Moment } from "../types.ts";
@@ -54,7 +54,7 @@ export class CommitMaker {
   /** Things of which only what was seen has changed; null when they are too many to be named. */
   seenOnly: Thing[] | null = [];
   private readonly parts: CommitParts;
-  private readonly writer: PackWriter;
+  private readonly writer: ObjectPack;
   private readonly facets: ReadonlyMap<string, Noun>;
   /** By noun; of the things that were taken. */
   private readonly taken = new Map<string, number>();
@@ -64,7 +64,7 @@ export class CommitMaker {
     const { registry, repository, head } = parts;
     this.parts = parts;
     this.changes = new Changes(registry);
-    this.writer = repository.writer();
+    this.writer = new ObjectPack(repository.packFolder, "backup");
     this.facets = new Map(registry.nouns.filter(({ backup }) => backup !== undefined).map((noun) => [noun.name, noun]));
     this.level = head.manifest?.level ?? 1;
   }
@@ -134,14 +134,14 @@ export class CommitMaker {
         message: messageOf(this.changes, moment, things, cause),
       }),
     );
-    const made = await this.writer.finish();
+    const made = await this.writer.finish(steps);
     await repository.moveHead(head.commit, commit);
     return { head: { commit, manifest, folders }, tree, bytes: made?.bytes ?? 0, things };
   }
 
   /** Leaves nothing behind on disk; the folders in memory are not to be used any more. */
   abandon(): Promise<void> {
-    return this.writer.abandon();
+    return this.writer.discard();
   }
 
   private manifest(wanted: Oid, all: boolean): Manifest {

@@ -3,7 +3,7 @@
  * new objects, and nothing else is read, so that a change costs what its path costs, whatever else there is.
  */
 import { entriesOf, type Oid, type TreeEntry, treeOf } from "./object.ts";
-import type { PackWriter } from "./pack-writer.ts";
+import type { ObjectSink } from "./object-pack.ts";
 import type { Repository } from "./repository.ts";
 import type { Steps } from "./steps.ts";
 
@@ -120,12 +120,12 @@ export class Folders {
   }
 
   /** Adds what changed to the pack, and gives the root's tree. */
-  write(writer: PackWriter, steps?: Steps): Promise<Oid> {
+  write(writer: ObjectSink, steps?: Steps): Promise<Oid> {
     return this.written(this.root, writer, steps);
   }
 
   /** The same for all but the root: {@link top} says then what it will be of. */
-  async writeFolders(writer: PackWriter, steps?: Steps): Promise<void> {
+  async writeFolders(writer: ObjectSink, steps?: Steps): Promise<void> {
     for (const entry of this.root.entries?.values() ?? [])
       if (entry.kind === "tree") await this.written(entry.folder, writer, steps);
   }
@@ -143,7 +143,7 @@ export class Folders {
     entries.set(name, entry);
   }
 
-  private async written(folder: Folder, writer: PackWriter, steps: Steps | undefined): Promise<Oid> {
+  private async written(folder: Folder, writer: ObjectSink, steps: Steps | undefined): Promise<Oid> {
     if (folder.oid !== null) return folder.oid;
     const entries: TreeEntry[] = [];
     for (const [name, entry] of folder.entries ?? []) {

@@ -47,14 +47,26 @@ export const blobOf = (text: string): GitObject => ({ kind: "blob", bytes: Buffe
 
 /** A tree of these entries, in git's order: by bytes, folders as if their names ended with a slash. */
 export function treeOf(entries: readonly TreeEntry[]): GitObject {
-  const sorted = entries.map((entry) => ({ entry, key: Buffer.from(entry.kind === "tree" ? `${entry.name}/` : entry.name) }));
-  sorted.sort((a, b) => Buffer.compare(a.key, b.key));
-  const parts = sorted.flatMap(({ entry }) => [
-    Buffer.from(`${modes[entry.kind]} ${entry.name}\0`),
-    Buffer.from(entry.oid, "hex"),
-  ]);
-  return { kind: "tree", bytes: Buffer.concat(parts) };
+  const keyed = entries.map((entry) => ({ entry, key: entry.kind === "tree" ? `${entry.name}/` : entry.name }));
+  keyed.sort(keyed.every(({ key }) => isAscii(key)) ? byUnits : byBytes);
+  let size = 0;
+  for (const { entry, key } of keyed) size += modes[entry.kind].length + 2 + Buffer.byteLength(key) + oidBytes;
+  const bytes = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const { entry } of keyed) {
+    at += bytes.write(`${modes[entry.kind]} ${entry.name}\0`, at);
+    at += bytes.write(entry.oid, at, "hex");
+  }
+  return { kind: "tree", bytes: bytes.subarray(0, at) };
 }
+
+interface Keyed {
+  readonly key: string;
+}
+
+const isAscii = (text: string): boolean => /^[\0-\x7f]*$/.test(text);
+const byUnits = (a: Keyed, b: Keyed): number => (a.key < b.key ? -1 : 1);
+const byBytes = (a: Keyed, b: Keyed): number => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
 
 /** Throws {@link ObjectDamaged}, also for links and submodules, which no backup holds. */
 export function entriesOf({ kind, bytes }: GitObject): TreeEntry[] {

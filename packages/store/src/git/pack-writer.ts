@@ -55,8 +55,9 @@ export class PackWriter {
     return this.waiting >= copyBytes;
   }
 
-  /** Adds the object unless it is there; gives its name. `oid`: that name, where it is known. */
-  add(object: GitObject, oid: Oid = oidOf(object)): Oid {
+  /** Adds the object unless it is there; gives its name. */
+  add(object: GitObject): Oid {
+    const oid = oidOf(object);
     if (!this.packed.has(oid)) this.put(oid, kindCodes[object.kind], Buffer.alloc(0), object.bytes);
     return oid;
   }
@@ -75,14 +76,6 @@ export class PackWriter {
     await withFile(this.folder, bodyFile, this.spilled === 0 ? "write" : "append", (file) => file.write(Buffer.concat(parts)));
     this.spilled += this.waiting;
     this.waiting = 0;
-  }
-
-  /** Takes back what was added. */
-  async abandon(): Promise<void> {
-    this.packed.clear();
-    this.parts = [];
-    if (this.spilled > 0) await this.folder.remove(bodyFile);
-    this.spilled = this.waiting = 0;
   }
 
   /** Null when nothing was added. */
