@@ -13,7 +13,7 @@ import { noPace, type Pace } from "../pace.ts";
 import type { StoreTiming } from "../types.ts";
 import { parseMessage } from "./changes.ts";
 import { manifestOf, textOf } from "./reading.ts";
-import { changedFiles } from "./tree-diff.ts";
+import { changedFiles } from "./changed-files.ts";
 import type { BackedUpRow, ListedBackup, ThingChange, Verified } from "./types.ts";
 import { verifyCommit } from "./verify.ts";
 

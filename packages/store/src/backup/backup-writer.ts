@@ -20,8 +20,8 @@ import type { BackupMade } from "./types.ts";
 
 /** So many rows are taken from the present in one turn of the loop: some milliseconds. */
 const atOnceMax = 2_000;
-/** Entries of folders that stay in memory from one commit to the next. */
-const heldMax = 50_000;
+/** Bytes of folders that stay in memory from one commit to the next: those of about 300,000 files. */
+const heldMax = 16 * 1024 * 1024;
 
 export interface BackupWriterOptions {
   readonly dir: string;
@@ -126,13 +126,13 @@ export class BackupWriter {
       const [noun, id] = [nounOf(thing), idOf(thing)];
       return { noun, id, stored: store.world.get(noun, id) };
     });
-    const maker = this.maker(head, moment, noPace);
+    const maker = this.maker(head, moment, false, noPace);
     if (!force && !(await maker.wantsOther(things))) {
       this.gathered.seen(moment.index);
       return null;
     }
     for (const thing of things) await maker.take(thing);
-    return { made: await maker.finish(cause, false), moment, changed: maker.changes.total };
+    return { made: await maker.finish(cause), moment, changed: maker.changes.total };
   }
 
   /** All rows, or those of many things, as they were a moment ago. */
@@ -143,19 +143,18 @@ export class BackupWriter {
     try {
       // none that had changed by the frozen moment is missing, and of those that changed since the frozen row is taken
       const wanted = all ? null : new Set(this.gathered.things());
-      const maker = this.maker(head, frozen, pace);
-      head.folders.beginRound();
+      const maker = this.maker(head, frozen, all, pace);
       for await (const rows of frozen.rows(wanted === null ? undefined : (thing) => wanted.has(thing)))
         for (const { noun, stored } of rows) {
           await maker.take({ noun, id: stored.id, stored });
           wanted?.delete(`${noun}/${stored.id}`);
         }
       for (const thing of wanted ?? []) await maker.take({ noun: nounOf(thing), id: idOf(thing), stored: undefined });
-      if (all) await maker.sweep();
+      await maker.close();
       if (force || maker.changes.total > 0)
-        return { made: await maker.finish(cause, all), moment: frozen, changed: maker.changes.total };
+        return { made: await maker.finish(cause), moment: frozen, changed: maker.changes.total };
       await maker.abandon();
-      this.head = null;
+      this.head = all ? head : null;
       if (all) this.gathered.compared(frozen.index, maker.seenOnly);
       else this.gathered.seen(frozen.index);
       return null;
@@ -164,7 +163,7 @@ export class BackupWriter {
     }
   }
 
-  private maker(head: Head, moment: Moment, pace: Pace): CommitMaker {
+  private maker(head: Head, moment: Moment, all: boolean, pace: Pace): CommitMaker {
     const { registry, cluster, dir, timing } = this.options;
     checkFollows(head, moment, cluster, dir);
     const tell = (thing: Thing, file: string | null): void => this.gathered.remember(thing, file);
@@ -174,6 +173,7 @@ export class BackupWriter {
       cluster,
       head,
       moment,
+      all,
       steps: new Steps(pace, undefined, timing),
       tell,
     });

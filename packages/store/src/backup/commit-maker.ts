@@ -4,7 +4,7 @@ import { BackupFault, observedFolder, observedFile, parseThing, pathOf, wantedFi
 import type { Noun } from "@aether/core/kernel/noun";
 import type { Registry } from "@aether/core/kernel/registry";
 import type { Stored } from "@aether/core/kernel/world";
-import type { Folders } from "../git/folders.ts";
+import { Folders } from "../git/folders.ts";
 import { blobOf, commitOf, oidOf, type Oid } from "../git/object.ts";
 import { ObjectPack } from "../git/object-pack.ts";
 import type { Repository } from "../git/repository.ts";
@@ -37,6 +37,8 @@ export interface CommitParts {
   readonly cluster: { readonly id: string; readonly name: string };
   readonly head: Head;
   readonly moment: Moment;
+  /** Every thing there is will be taken: then the folders are made anew, and what is in the head's and not in them is removed. */
+  readonly all: boolean;
   readonly steps: Steps;
   /** Told what a thing's file of wanted state is; null when there is none. */
   readonly tell: (thing: Thing, file: Oid | null) => void;
@@ -54,15 +56,17 @@ export class CommitMaker {
   /** Things of which only what was seen has changed; null when they are too many to be named. */
   seenOnly: Thing[] | null = [];
   private readonly parts: CommitParts;
+  private readonly folders: Folders;
   private readonly writer: ObjectPack;
   private readonly facets: ReadonlyMap<string, Noun>;
-  /** By noun; of the things that were taken. */
+  /** By noun, how many things that are there were taken. */
   private readonly taken = new Map<string, number>();
   private level: number;
 
   constructor(parts: CommitParts) {
-    const { registry, repository, head } = parts;
+    const { registry, repository, head, all } = parts;
     this.parts = parts;
+    this.folders = all ? new Folders(repository, null) : head.folders;
     this.changes = new Changes(registry);
     this.writer = new ObjectPack(repository.packFolder, "backup");
     this.facets = new Map(registry.nouns.filter(({ backup }) => backup !== undefined).map((noun) => [noun.name, noun]));
@@ -73,15 +77,14 @@ export class CommitMaker {
   async take({ noun: name, id, stored }: TakenThing): Promise<void> {
     const noun = this.facets.get(name);
     if (noun?.backup === undefined) return;
-    const { folders } = this.parts.head;
     const place = pathOf(noun.backup.folder, id);
     if (stored !== undefined) this.count(name, id, stored);
     const wanted = stored === undefined ? null : wantedFile(noun, stored);
     const observed = stored === undefined ? null : observedFile(noun, stored);
-    const [before, now] = await this.put(folders, place, wanted?.text);
+    const [before, now] = await this.put(place, wanted?.text);
     if (before !== now) this.changes.add(name, id, now === null ? "removed" : before === null ? "created" : "changed");
     if (noun.backup.observed !== undefined) {
-      const [seen, sees] = await this.put(folders, `${observedFolder}/${place}`, observed?.text);
+      const [seen, sees] = await this.put(`${observedFolder}/${place}`, observed?.text);
       if (before === now && seen !== sees) this.noteSeen(`${name}/${id}`);
     }
     this.parts.tell(`${name}/${id}`, now);
@@ -103,26 +106,27 @@ export class CommitMaker {
     return other;
   }
 
-  /** Takes away every file that belongs to none of the things that were taken since the folders' round began. */
-  async sweep(): Promise<void> {
+  /** Nothing else will be taken. Afterwards {@link changes} is all that changes. */
+  async close(): Promise<void> {
+    const { head, all, steps } = this.parts;
+    if (!all) return;
+    await this.folders.writeFolders(this.writer, steps, head.folders);
     const nouns = new Map([...this.facets.values()].map((noun) => [noun.backup?.folder ?? "", noun]));
-    for await (const { path, oid } of this.parts.head.folders.sweep()) {
-      await this.breathe();
-      const noun = nouns.get(path.slice(0, path.indexOf("/")));
+    for await (const { path, oid } of head.folders.notIn(this.folders, steps)) {
+      const noun = nouns.get(path.slice(0, Math.max(0, path.indexOf("/"))));
       // whatever else was there had no business in it
       if (noun !== undefined) this.changes.add(noun.name, await this.idIn(path, oid), "removed");
     }
   }
 
-  /** The commit is durable and the branch at it when this resolves. `counts`: all things were taken, not some. */
-  async finish(cause: string, all: boolean): Promise<CommitMade> {
+  /** After {@link close}. The commit is durable and the branch at it when this resolves. */
+  async finish(cause: string): Promise<CommitMade> {
+    const { folders } = this;
     const { head, repository, moment, cluster, steps } = this.parts;
-    const { folders } = head;
     await folders.put(manifestPath, null);
     await folders.writeFolders(this.writer, steps);
-    const manifest = this.manifest(wantedOf(await folders.top()), all);
-    const text = blobOf(manifestText(manifest));
-    await folders.put(manifestPath, this.writer.add(text));
+    const manifest = this.manifest(wantedOf(await folders.top()));
+    await folders.put(manifestPath, this.writer.add(blobOf(manifestText(manifest))));
     const things = Object.values(manifest.counts).reduce((sum, count) => sum + count, 0);
     const tree = await folders.write(this.writer, steps);
     const commit = this.writer.add(
@@ -144,8 +148,8 @@ export class CommitMaker {
     return this.writer.discard();
   }
 
-  private manifest(wanted: Oid, all: boolean): Manifest {
-    const { head, moment, cluster } = this.parts;
+  private manifest(wanted: Oid): Manifest {
+    const { head, moment, cluster, all } = this.parts;
     const { index, term, at, chain } = moment;
     const counts: Record<string, number> = {};
     const facets: Record<string, number> = {};
@@ -157,12 +161,13 @@ export class CommitMaker {
     return { format: manifestFormat, cluster: { id, name }, level: this.level, index, term, at, chain, counts, facets, wanted };
   }
 
-  private async put(folders: Folders, path: string, text: string | undefined): Promise<readonly [Oid | null, Oid | null]> {
-    if (text === undefined) return [await folders.put(path, null), null];
-    const blob = blobOf(text);
-    const oid = oidOf(blob);
-    const before = await folders.put(path, oid);
-    if (before !== oid) this.writer.add(blob, oid);
+  /** What was there, and what is there now. */
+  private async put(path: string, text: string | undefined): Promise<readonly [Oid | null, Oid | null]> {
+    const blob = text === undefined ? null : blobOf(text);
+    const oid = blob === null ? null : oidOf(blob);
+    const there = await this.folders.put(path, oid);
+    const before = this.parts.all ? await this.parts.head.folders.file(path) : there;
+    if (blob !== null && before !== oid) this.writer.add(blob, oid ?? undefined);
     return [before, oid];
   }
 

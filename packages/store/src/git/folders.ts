@@ -2,175 +2,214 @@
  * The folders of a commit, read as far as they are asked for, and changed in memory until they are written: only what changed becomes
  * new objects, and nothing else is read, so that a change costs what its path costs, whatever else there is.
  */
-import { entriesOf, type Oid, type TreeEntry, treeOf } from "./object.ts";
 import type { ObjectSink } from "./object-pack.ts";
+import { oidOf, type Oid, type TreeEntry } from "./object.ts";
 import type { Repository } from "./repository.ts";
 import type { Steps } from "./steps.ts";
+import { TreeBytes } from "./tree-bytes.ts";
 
 interface Folder {
-  /** The tree it is of; null while it has changes that were not written. */
+  /** The tree that it is of; null while it has changes that were not written. */
   oid: Oid | null;
-  /** Null until it is read. */
-  entries: Map<string, Entry> | null;
+  /** Null until it is read. Of a folder in it that has changes the oid is an old one, or zeros. */
+  tree: TreeBytes | null;
+  /** Those in it that somebody has looked into. */
+  readonly folders: Map<string, Folder>;
 }
 
-interface File {
-  readonly kind: "blob";
+export interface FileEntry {
+  /** From the root. */
+  readonly path: string;
   readonly oid: Oid;
-  /** The round in which it was put last; see {@link Folders.sweep}. */
-  put: number;
 }
 
-type Entry = File | { readonly kind: "tree"; readonly folder: Folder };
+const zeros = "0".repeat(40);
 
 export class Folders {
   private readonly repository: Repository;
-  private root: Folder;
-  private round = 0;
-  /** Entries in memory, as far as they were read. */
-  private count = 0;
+  private readonly root: Folder;
+  private bytes = 0;
 
   /** `root`: the tree to begin with; null for none. */
   constructor(repository: Repository, root: Oid | null) {
     this.repository = repository;
-    this.root = root === null ? { oid: null, entries: new Map() } : { oid: root, entries: null };
+    this.root = root === null ? emptyFolder() : { oid: root, tree: null, folders: new Map() };
+  }
+
+  /** About so many bytes of memory are taken by what was read and put. */
+  get held(): number {
+    return this.bytes;
   }
 
   /** The file at `path`, null when there is none. */
   async file(path: string): Promise<Oid | null> {
     const names = path.split("/");
     const name = names.pop() ?? "";
-    let folder: Folder = this.root;
-    for (const each of names) {
-      const entry = (await this.entriesOf(folder)).get(each);
-      if (entry?.kind !== "tree") return null;
-      ({ folder } = entry);
-    }
-    const entry = (await this.entriesOf(folder)).get(name);
+    const folder = await this.folderAt(names);
+    const entry = folder === null ? null : (await this.treeOf(folder)).find(name);
     return entry?.kind === "blob" ? entry.oid : null;
-  }
-
-  /** Entries that are held in memory, removed ones included: what this costs. */
-  get held(): number {
-    return this.count;
   }
 
   /** Puts the file there, or takes it away (null), and gives what was there; folders come and go with their files. */
   async put(path: string, oid: Oid | null): Promise<Oid | null> {
     const names = path.split("/");
     const name = names.pop() ?? "";
-    const above: { readonly folder: Folder; readonly name: string }[] = [];
-    let folder: Folder = this.root;
+    const above: Folder[] = [this.root];
     for (const each of names) {
-      above.push({ folder, name: each });
-      const entries = await this.entriesOf(folder);
-      let entry = entries.get(each);
-      if (entry?.kind !== "tree") {
-        if (oid === null) return null;
-        entry = { kind: "tree", folder: { oid: null, entries: new Map() } };
-        this.set(entries, each, entry);
-      }
-      ({ folder } = entry);
+      const inner = await this.inside(above.at(-1) as Folder, each, oid !== null);
+      if (inner === null) return null;
+      above.push(inner);
     }
-    const entries = await this.entriesOf(folder);
-    const entry = entries.get(name);
+    const folder = above.at(-1) as Folder;
+    const tree = await this.treeOf(folder);
+    const entry = tree.find(name);
     const before = entry?.kind === "blob" ? entry.oid : null;
-    if (entry?.kind === "blob" && before === oid) entry.put = this.round;
-    if (entry === undefined ? oid === null : before === oid) return before;
-    if (oid === null) entries.delete(name);
-    else this.set(entries, name, { kind: "blob", oid, put: this.round });
-    folder.oid = null;
-    for (const { folder: parent, name: child } of above.toReversed()) {
-      parent.oid = null;
-      if (folder.entries?.size === 0) parent.entries?.delete(child);
-      folder = parent;
+    if (before === oid) return before;
+    if (oid === null) tree.remove(name);
+    else {
+      folder.folders.delete(name);
+      tree.set(name, "blob", oid);
+      if (before === null) this.bytes += name.length + entryBytes;
+    }
+    for (let at = above.length - 1; at >= 0; at--) {
+      const changed = above[at] as Folder;
+      changed.oid = null;
+      if (at === 0 || (changed.tree as TreeBytes).size > 0) continue;
+      above[at - 1]?.tree?.remove(names[at - 1] ?? "");
+      above[at - 1]?.folders.delete(names[at - 1] ?? "");
     }
     return before;
   }
 
-  /** From here on {@link sweep} takes away what is not put again. */
-  beginRound(): void {
-    this.round++;
+  /** Every file below `path` ("" for all), in git's order of names in each folder. */
+  async *files(path = ""): AsyncIterable<FileEntry> {
+    const folder = await this.folderAt(path === "" ? [] : path.split("/"));
+    if (folder !== null) yield* this.below(folder, path === "" ? "" : `${path}/`);
   }
 
-  /** Takes away every file that was not put since {@link beginRound}, and gives them. */
-  async *sweep(): AsyncIterable<{ readonly path: string; readonly oid: Oid }> {
-    for await (const { path, file } of this.below(this.root, "")) {
-      if (file.put === this.round) continue;
-      await this.put(path, null);
-      yield { path, oid: file.oid };
-    }
+  /** Files of these folders that `others` have no file for. Both have to be written: what they have alike is not looked into. */
+  async *notIn(others: Folders, steps?: Steps): AsyncIterable<FileEntry> {
+    yield* this.difference(this.root, others, others.root, "", steps);
   }
 
-  /** Every file below `path` ("" for all), in the order of their paths. */
-  async *files(path = ""): AsyncIterable<{ readonly path: string; readonly oid: Oid }> {
-    let folder: Folder = this.root;
-    for (const name of path === "" ? [] : path.split("/")) {
-      const entry = (await this.entriesOf(folder)).get(name);
-      if (entry?.kind !== "tree") return;
-      ({ folder } = entry);
-    }
-    for await (const { path: found, file } of this.below(folder, path === "" ? "" : `${path}/`))
-      yield { path: found, oid: file.oid };
+  /** The names at the root with what they are of, as far as they have been written. */
+  async top(): Promise<readonly TreeEntry[]> {
+    const entries = [...(await this.treeOf(this.root)).entries()];
+    if (entries.some(({ kind, name }) => kind === "tree" && this.root.folders.get(name)?.oid === null))
+      throw new Error("a folder with changes has no tree yet: write it first");
+    return entries;
   }
 
-  /** The names at the root with what they are of, as far as `folder` has been written. */
-  async top(): Promise<readonly { readonly name: string; readonly kind: "blob" | "tree"; readonly oid: Oid }[]> {
-    return [...(await this.entriesOf(this.root))].map(([name, entry]) => ({ name, kind: entry.kind, oid: writtenOid(entry) }));
-  }
-
-  /** Adds what changed to the pack, and gives the root's tree. */
-  write(writer: ObjectSink, steps?: Steps): Promise<Oid> {
-    return this.written(this.root, writer, steps);
+  /** Adds what changed to the pack, and gives the root's tree. `known`: what these have already needs not be added. */
+  write(sink: ObjectSink, steps?: Steps, known?: Folders): Promise<Oid> {
+    return this.written(this.root, sink, steps, known?.at(known.root));
   }
 
   /** The same for all but the root: {@link top} says then what it will be of. */
-  async writeFolders(writer: ObjectSink, steps?: Steps): Promise<void> {
-    for (const entry of this.root.entries?.values() ?? [])
-      if (entry.kind === "tree") await this.written(entry.folder, writer, steps);
+  async writeFolders(sink: ObjectSink, steps?: Steps, known?: Folders): Promise<void> {
+    await this.writeInside(this.root, sink, steps, known?.at(known.root));
   }
 
-  private async *below(folder: Folder, path: string): AsyncIterable<{ readonly path: string; readonly file: File }> {
-    const inOrder = [...(await this.entriesOf(folder))].toSorted(([a], [b]) => (a < b ? -1 : 1));
-    for (const [name, entry] of inOrder) {
-      if (entry.kind === "blob") yield { path: `${path}${name}`, file: entry };
-      else yield* this.below(entry.folder, `${path}${name}/`);
+  private async *difference(
+    folder: Folder,
+    others: Folders,
+    other: Folder | null,
+    path: string,
+    steps: Steps | undefined,
+  ): AsyncIterable<FileEntry> {
+    if (folder.oid !== null && folder.oid === other?.oid) return;
+    const there = other === null ? null : await others.treeOf(other);
+    for (const { name, kind, oid } of [...(await this.treeOf(folder)).entries()]) {
+      if (steps?.due === true) await steps.rest();
+      if (kind === "blob") {
+        if (there?.find(name)?.kind !== "blob") yield { path: `${path}${name}`, oid };
+        continue;
+      }
+      const inner = await this.inside(folder, name, false);
+      const opposite = other === null ? null : await others.inside(other, name, false);
+      if (inner !== null) yield* this.difference(inner, others, opposite, `${path}${name}/`, steps);
     }
   }
 
-  private set(entries: Map<string, Entry>, name: string, entry: Entry): void {
-    if (!entries.has(name)) this.count++;
-    entries.set(name, entry);
+  private async *below(folder: Folder, path: string): AsyncIterable<FileEntry> {
+    for (const { name, kind, oid } of [...(await this.treeOf(folder)).entries()]) {
+      if (kind === "blob") {
+        yield { path: `${path}${name}`, oid };
+        continue;
+      }
+      // one that nobody had looked into is not kept
+      const inner = folder.folders.get(name) ?? { oid, tree: new TreeBytes(await this.repository.read(oid)), folders: new Map() };
+      yield* this.below(inner, `${path}${name}/`);
+    }
   }
 
-  private async written(folder: Folder, writer: ObjectSink, steps: Steps | undefined): Promise<Oid> {
+  private async folderAt(names: readonly string[]): Promise<Folder | null> {
+    let folder: Folder | null = this.root;
+    for (const name of names) {
+      folder = await this.inside(folder, name, false);
+      if (folder === null) return null;
+    }
+    return folder;
+  }
+
+  /** The folder of this name; `make`: where there is none, over a file if need be. */
+  private async inside(folder: Folder, name: string, make: boolean): Promise<Folder | null> {
+    const known = folder.folders.get(name);
+    if (known !== undefined) return known;
+    const tree = await this.treeOf(folder);
+    const entry = tree.find(name);
+    const again = folder.folders.get(name);
+    if (again !== undefined) return again;
+    if (entry?.kind !== "tree" && !make) return null;
+    const inner = entry?.kind === "tree" ? { oid: entry.oid, tree: null, folders: new Map() } : emptyFolder();
+    if (entry?.kind !== "tree") {
+      tree.set(name, "tree", zeros);
+      this.bytes += name.length + entryBytes + folderBytes;
+    }
+    folder.folders.set(name, inner);
+    return inner;
+  }
+
+  private async treeOf(folder: Folder): Promise<TreeBytes> {
+    if (folder.tree !== null) return folder.tree;
+    const tree = new TreeBytes(await this.repository.read(folder.oid ?? ""));
+    if (folder.tree !== null) return folder.tree;
+    this.bytes += tree.size + folderBytes;
+    return (folder.tree = tree);
+  }
+
+  private at(folder: Folder): Known {
+    return { folders: this, folder };
+  }
+
+  private async written(folder: Folder, sink: ObjectSink, steps: Steps | undefined, known: Known | undefined): Promise<Oid> {
     if (folder.oid !== null) return folder.oid;
-    const entries: TreeEntry[] = [];
-    for (const [name, entry] of folder.entries ?? []) {
-      const oid = entry.kind === "blob" ? entry.oid : await this.written(entry.folder, writer, steps);
-      entries.push({ name, kind: entry.kind, oid });
-    }
-    folder.oid = writer.add(treeOf(entries));
-    if (writer.full) await writer.spill();
+    await this.writeInside(folder, sink, steps, known);
+    const { object } = await this.treeOf(folder);
+    const oid = oidOf(object);
+    if (known?.folder.oid !== oid) sink.add(object, oid);
+    folder.oid = oid;
+    if (sink.full) await sink.spill();
     if (steps?.due === true) await steps.rest();
-    return folder.oid;
+    return oid;
   }
 
-  private async entriesOf(folder: Folder): Promise<Map<string, Entry>> {
-    if (folder.entries !== null) return folder.entries;
-    const read = entriesOf(await this.repository.read(folder.oid ?? ""));
-    const entries = read.map(({ name, kind, oid }): [string, Entry] => [
-      name,
-      kind === "blob" ? { kind, oid, put: 0 } : { kind, folder: { oid, entries: null } },
-    ]);
-    if (folder.entries !== null) return folder.entries;
-    this.count += entries.length;
-    return (folder.entries = new Map(entries));
+  private async writeInside(folder: Folder, sink: ObjectSink, steps: Steps | undefined, known: Known | undefined): Promise<void> {
+    for (const [name, inner] of folder.folders) {
+      if (inner.oid !== null) continue;
+      const there = known === undefined ? null : await known.folders.inside(known.folder, name, false);
+      const oid = await this.written(inner, sink, steps, there === null ? undefined : known?.folders.at(there));
+      folder.tree?.set(name, "tree", oid);
+    }
   }
 }
 
-function writtenOid(entry: Entry): Oid {
-  const oid = entry.kind === "blob" ? entry.oid : entry.folder.oid;
-  if (oid === null) throw new Error("a folder with changes has no tree yet: write it first");
-  return oid;
+interface Known {
+  readonly folders: Folders;
+  readonly folder: Folder;
 }
+
+/** Of an entry beside its name, and of a folder in memory beside its entries: about. */
+const [entryBytes, folderBytes] = [28, 400];
+
+const emptyFolder = (): Folder => ({ oid: null, tree: new TreeBytes(null), folders: new Map() });
