@@ -5,8 +5,9 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { Folders } from "./folders.ts";
-import { commitOf, emptyTree, type Oid } from "./object.ts";
+import { blobOf, commitOf, emptyTree, entriesOf, ObjectDamaged, type Oid, oidOf, type TreeEntry, treeOf } from "./object.ts";
 import { Repository } from "./repository.ts";
+import { TreeBytes } from "./tree-bytes.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -119,5 +120,80 @@ describe("folders of a commit", () => {
     expect([...(await filesOf(await anew(repository))).keys()]).toEqual(["a/b"]);
     await held.put("new/one", "0".repeat(40));
     await expect(held.top()).rejects.toThrow(/write it first/);
+  });
+});
+
+describe("folders made anew beside others", () => {
+  it("add only what those have not, and the others tell what is gone", async () => {
+    const repository = await empty();
+    const files = Array.from({ length: 300 }, (_, i): [string, string] => [`a/${i % 20}/f${i}`, `${i}`]);
+    await commit(repository, new Folders(repository, null), [...files, ["b/only", "x"], ["top", "y"]]);
+    const old = await anew(repository);
+    const again = new Folders(repository, null);
+    const writer = repository.writer();
+    for (const [path, text] of files.slice(1)) await again.put(path, oidOf(blobOf(text)));
+    await again.put("a/7/new", writer.add(blobOf("new")));
+    await again.put("c/d/other", oidOf(blobOf("x")));
+    await again.writeFolders(writer, undefined, old);
+    // the new file; the folders a/0, a/7, a, c/d, c
+    expect(writer.objects).toBe(1 + 5);
+    const gone: string[] = [];
+    for await (const { path } of old.notIn(again)) gone.push(path);
+    expect(gone.toSorted()).toEqual(["a/0/f0", "b/only", "top"]);
+    const added: string[] = [];
+    for await (const { path } of again.notIn(old)) added.push(path);
+    expect(added.toSorted()).toEqual(["a/7/new", "c/d/other"]);
+    await writer.finish();
+    await repository.refresh();
+    const tree = await again.write(repository.writer(), undefined, old);
+    expect(tree).toMatch(/^[0-9a-f]{40}$/);
+    const same = new Folders(repository, null);
+    for (const [path, text] of [...files, ["b/only", "x"], ["top", "y"]] as const) await same.put(path, oidOf(blobOf(text)));
+    const nothing = repository.writer();
+    expect(await same.write(nothing, undefined, old)).toBe((await repository.commit((await repository.head()) ?? "")).tree);
+    expect(nothing.objects).toBe(0);
+  });
+});
+
+describe("a tree's bytes", () => {
+  const name = fc.oneof(
+    fc.constantFrom("a", "a.b", "a-", "a0", "ä", "é", "\u{1f600}", "\uff5e"),
+    fc.string({ minLength: 1, maxLength: 3 }),
+  );
+  const good = name.filter((each) => each.isWellFormed() && !/[\0/]/.test(each));
+
+  it("are those that git would make, in whatever order entries come and go", () => {
+    const change = fc.record({
+      name: good,
+      kind: fc.constantFrom("blob" as const, "tree" as const),
+      gone: fc.boolean(),
+      n: fc.nat(9),
+    });
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 30 }), (changes) => {
+        const tree = new TreeBytes(null);
+        const expected = new Map<string, TreeEntry>();
+        for (const { name: each, kind, gone, n } of changes) {
+          const oid = `${n}`.repeat(40);
+          if (gone) tree.remove(each);
+          else tree.set(each, kind, oid);
+          if (gone) expected.delete(each);
+          else expected.set(each, { name: each, kind, oid });
+          expect(tree.find(each)).toEqual(gone ? null : { kind, oid });
+        }
+        const whole = treeOf([...expected.values()]);
+        expect(Buffer.from(tree.object.bytes)).toEqual(Buffer.from(whole.bytes));
+        expect([...tree.entries()]).toEqual(entriesOf(whole));
+      }),
+    );
+  });
+
+  it("that are none are refused", () => {
+    const bytes = Buffer.from(treeOf([{ name: "a", kind: "blob", oid: "1".repeat(40) }]).bytes);
+    expect(() => new TreeBytes({ kind: "blob", bytes })).toThrow(ObjectDamaged);
+    for (const cut of [1, 5, 8, 12, bytes.length - 1])
+      expect(() => new TreeBytes({ kind: "tree", bytes: bytes.subarray(0, cut) }).find("b"), `${cut}`).toThrow(ObjectDamaged);
+    const link = Buffer.concat([Buffer.from("120000 l\0"), Buffer.alloc(20)]);
+    expect(() => [...new TreeBytes({ kind: "tree", bytes: link }).entries()]).toThrow(/mode 120000/);
   });
 });
