@@ -6,8 +6,10 @@
 import type { NodeRow } from "@aether/core/node/state";
 import type { NodeId } from "@aether/raft/types";
 import { firstEntry } from "@aether/store/log/start";
-import { Violation } from "./checks/history.ts";
-import { checkLinearizable, type Judgement } from "./checks/linearizability.ts";
+import { rowsOf } from "./checks/restores.ts";
+import { hold, Violation } from "./checks/violation.ts";
+import { closed, describe, operationsOf } from "./checks/judgement.ts";
+import { checkLinearizable } from "./checks/linearizability.ts";
 import { checkPast } from "./checks/reading-back.ts";
 import { checkStanding } from "./checks/standing.ts";
 import { Watcher } from "./checks/watching.ts";
@@ -15,7 +17,8 @@ import { Cluster } from "./cluster/cluster.ts";
 import { initialise, insist, takeIn } from "./cluster/newcomers.ts";
 import { addressOf, clusterId } from "./cluster/names.ts";
 import type { SimNode } from "./cluster/node.ts";
-import { Client, type RequestedOperation } from "./load/client.ts";
+import { Client } from "./load/client.ts";
+import { Restorer } from "./load/restorer.ts";
 import { Mischief } from "./mischief.ts";
 import { calm } from "./net/network.ts";
 import { drawPlan, type LifeOptions, type Plan } from "./plan.ts";
@@ -71,6 +74,7 @@ class Life {
   readonly cluster: Cluster;
   readonly #mischief: Mischief;
   readonly #clients: Client[] = [];
+  readonly #restorers: Restorer[] = [];
   readonly #watchers: Watcher[] = [];
   #readmitting = new Set<SimNode>();
 
@@ -83,7 +87,8 @@ class Life {
     const { plan, world } = this.cluster;
     await this.#form();
     for (let i = 1; i <= plan.clients; i++) this.#clients.push(new Client(this.cluster, i));
-    for (const client of this.#clients) client.start();
+    for (let i = 1; i <= plan.restorers; i++) this.#restorers.push(new Restorer(this.cluster, i));
+    for (const load of [...this.#clients, ...this.#restorers]) load.start();
     this.#follow();
     this.#watch();
     const until = world.now + plan.forMs;
@@ -110,15 +115,17 @@ class Life {
       return total;
     };
     const clients = sum(this.#clients.map((client) => client.counts));
+    const restorers = sum(this.#restorers.map((restorer) => restorer.counts));
     const watched = sum(this.#watchers.map((watcher) => watcher.counts));
     const named = (prefix: string, of: Readonly<Record<string, number>>): [string, number][] =>
       Object.entries(of).map(([name, value]) => [`${prefix}.${name}`, value]);
     return Object.fromEntries([
-      ...named("history", { ...history.counts, top: history.top }),
+      ...named("history", { ...history.counts, ...history.restores.counts, top: history.top }),
       ...named("faults", this.#mischief.counts),
       ...named("network", network.counts),
       ...named("disk", counts),
       ...named("clients", clients),
+      ...named("restorers", restorers),
       ...named("watch", watched),
     ]);
   }
@@ -266,11 +273,12 @@ class Life {
       return this.#settled();
     };
     await this.#must("all members converge", limits.converge, met, () => this.#state());
-    for (const client of this.#clients) client.resting = true;
+    const loads = [...this.#clients, ...this.#restorers];
+    for (const load of loads) load.resting = true;
     await this.#must(
       "clients come to an end",
       limits.drain,
-      () => this.#clients.every(({ busy }) => !busy),
+      () => loads.every(({ busy }) => !busy),
       () => this.#state(),
     );
     await this.#must(
@@ -323,10 +331,14 @@ class Life {
   #equal(): boolean {
     const tops = this.cluster.nodes.filter(({ gone }) => !gone).map(({ running }) => running?.store.applied ?? 0);
     if (tops.some((top) => top !== this.cluster.history.top)) return false;
+    const { history } = this.cluster;
+    const rows = rowsOf(history.restores.world);
     for (const { member, running } of this.cluster.nodes) {
-      if (running !== null && member !== null) {
-        this.cluster.history.digest(member, running.store.applied, running.store.stateDigest().digest);
-      }
+      if (running === null || member === null) continue;
+      const { store } = running;
+      history.digest(member, store.applied, store.stateDigest().digest);
+      const differs = (): string => `member ${member} at ${store.applied}`;
+      hold(store.applied !== history.top || rowsOf(store.world) === rows, "rows are what the log makes of them", differs);
     }
     return true;
   }
@@ -355,21 +367,11 @@ class Life {
   }
 
   #judge(): void {
-    const operations = this.#clients.flatMap((client) => client.operations.map((operation) => this.#closed(operation)));
-    const judgement = checkLinearizable(operations.filter((operation) => operation !== null));
+    const { history } = this.cluster;
+    const asked = this.#clients.flatMap(({ operations }) => operations.map((operation) => closed(history, operation)));
+    const restored = this.#restorers.flatMap(({ calls }) => calls.flatMap((call) => operationsOf(history, call)));
+    const judgement = checkLinearizable([...asked.filter((operation) => operation !== null), ...restored]);
     if (judgement.v !== "linearizable") throw new Violation("linearizability", describe(judgement));
-  }
-
-  /**
-   * The log knows what became of an operation whose client never heard: it never was, or it took effect before the first
-   * member applied it.
-   */
-  #closed(operation: RequestedOperation): RequestedOperation | null {
-    if (operation.result.told !== "unknown") return operation;
-    const { effects, committed } = this.cluster.history;
-    const index = effects.get(operation.request);
-    if (index === undefined) return null;
-    return { ...operation, answeredAt: committed.get(index)?.appliedAt ?? Infinity };
   }
 
   #state(): string {
@@ -386,10 +388,4 @@ class Life {
     });
     return lines.join("; ");
   }
-}
-
-function describe(judgement: Exclude<Judgement, { v: "linearizable" }>): string {
-  if (judgement.v === "unknown") return `${judgement.key}: given up after ${judgement.tried} configurations`;
-  const stuck = judgement.stuck.map(({ call, result }) => `${JSON.stringify(call)} → ${JSON.stringify(result)}`);
-  return `${judgement.key}: after ${judgement.placed} operations none of these can follow: ${stuck.join(" | ")}`;
 }

@@ -27,6 +27,7 @@ export const faultKinds = [
   "change",
   "fullDisk",
   "gone",
+  "restore",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -108,6 +109,9 @@ export interface Plan {
   readonly thinkMs: number;
   /** Share of writes that are tried once only: what they are told is final. */
   readonly onceShare: number;
+  /** Who keep backups and restore them, and how long they wait in between. */
+  readonly restorers: number;
+  readonly restoreEveryMs: number;
   readonly snapshotEvery: number;
   readonly keepEntries: number;
   readonly flushMs: number;
@@ -126,7 +130,7 @@ export function drawPlan(options: LifeOptions): Plan {
   const draw = makeStream(seed, "mood");
   const mood: Mood = draw.chance(0.5) ? "none" : draw.pick(moods);
   const rare = { pairs: 0, changesInARow: 0, oldDisksAlone: off("partition", 0.4) };
-  const plan: Plan = { ...drawCommon(options, off), ...rare, mood: "none" };
+  const plan: Plan = { ...drawCommon(options, off), ...drawRestores(seed, off), ...rare, mood: "none" };
   if (mood !== "none") return { ...plan, mood, ...inMood[mood](plan, draw, off) };
   const pairs = makeStream(seed, "mood/pairs");
   if (pairs.chance(0.2)) return { ...plan, mood: "pairs", ...inPairs(plan, pairs, off) };
@@ -252,7 +256,13 @@ function inChanges({ network, device }: Plan, draw: Stream, off: Off): Partial<P
   };
 }
 
-type Common = Omit<Plan, "mood" | "pairs" | "changesInARow" | "oldDisksAlone">;
+function drawRestores(seed: number, off: Off): Pick<Plan, "restorers" | "restoreEveryMs"> {
+  const draw = makeStream(seed, "plan/restores");
+  const restorers = off("restore", draw.chance(0.4) ? 1 + draw.below(2) : 0);
+  return { restorers, restoreEveryMs: draw.between(50, draw.pick([300, 1_000])) };
+}
+
+type Common = Omit<Plan, "mood" | "pairs" | "changesInARow" | "oldDisksAlone" | "restorers" | "restoreEveryMs">;
 
 function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Common {
   const draw = makeStream(seed, "plan");

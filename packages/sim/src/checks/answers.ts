@@ -1,5 +1,6 @@
 import type { Envelope, Index, Membership, NodeId } from "@aether/raft/types";
-import { hold, isQuorum } from "./history.ts";
+import { isQuorum } from "./history.ts";
+import { hold } from "./violation.ts";
 
 /**
  * What a leader goes by was said to it in its own term, and after it asked: reads are answered on words that came later than the

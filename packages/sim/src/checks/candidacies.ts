@@ -1,5 +1,6 @@
 import type { Envelope, Membership, NodeId } from "@aether/raft/types";
-import { hold, isQuorum } from "./history.ts";
+import { isQuorum } from "./history.ts";
+import { hold } from "./violation.ts";
 
 /**
  * Nobody begins a term on a mere suspicion: whoever asks for votes was granted pre-votes by a quorum, or was told to by the leader

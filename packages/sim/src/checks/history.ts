@@ -2,9 +2,10 @@
  * The one true history of a life, gathered from all members as it happens. What contradicts it is a violation, thrown at
  * the step that did it. Nobody in the cluster sees any of this.
  */
-import { registry } from "@aether/core/registry";
 import { hashOf } from "../world/stream.ts";
 import { wrongChange } from "./changes.ts";
+import { Restores } from "./restores.ts";
+import { hold } from "./violation.ts";
 import { decodeEntry } from "@aether/store/events/entry-codec";
 import {
   type AppendBatch,
@@ -16,20 +17,6 @@ import {
   type NodeId,
   type Role,
 } from "@aether/raft/types";
-
-/** A rule of section "what is checked" in docs/internals/simulator.md did not hold. */
-export class Violation extends Error {
-  override readonly name = "Violation";
-  readonly rule: string;
-  constructor(rule: string, detail: string) {
-    super(`${rule}: ${detail}`);
-    this.rule = rule;
-  }
-}
-
-export function hold(condition: boolean, rule: string, detail: () => string): asserts condition {
-  if (!condition) throw new Violation(rule, detail());
-}
 
 interface Committed {
   readonly term: number;
@@ -54,6 +41,7 @@ export class History {
   top: Index = 0;
   /** Highest index at which any leader was seen to send a membership change; beyond `top` it may still come to be. */
   newestChange: Index = 0;
+  readonly restores = new Restores();
   readonly counts = { elections: 0, applied: 0, digests: 0, compared: 0, restores: 0, durable: 0 };
   readonly #leaders = new Map<number, NodeId>();
   #newestTerm = 0;
@@ -238,7 +226,7 @@ export class History {
 
   #takeEffect(entry: Entry): number {
     if (entry.kind !== Kind.normal) return 0;
-    const { request, events } = decodeEntry(entry.data);
+    const { request, events, at, actor } = decodeEntry(entry.data);
     if (request !== null) {
       const name = `${request.client}/${request.id}`;
       const earlier = this.effects.get(name);
@@ -252,8 +240,7 @@ export class History {
       hold(denial === undefined, "what is refused has no effect", late);
       this.effects.set(name, entry.index);
     }
-    for (const { type, id } of events) {
-      const thing = `${registry.nounOf(type)?.name}/${id}`;
+    for (const thing of this.restores.takes(events, { index: entry.index, at, actor }, this.about)) {
       const indexes = this.about.get(thing);
       if (indexes === undefined) this.about.set(thing, [entry.index]);
       else if (indexes.at(-1) !== entry.index) indexes.push(entry.index);

@@ -6,7 +6,7 @@
 import type { EntryId, Envelope, Membership, Msg, NodeId } from "@aether/raft/types";
 import type { Running, SimNode } from "../cluster/node.ts";
 import type { Process } from "../world/world.ts";
-import { hold } from "./history.ts";
+import { hold } from "./violation.ts";
 
 /** Looks that find a member at work, with nothing under way on its disk, until what it owes has to be paid. */
 const looksMax = 8;

@@ -6,7 +6,8 @@
 import type { LogView, NodeId } from "@aether/raft/types";
 import { chainNext } from "@aether/store/events/audit-chain";
 import type { AuditRange, EventStore } from "@aether/store/types";
-import { type History, hold } from "./history.ts";
+import type { History } from "./history.ts";
+import { hold } from "./violation.ts";
 
 /** Entries looked at: the oldest that the log holds. More than a life has. */
 const entriesMax = 1_000;

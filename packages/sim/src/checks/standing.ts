@@ -3,7 +3,7 @@ import { floorsOfLeader } from "@aether/node/member/floors";
 import type { CoreStatus } from "@aether/raft/types";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Running, SimNode } from "../cluster/node.ts";
-import { hold } from "./history.ts";
+import { hold } from "./violation.ts";
 
 /**
  * Of every member whose disk was left as it is: what was durable there and is committed is there still; what its leader counts as

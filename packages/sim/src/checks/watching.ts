@@ -6,7 +6,8 @@ import type { RecordedEntry } from "@aether/core/kernel/event";
 import type { EventStore, Watch } from "@aether/store/types";
 import type { Stream } from "../world/stream.ts";
 import type { Process, World } from "../world/world.ts";
-import { type History, hold } from "./history.ts";
+import type { History } from "./history.ts";
+import { hold } from "./violation.ts";
 
 const rule = "watch";
 

@@ -9,7 +9,7 @@ import { nodeRows } from "@aether/node/daemon/rows";
 import { decodePeerNotes, type PeerNotes } from "@aether/node/member/peer-notes";
 import { awaitVouchers } from "@aether/node/member/vouching";
 import type { Floors } from "@aether/node/member/floors";
-import { Violation } from "../checks/history.ts";
+import { Violation } from "../checks/violation.ts";
 import type { Process } from "../world/world.ts";
 import type { Cluster } from "./cluster.ts";
 import { addressOf, clusterId, diskEnds, nameAt } from "./names.ts";

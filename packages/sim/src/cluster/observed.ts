@@ -14,7 +14,7 @@ import type { FileFolder } from "@aether/store/file-folder";
 import { openSnapshotsOn } from "@aether/store/snapshots";
 import type { LogPorts } from "@aether/store/log/start";
 import type { EventStore } from "@aether/store/types";
-import { hold } from "../checks/history.ts";
+import { hold } from "../checks/violation.ts";
 import type { Cluster } from "./cluster.ts";
 import type { SimNode } from "./node.ts";
 

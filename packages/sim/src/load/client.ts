@@ -5,7 +5,7 @@
 import type { Command } from "@aether/core/kernel/command";
 import type { SettingRow } from "@aether/core/setting/state";
 import type { Answer } from "@aether/store/types";
-import { hold } from "../checks/history.ts";
+import { hold } from "../checks/violation.ts";
 import { absent, type KeyCall, type KeyResult, type KeyState } from "../checks/key-model.ts";
 import type { Operation } from "../checks/linearizability.ts";
 import type { Cluster } from "../cluster/cluster.ts";

@@ -8,7 +8,7 @@ import { clusterMark, decodeFrame, encodeFrames } from "@aether/node/transport/f
 import { ByteReader, ByteWriter } from "@aether/node/transport/byte-cursor";
 import { messageBytes, readMessage, writeMessage } from "@aether/node/transport/message-codec";
 import { clusterId } from "../cluster/names.ts";
-import { hold } from "../checks/history.ts";
+import { hold } from "../checks/violation.ts";
 import type { Stream } from "../world/stream.ts";
 import type { Process, World } from "../world/world.ts";
 import { Endpoint } from "./endpoint.ts";
