@@ -17,6 +17,10 @@ export class VirtualClock implements Clock {
 
   readonly now = (): number => this.#now;
 
+  advance(ms: number): void {
+    this.#now += ms;
+  }
+
   readonly sleep = (ms: number, signal: AbortSignal): Promise<void> => {
     this.slept.push(ms);
     return new Promise((resolve, reject) => {

@@ -1,0 +1,23 @@
+/** What of Hetzner's API the provider uses, by the names of the published document. */
+export const hetznerOperations = [
+  "GET /actions",
+  "GET /certificates",
+  "POST /certificates",
+  "GET /certificates/{id}",
+  "DELETE /certificates/{id}",
+  "GET /images",
+  "GET /load_balancers",
+  "POST /load_balancers/{id}/actions/add_target",
+  "POST /load_balancers/{id}/actions/remove_target",
+  "GET /locations",
+  "GET /server_types",
+  "GET /servers",
+  "POST /servers",
+  "DELETE /servers/{id}",
+  "GET /servers/{id}",
+  "PUT /servers/{id}",
+  "POST /servers/{id}/actions/poweroff",
+  "POST /servers/{id}/actions/poweron",
+  "POST /servers/{id}/actions/reboot",
+  "POST /servers/{id}/actions/shutdown",
+] as const;

@@ -1,0 +1,165 @@
+/**
+ * Holds a request, and the answer of a fake, against the vendor's published model. Stricter than the model where the model
+ * is lenient: a field or a query name that it does not know is a violation, because a vendor ignores it silently.
+ */
+export interface JsonSchema {
+  readonly type?: "object" | "array" | "string" | "integer" | "number" | "boolean";
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly additionalProperties?: boolean | JsonSchema;
+  readonly required?: readonly string[];
+  readonly items?: JsonSchema;
+  readonly enum?: readonly unknown[];
+  readonly nullable?: boolean;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly pattern?: string;
+  readonly format?: string;
+}
+
+export interface ParameterModel {
+  readonly name: string;
+  readonly in: string;
+  readonly required: boolean;
+  readonly schema: JsonSchema;
+}
+
+export interface OperationModel {
+  readonly parameters: readonly ParameterModel[];
+  readonly body: JsonSchema | null;
+  /** By status; null where the answer has no body. */
+  readonly responses: Readonly<Record<string, JsonSchema | null>>;
+}
+
+export interface ModelSlice {
+  readonly version: string;
+  readonly operations: Readonly<Record<string, OperationModel>>;
+}
+
+export interface ModelRequest {
+  readonly method: string;
+  /** Below the base. */
+  readonly path: string;
+  readonly query: readonly (readonly [string, string])[];
+  readonly body: unknown;
+}
+
+export interface ModelCheck {
+  /** The operation's name, or null when the model has none like it. */
+  readonly operation: string | null;
+  readonly violations: readonly string[];
+}
+
+/** Documented outside the model's parameters: `paging` are the names that every list takes. */
+export function checkRequest(model: ModelSlice, request: ModelRequest, paging: readonly string[]): ModelCheck {
+  const found = findOperation(model, request.method, request.path);
+  if (found === null) return { operation: null, violations: [`no operation ${request.method} ${request.path}`] };
+  const { name, operation, segments } = found;
+  const violations: string[] = [];
+  for (const parameter of operation.parameters) {
+    if (parameter.in === "path")
+      check(parameter.schema, ofText(parameter.schema, segments[parameter.name] ?? ""), `path.${parameter.name}`, violations);
+    if (parameter.in === "query" && parameter.required && !request.query.some(([key]) => key === parameter.name)) {
+      violations.push(`query.${parameter.name} is missing`);
+    }
+  }
+  const isList = request.method === "GET" && !request.path.match(/\/\d+$/);
+  for (const [key, value] of request.query) {
+    const parameter = operation.parameters.find((one) => one.in === "query" && one.name === key);
+    if (parameter !== undefined) check(parameter.schema, ofText(parameter.schema, value), `query.${key}`, violations);
+    else if (!isList || !paging.includes(key)) violations.push(`query.${key} is not known`);
+  }
+  if (operation.body === null) {
+    if (request.body !== undefined) violations.push("a body where none is taken");
+  } else check(operation.body, request.body, "body", violations);
+  return { operation: name, violations };
+}
+
+/** Errors (status 400 and above) are described in prose only; their bodies are the provider's classification to test. */
+export function checkResponse(
+  model: ModelSlice,
+  operation: string,
+  status: number,
+  body: unknown,
+  paging: string,
+): readonly string[] {
+  if (status >= 400) return [];
+  const responses = model.operations[operation]?.responses ?? {};
+  if (!(String(status) in responses)) return [`${operation} never answers ${status}`];
+  const schema = responses[String(status)] ?? null;
+  if (schema === null) return body === undefined ? [] : [`${operation} ${status} has no body`];
+  const violations: string[] = [];
+  const withPaging: JsonSchema = { ...schema, properties: { ...schema.properties, [paging]: schema.properties?.[paging] ?? {} } };
+  check(withPaging, body, `${operation} ${status}`, violations);
+  return violations;
+}
+
+function findOperation(model: ModelSlice, method: string, path: string) {
+  for (const [name, operation] of Object.entries(model.operations)) {
+    const [itsMethod, template = ""] = name.split(" ");
+    const parts = template.split("/");
+    const given = path.split("/");
+    if (itsMethod !== method || parts.length !== given.length) continue;
+    const segments: Record<string, string> = {};
+    const fits = parts.every((part, at) => {
+      if (!part.startsWith("{")) return part === given[at];
+      segments[part.slice(1, -1)] = decodeURIComponent(given[at] ?? "");
+      return given[at] !== "";
+    });
+    if (fits) return { name, operation, segments };
+  }
+  return null;
+}
+
+/** A path or query parameter is text; what it means depends on its schema. */
+function ofText(schema: JsonSchema, text: string): unknown {
+  if ((schema.type === "integer" || schema.type === "number") && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (schema.type === "boolean" && (text === "true" || text === "false")) return text === "true";
+  return text;
+}
+
+function check(schema: JsonSchema, value: unknown, at: string, violations: string[]): void {
+  if (value === null) {
+    if (schema.nullable !== true) violations.push(`${at} is null`);
+    return;
+  }
+  if (schema.enum !== undefined && !schema.enum.includes(value)) violations.push(`${at} is none of ${schema.enum.join(", ")}`);
+  if (schema.type !== undefined && !isOfType(schema.type, value)) {
+    violations.push(`${at} is ${value === undefined ? "missing" : "no " + schema.type}`);
+    return;
+  }
+  if (typeof value === "string") checkText(schema, value, at, violations);
+  if (typeof value === "number") {
+    if (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity)) violations.push(`${at} is out of range`);
+  }
+  if (Array.isArray(value)) value.forEach((item, index) => check(schema.items ?? {}, item, `${at}[${index}]`, violations));
+  else if (typeof value === "object") checkObject(schema, value as Record<string, unknown>, at, violations);
+}
+
+function checkText(schema: JsonSchema, value: string, at: string, violations: string[]): void {
+  if (value.length < (schema.minLength ?? 0) || value.length > (schema.maxLength ?? Infinity))
+    violations.push(`${at} has a wrong length`);
+  if (schema.pattern !== undefined && !new RegExp(schema.pattern, "u").test(value))
+    violations.push(`${at} does not match its pattern`);
+}
+
+function checkObject(schema: JsonSchema, value: Record<string, unknown>, at: string, violations: string[]): void {
+  for (const name of schema.required ?? []) if (value[name] === undefined) violations.push(`${at}.${name} is missing`);
+  // An object of which the model says nothing may hold anything: labels.
+  const isOpen = schema.properties === undefined && schema.additionalProperties !== false;
+  for (const [name, field] of Object.entries(value)) {
+    const known = schema.properties?.[name];
+    if (known !== undefined) check(known, field, `${at}.${name}`, violations);
+    else if (typeof schema.additionalProperties === "object")
+      check(schema.additionalProperties, field, `${at}.${name}`, violations);
+    else if (!isOpen) violations.push(`${at}.${name} is not known`);
+  }
+}
+
+function isOfType(type: NonNullable<JsonSchema["type"]>, value: unknown): boolean {
+  if (type === "integer") return Number.isInteger(value);
+  if (type === "array") return Array.isArray(value);
+  if (type === "object") return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === type;
+}
