@@ -127,6 +127,31 @@ const deeds: readonly CommandSpec[] = [
     outputs: tableAndJson,
     load: () => import("./push.ts"),
   },
+  {
+    path: ["backup", "drill"],
+    summary: "Restore the newest commit into a throw-away cluster here, and compare",
+    about:
+      "A cluster of one in a temporary folder, made as by `aether cluster bootstrap --from-backup`, is backed up in turn: both backups\n" +
+      "must want the same, file by file. It is destroyed in the end, and the result is shown in `aether cluster status`.",
+    examples: [
+      { line: "aether backup drill", about: "the newest commit of the cluster" },
+      { line: "aether backup drill --from /mnt/backup.git@4f1c2ab9", about: "a commit of another repository" },
+      { line: "aether backup drill --every 24h", about: "again and again, until Ctrl-C" },
+    ],
+    args: [],
+    flags: [
+      {
+        name: "from",
+        kind: "text",
+        placeholder: "SOURCE",
+        about: "a commit of the cluster, or REPO[@COMMIT] (path or https URL)",
+      },
+      { name: "every", kind: "duration", placeholder: "TIME", about: "go on, a drill every so long" },
+      timeout("longest wait in one step (60s)"),
+    ],
+    outputs: tableAndJson,
+    load: () => import("./drill.ts"),
+  },
 ];
 
 export const backupCommands: readonly CommandSpec[] = [...deeds.slice(0, 1), ...looks, ...deeds.slice(1)];

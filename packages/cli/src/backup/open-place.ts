@@ -31,10 +31,10 @@ export async function openPlace({ repository: url, commit }: BackupPlace, o: Ope
   const repository = await Repository.open(url);
   const name = commit === null || commit === "main" ? "HEAD" : commit;
   try {
-    return {
+    return await reading(async () => ({
       reader: new BackupReader(repository, registry),
       commit: await repository.resolve(name),
-    };
+    }));
   } catch (error) {
     if (!(error instanceof NoSuchCommit)) throw error;
     throw new Failure(exit.notFound, `${url}: ${error.message}`, `git --git-dir ${url} log --oneline shows what is there`);

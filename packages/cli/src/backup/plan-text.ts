@@ -47,9 +47,9 @@ export function renderPlan(plan: ShownPlan, paint: Paint): string {
   ].join("");
 }
 
-const more = (count: number): string => (count <= 0 ? "" : `… and ${count} more (-o json shows all)\n`);
+const more = (count: number): string => (count <= 0 ? "" : `… and ${count} more (-o json shows up to 10,000)\n`);
 
-/** "1 created, 2 changed, 14 unchanged". */
+/** "1 created, 2 changed, 14 unchanged"; what is alike in two commits is not counted. */
 export function summaryOf(plan: Omit<ShownPlan, "things">): string {
   const { created, changed, removed, unchanged, kept } = plan;
   const counts = [
@@ -59,7 +59,8 @@ export function summaryOf(plan: Omit<ShownPlan, "things">): string {
     [kept.length, "kept"],
   ] as const;
   const parts = counts.filter(([count]) => count > 0).map(([count, word]) => `${count} ${word}`);
-  return `${parts.length === 0 ? "no difference" : parts.join(", ")}, ${unchanged} unchanged`;
+  const differing = parts.length === 0 ? "no difference" : parts.join(", ");
+  return unchanged === 0 ? differing : `${differing}, ${unchanged} unchanged`;
 }
 
 export const isEmpty = ({ created, changed, removed }: Pick<ShownPlan, "created" | "changed" | "removed">): boolean =>

@@ -11,7 +11,7 @@ import { humanDuration } from "../shell/table.ts";
 import { shortCommit } from "./commit-text.ts";
 import { momentText } from "./moment.ts";
 import { isEmpty, renderPlan } from "./plan-text.ts";
-import { sourceOf, type Source } from "./source.ts";
+import { sourceOf, thingsMax, thingsShown, type Source } from "./source.ts";
 import { watchRestore } from "./watch-restore.ts";
 
 const waitMs = 600_000;
@@ -66,7 +66,8 @@ async function restore(call: Invocation, shell: Shell, connection: Connection, a
 }
 
 function planOf(call: Invocation, connection: Connection, source: Source): Promise<RestorePlan> {
-  const body = { ...source, only: call.texts("only") };
+  const limit = call.output === "json" ? thingsMax : thingsShown;
+  const body = { ...source, only: call.texts("only"), limit };
   return connection.api.call<RestorePlan>("POST", "/v1/backups/plan", { body, timeoutMs: call.duration("timeout") ?? waitMs });
 }
 

@@ -17,6 +17,7 @@ export async function watchRestore(context: Context, after: number, say: (text: 
     const id = await begunAfter(connection.api, after);
     while (id !== null && !state.stopped) {
       const row = await connection.api.call<RestorationAnswer>("GET", `/v1/restorations/${id}`, { timeoutMs: 2_000 });
+      if (row["state"] !== "staging") return;
       if (!state.stopped) say(`staged ${lengthOf(row["staged"])} of ${String(row["parts"])} parts`);
       await new Promise((resolve) => setTimeout(resolve, everyMs).unref());
     }

@@ -1,7 +1,7 @@
 /** The bodies of the API about backups. A commit is named by its 40 hex digits in answers; times are Unix milliseconds. */
 import * as Schema from "effect/Schema";
 import { drill } from "../backup-job/events.ts";
-import { Index, text } from "../kernel/fields.ts";
+import { between, Index, text } from "../kernel/fields.ts";
 
 const Count = Schema.Number;
 const Text = Schema.String;
@@ -200,7 +200,14 @@ const source = {
 export const BackupRequest = named("BackupRequest", Schema.Struct({ cause: Schema.optionalKey(text(128)) }));
 export const VerifyRequest = named("VerifyRequest", Schema.Struct({ commit: Schema.optionalKey(CommitName) }));
 /** One of commit, atIndex and atTime; none: the newest commit. */
-export const PlanRequest = named("PlanRequest", Schema.Struct(source));
+export const PlanRequest = named(
+  "PlanRequest",
+  Schema.Struct({
+    ...source,
+    /** Things that are shown; the plan is of all of them. */
+    limit: Schema.optionalKey(between(1, thingsLimitMax)),
+  }),
+);
 export const RestoreRequest = named("RestoreRequest", Schema.Struct({ ...source, plan: Schema.optionalKey(digest) }));
 export const PushRequest = named("PushRequest", Schema.Struct({ force: Schema.optionalKey(Schema.Boolean) }));
 export const DrillRequest = named("DrillRequest", Schema.Struct(drill));

@@ -28,7 +28,7 @@ export async function planRestoration(d: BackupDeps, asked: Asking): Promise<typ
   const { plan, source } = planned;
   if (plan.refused !== null) return plan.refused;
   const from = source.commit ?? `index ${source.index}`;
-  const shown = planAnswer(plan, { from: "now", to: from, limit: thingsLimitDefault });
+  const shown = planAnswer(plan, { from: "now", to: from, limit: asked.limit ?? thingsLimitDefault });
   return { index: d.store.applied, ...shown, digest: plan.digest, source: shownSource(source) };
 }
 
