@@ -15,7 +15,7 @@ import { kindCodes } from "./pack-writer.ts";
 import { Repack } from "./repack.ts";
 import type { Repository } from "./repository.ts";
 import { Steps } from "./steps.ts";
-import { below, successors } from "./tree-diff.ts";
+import { added, successors } from "./tree-diff.ts";
 
 /** More are too many: each is looked into for an object that is in none. */
 const packsMax = 50;
@@ -58,7 +58,8 @@ export async function consolidate(repository: Repository, options: ConsolidateOp
   const dropped = await droppedCommits(repository, head, always ? 0 : cutPart);
   const merged = chosen(before, always || dropped, dropped);
   if (merged === null) return null;
-  const made = await mergePacks({ repository, packs: merged, head, steps, reachable: dropped });
+  const whole = merged.length === before.length;
+  const made = await mergePacks({ repository, packs: merged, head, steps, whole, reachable: dropped });
   await repository.refresh();
   return {
     packsBefore: before.length,
@@ -89,6 +90,8 @@ interface Merge {
   readonly packs: readonly PackFile[];
   readonly head: Oid;
   readonly steps: Steps;
+  /** These are all packs. */
+  readonly whole: boolean;
   /** Only what commits reach comes into the new pack. */
   readonly reachable: boolean;
 }
@@ -107,7 +110,7 @@ async function mergePacks(merge: Merge): Promise<number> {
     const reached = merge.reachable ? await reachedFrom(repository, sources, builder, head, steps) : null;
     const wanted = (name: Uint8Array): boolean => reached === null || reached.find(name) >= 0;
     const repack = await Repack.over({ repository, sources, builder, steps, wanted });
-    await makeDeltas(repository, repack, sources.at(-1), head);
+    await makeDeltas(repository, repack, merge.whole ? (sources.at(-1) ?? null) : null, head);
     for (const source of sources) await repack.copyAll(source);
     const going = new Set(packs.map(({ name }) => name));
     if (reached !== null) for (const name of await awaited(sources, reached, head)) going.delete(name);
@@ -127,9 +130,9 @@ async function mergePacks(merge: Merge): Promise<number> {
 
 /**
  * Older versions become deltas of newer ones. Commits that lie in one pack were compared with each other when that was made: what is left
- * is to compare the newest commits of the packs.
+ * is to compare the newest commits of the packs. `largest`: no pack holds older ones; null where that is not known.
  */
-async function makeDeltas(repository: Repository, repack: Repack, largest: PackSource | undefined, head: Oid): Promise<void> {
+async function makeDeltas(repository: Repository, repack: Repack, largest: PackSource | null, head: Oid): Promise<void> {
   const trees: Oid[] = [];
   let source: PackSource | null = null;
   for await (const { oid, commit } of repository.log(Number.POSITIVE_INFINITY, head)) {
@@ -167,7 +170,7 @@ async function reachedFrom(
     if (seen(oid)) continue;
     const commit = parseCommit(await reader.content(oid));
     if (!cut.has(oid)) waiting.push(...commit.parents);
-    for await (const _ of below((each) => reader.content(each), commit.tree, seen)) if (steps.due) await steps.rest();
+    for await (const _ of added((each) => reader.content(each), null, commit.tree, seen)) if (steps.due) await steps.rest();
   }
   return reached;
 }

@@ -37,6 +37,7 @@ export class PackSource {
   private readonly bases: Int32Array;
   private readonly heights: Uint16Array;
   private readonly codes: Uint8Array;
+  private readonly buffer: Buffer;
   private window: { readonly at: number; readonly bytes: Buffer } = { at: 0, bytes: Buffer.alloc(0) };
 
   private constructor(pack: PackFile, file: OpenFile, size: number, keys: Float64Array) {
@@ -46,6 +47,7 @@ export class PackSource {
     this.count = index.count;
     this.file = file;
     this.end = size - sumBytes;
+    this.buffer = Buffer.allocUnsafe(Math.min(size, aheadBytes));
     this.offsets = new Float64Array(index.count);
     this.indexed = new Uint32Array(index.count);
     for (const [place, key] of keys.entries()) {
@@ -156,23 +158,21 @@ export class PackSource {
     const most = Math.min(this.end - from, Math.max(length, ahead, goesOn ? aheadBytes : nearBytes));
     if (from < packHeadBytes || length < 1 || most < length)
       throw new ObjectDamaged(`${this.name} has no object at byte ${from}`);
-    const bytes = await wholly(this.file, from, most, this.name);
-    this.window = { at: from, bytes };
-    return bytes.subarray(0, length);
+    // one buffer for all: those that are used once make V8 collect garbage all the time
+    const into = most <= this.buffer.length ? this.buffer : Buffer.allocUnsafe(most);
+    await this.fill(into, from, most);
+    this.window = { at: from, bytes: into.subarray(0, most) };
+    return into.subarray(0, length);
   }
-}
 
-async function wholly(file: OpenFile, from: number, length: number, name: string): Promise<Buffer> {
-  const first = Buffer.from(await file.read(from, length));
-  if (first.length === length) return first;
-  const parts = [first];
-  for (let at = first.length; at < length;) {
-    const part = Buffer.from(await file.read(from + at, length - at));
-    if (part.length === 0) throw new ObjectDamaged(`${name}.pack ends at byte ${from + at}`);
-    parts.push(part);
-    at += part.length;
+  private async fill(into: Buffer, from: number, length: number): Promise<void> {
+    for (let at = 0; at < length;) {
+      const part = await this.file.read(from + at, length - at, into.subarray(at, length));
+      if (part.length === 0) throw new ObjectDamaged(`${this.name}.pack ends at byte ${from + at}`);
+      if (part.buffer !== into.buffer) into.set(part, at);
+      at += part.length;
+    }
   }
-  return Buffer.concat(parts);
 }
 
 /** The index's objects in the order in which they lie in the pack, each as its offset times their number, plus its number in the index. */

@@ -22,16 +22,24 @@ export async function* successors(read: (oid: Oid) => Promise<GitObject>, older:
   }
 }
 
-/** Every folder and file below the tree that `seen` does not know, itself first; `seen` answers true when it knows the name already. */
-export async function* below(read: (oid: Oid) => Promise<GitObject>, root: Oid, seen: (oid: Oid) => boolean): AsyncIterable<Oid> {
-  if (seen(root)) return;
-  yield root;
-  const waiting = [root];
-  for (let tree = waiting.pop(); tree !== undefined; tree = waiting.pop()) {
-    for (const { kind, oid } of entriesOf(await read(tree))) {
-      if (seen(oid)) continue;
+/** Every folder and file of `newer` that does not stand at the same path in `older`, and that `seen` does not know; itself first. */
+export async function* added(
+  read: (oid: Oid) => Promise<GitObject>,
+  older: Oid | null,
+  newer: Oid,
+  seen: (oid: Oid) => boolean,
+): AsyncIterable<Oid> {
+  if (older === newer || seen(newer)) return;
+  yield newer;
+  const waiting: { readonly older: Oid | null; readonly newer: Oid }[] = [{ older, newer }];
+  for (let pair = waiting.pop(); pair !== undefined; pair = waiting.pop()) {
+    const entries = pair.older === null ? [] : entriesOf(await read(pair.older));
+    const before = new Map(entries.map((entry) => [entry.name, entry]));
+    for (const { name, kind, oid } of entriesOf(await read(pair.newer))) {
+      const was = before.get(name);
+      if (was?.oid === oid || seen(oid)) continue;
       yield oid;
-      if (kind === "tree") waiting.push(oid);
+      if (kind === "tree") waiting.push({ older: was?.kind === "tree" ? was.oid : null, newer: oid });
     }
   }
 }
