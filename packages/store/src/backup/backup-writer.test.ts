@@ -1,8 +1,8 @@
-import { filesOf, pathOf } from "@aether/core/backup/thing-files";
-import { registry } from "@aether/core/registry";
+import { pathOf } from "@aether/core/backup/thing-files";
 import { memberOf } from "@aether/core/testing/rules-bench";
 import { afterEach, describe, expect, it } from "vitest";
 import { BackedUp, fsck } from "./testing/backed-up.ts";
+import { filesOfCommit, filesOfWorld } from "./testing/world-files.ts";
 
 const open: BackedUp[] = [];
 afterEach(async () => {
@@ -15,17 +15,8 @@ async function start(...args: Parameters<typeof BackedUp.start>): Promise<Backed
   return made;
 }
 
-/** Path and text of everything in the world. */
-const filesNow = (b: BackedUp): Map<string, string> => {
-  const files = registry.nouns.flatMap((noun) => [...b.member.store.world.all(noun.name)].flatMap((row) => filesOf(noun, row)));
-  return new Map(files.map(({ path, text }) => [path, text]));
-};
-
-const filesAt = (b: BackedUp, commit = "HEAD"): Map<string, string> => {
-  const paths = b.git("ls-tree", "-r", "--name-only", "-z", commit).split("\0");
-  const named = paths.filter((path) => path !== "" && path !== "manifest.json");
-  return new Map(named.map((path) => [path, b.git("show", `${commit}:${path}`)]));
-};
+const filesNow = (b: BackedUp): Map<string, string> => filesOfWorld(b.member.store.world);
+const filesAt = (b: BackedUp): Map<string, string> => filesOfCommit(b.dir);
 
 describe("a backup", () => {
   it("holds every thing as a file, in a commit that says what changed", async () => {
