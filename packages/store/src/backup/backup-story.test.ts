@@ -60,7 +60,7 @@ const contact = fc.record({
 /** Some commands, and what happens to writer and repository before the next backup. */
 const chapter = fc.record({
   commands: fc.array(fc.oneof({ weight: 5, arbitrary: change }, contact), { maxLength: 6 }),
-  then: fc.constantFrom("goes on", "goes on", "goes on", "is opened anew", "is packed by git", "is reset"),
+  next: fc.constantFrom("goes on", "goes on", "goes on", "is opened anew", "is packed by git", "is reset"),
   force: fc.boolean(),
 });
 
@@ -76,9 +76,9 @@ describe("the story of a cluster in backups", { timeout: 120_000 }, () => {
       fc.asyncProperty(fc.array(chapter, { minLength: 3, maxLength: 6 }), async (chapters) => {
         const b = await start();
         const told = new Map<string, Map<string, string>>();
-        for (const { commands, then, force } of chapters) {
+        for (const { commands, next, force } of chapters) {
           await tell(b, commands);
-          const made = await b.writer.backup(then, { force });
+          const made = await b.writer.backup(next, { force });
           const now = filesOfWorld(b.member.store.world);
           if (made !== null) {
             told.set(made.commit, now);
@@ -87,9 +87,9 @@ describe("the story of a cluster in backups", { timeout: 120_000 }, () => {
           } else if (told.size > 0) expect(wantedOnly(filesOfCommit(b.dir))).toEqual(wantedOnly(now));
           expect(fsck(b.dir)).toBe("");
           expect(b.writer.dirty).toBe(false);
-          if (then === "is packed by git") b.git("gc", "--quiet", "--prune=now");
-          if (then === "is reset") b.writer.reset();
-          if (then === "is opened anew") {
+          if (next === "is packed by git") b.git("gc", "--quiet", "--prune=now");
+          if (next === "is reset") b.writer.reset();
+          if (next === "is opened anew") {
             b.writer.close();
             await b.open();
           }
