@@ -127,6 +127,7 @@ export class BackupReader {
       yield { thing, facet, path, folders };
       if (steps.due) await steps.rest();
     }
+    this.repository.forgetBlocks();
   }
 
   private async thingIn(path: string, oid: Oid | null, side: Side | null): Promise<WantedThing | null> {

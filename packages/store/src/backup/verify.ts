@@ -19,11 +19,13 @@ export async function verifyCommit(
   steps: Steps,
 ): Promise<Verified> {
   const check = new Check(repository, registry, steps);
+  repository.forgetBlocks();
   for (const { name, why } of await repository.brokenPacks(steps)) check.fault(`objects/pack/${name}`, why);
   let oid = commit ?? null;
   if (oid === null) oid = (await check.reading("refs/heads/main", () => repository.head())) ?? null;
   if (oid === null && check.faultsTotal === 0) throw new NoSuchCommit(`${repository.dir} has no commit yet`);
   if (oid !== null) await check.commit(oid);
+  repository.forgetBlocks();
   return check.result(oid ?? "");
 }
 

@@ -3,6 +3,7 @@ import { type FileFolder, wholeFile, withFile } from "../file-folder.ts";
 import { compressedMax, inflated } from "./compress.ts";
 import { applyDelta } from "./delta.ts";
 import { type GitObject, ObjectDamaged, type ObjectKind, oidOf, type Oid } from "./object.ts";
+import { PackBlocks } from "./pack-blocks.ts";
 import { PackIndex } from "./pack-index.ts";
 import { kindCodes, nameDelta, offsetDelta, packHeadBytes } from "./pack-writer.ts";
 
@@ -10,7 +11,7 @@ import { kindCodes, nameDelta, offsetDelta, packHeadBytes } from "./pack-writer.
 export const kindsByCode = new Map(Object.entries(kindCodes).map(([kind, code]) => [code, kind as ObjectKind]));
 const sumBytes = 20;
 /** Most objects are smaller: one read gets head and content. */
-const firstReadBytes = 4_096;
+const firstReadBytes = 1_024;
 /** Deltas of deltas; git itself makes chains of 50, and 4,095 at most. */
 const chainMax = 4_095;
 const readMax = 64 * 1024 * 1024;
@@ -24,19 +25,21 @@ export class PackFile {
   /** Of pack and index. */
   readonly bytes: number;
   private readonly folder: FileFolder;
+  private readonly blocks: PackBlocks;
   /** Where the last object ends. */
   private readonly end: number;
 
-  private constructor(folder: FileFolder, name: string, index: PackIndex, size: number) {
+  private constructor(folder: FileFolder, blocks: PackBlocks, name: string, index: PackIndex, size: number) {
     this.folder = folder;
+    this.blocks = blocks;
     this.name = name;
     this.index = index;
     this.bytes = size + index.bytes.length;
     this.end = size - sumBytes;
   }
 
-  /** `name` without an ending. Throws {@link ObjectDamaged} when pack and index do not belong together. */
-  static async open(folder: FileFolder, name: string): Promise<PackFile> {
+  /** `name` without an ending; `blocks` are shared by packs of one folder. Throws {@link ObjectDamaged} when pack and index do not belong together. */
+  static async open(folder: FileFolder, name: string, blocks: PackBlocks = new PackBlocks()): Promise<PackFile> {
     const index = new PackIndex(await wholeFile(folder, `${name}.idx`));
     return withFile(folder, `${name}.pack`, "read", async (file) => {
       const size = await file.size();
@@ -44,7 +47,7 @@ export class PackFile {
       const sum = Buffer.from(await file.read(Math.max(0, size - sumBytes), sumBytes));
       if (head.toString("latin1", 0, 4) !== "PACK" || head.readUInt32BE(8) !== index.count || !sum.equals(index.pack))
         throw new ObjectDamaged(`${name}.pack is not the pack that its index is of`);
-      return new PackFile(folder, name, index, size);
+      return new PackFile(folder, blocks, name, index, size);
     });
   }
 
@@ -77,14 +80,13 @@ export class PackFile {
   private async bytesAt(offset: number): Promise<{ readonly bytes: Buffer; readonly head: EntryHead }> {
     if (offset < packHeadBytes || offset >= this.end)
       throw new ObjectDamaged(`no object of ${this.name} begins at byte ${offset}`);
-    return withFile(this.folder, `${this.name}.pack`, "read", async (file) => {
-      const first = Buffer.from(await file.read(offset, Math.min(firstReadBytes, this.end - offset)));
-      const head = parseEntryHead(first, this.name);
-      const most = Math.min(this.end - offset, head.bytes + compressedMax(head.length));
-      if (most <= first.length) return { bytes: first, head };
-      if (most > readMax) throw new ObjectDamaged(`an object in ${this.name} has more bytes than a backup holds`);
-      return { bytes: Buffer.from(await file.read(offset, most)), head };
-    });
+    const read = (most: number): Promise<Buffer> => this.blocks.read(this.folder, `${this.name}.pack`, offset, offset + most);
+    const first = await read(Math.min(firstReadBytes, this.end - offset));
+    const head = parseEntryHead(first, this.name);
+    const most = Math.min(this.end - offset, head.bytes + compressedMax(head.length));
+    if (most <= first.length) return { bytes: first, head };
+    if (most > readMax) throw new ObjectDamaged(`an object in ${this.name} has more bytes than a backup holds`);
+    return { bytes: await read(most), head };
   }
 }
 

@@ -11,6 +11,7 @@ import { folderTree, type FolderTree } from "../folder-tree.ts";
 import { orMissing } from "../log/folder.ts";
 import { type Commit, type GitObject, ObjectDamaged, type ObjectKind, oidOf, type Oid, parseCommit } from "./object.ts";
 import { packIsWhole } from "./pack-check.ts";
+import { PackBlocks } from "./pack-blocks.ts";
 import { PackFile } from "./pack-file.ts";
 import { isLeftOver, PackWriter } from "./pack-writer.ts";
 import type { Steps } from "./steps.ts";
@@ -40,6 +41,7 @@ export class Repository {
   readonly dir: string;
   private readonly tree: FolderTree;
   private readonly folder: FileFolder;
+  private readonly blocks = new PackBlocks();
   private packs: PackFile[] = [];
   /** Packs that cannot be read, and why. */
   private broken = new Map<string, string>();
@@ -96,6 +98,11 @@ export class Repository {
       }
       if (tries === refreshTries) throw new Error(`packs of ${this.dir} go faster than they can be opened`);
     }
+  }
+
+  /** Lets go of what was read of packs: it takes memory, and says nothing of how they are on disk by now. */
+  forgetBlocks(): void {
+    this.blocks.forget();
   }
 
   /** Those that {@link refresh} found last. */
@@ -257,7 +264,7 @@ export class Repository {
     const known = this.packs.find((pack) => pack.name === name);
     if (known !== undefined) return known;
     try {
-      return await PackFile.open(this.folder, name);
+      return await PackFile.open(this.folder, name, this.blocks);
     } catch (error) {
       if (!(error instanceof ObjectDamaged)) throw error;
       broken.set(name, error.message);
