@@ -240,7 +240,7 @@ async function awaitState(
     if (want.includes(instance.state)) return instance;
     const left = until - clock.now();
     if (left <= 0) {
-      const message = `${instance.name} is ${instance.rawState} after ${withinMs} ms, wanted ${want.join(" or ")}`;
+      const message = `${instance.name} is ${instance.state} (${instance.rawState}) after ${withinMs} ms, wanted ${want.join(" or ")}`;
       throw fault({ _tag: "Deadline", waitedFor: millis(withinMs), op: `await ${instance.name}`, message });
     }
     await clock.sleep(Math.min(times.pollMs, left), signal);
