@@ -1,21 +1,17 @@
 /** Pushes what was recorded to the remote: again and again until it is taken, and never over what somebody else has put there. */
 import { backupsOf } from "@aether/core/backup-job/state";
 import type { Command } from "@aether/core/kernel/command";
+import type { Pushed } from "@aether/store/git/remote";
 import type { Answer, EventStore } from "@aether/store/types";
 import type { Log } from "../daemon/log.ts";
 import { BackOff } from "./schedule.ts";
-
-/** What store's push gives. */
-export type PushResult =
-  | { readonly ok: true; readonly pushed: string; readonly objects: number; readonly bytes: number }
-  | { readonly ok: false; readonly kind: keyof typeof hints; readonly why: string };
 
 export interface PusherOptions {
   readonly cluster: { readonly name: string };
   /** Null: nothing is pushed. */
   readonly remote: string | null;
   readonly store: Pick<EventStore, "world" | "role">;
-  readonly push: (how: { readonly force: boolean }) => Promise<PushResult>;
+  readonly push: (how: { readonly force: boolean }) => Promise<Pushed>;
   readonly submit: (command: Command) => Promise<Answer>;
   readonly log: Log;
   /** Monotonic milliseconds. */
@@ -66,7 +62,7 @@ export class Pusher {
   }
 
   /** Pushes now, and records what came of it. Any member may: all have the same repository. */
-  async push(force: boolean): Promise<PushResult> {
+  async push(force: boolean): Promise<Pushed> {
     const { cluster, remote, push, submit, log } = this.#o;
     if (remote === null) throw new Error("there is no remote to push to");
     const result = await push({ force });

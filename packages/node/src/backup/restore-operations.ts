@@ -4,8 +4,10 @@ import { thingsLimitDefault } from "@aether/core/api/backup-shapes";
 import { chosenBy } from "@aether/core/backup/plan";
 import type { WantedThing } from "@aether/core/backup/thing-files";
 import { reject, type Rejection } from "@aether/core/kernel/command";
+import type { World } from "@aether/core/kernel/world";
 import type { RestoreSource } from "@aether/core/restoration/state";
 import type { BackupReader } from "@aether/store/backup/backup-reader";
+import { indexAt, worldAt } from "@aether/store/backup/moment";
 import { readPoint, type Asked } from "../server/operations.ts";
 import { clientOf } from "../server/stream-session.ts";
 import { reading, type BackupDeps } from "./operations.ts";
@@ -63,7 +65,7 @@ async function planOf(
   if (typeof at !== "number") return at;
   return reading(d, async (reader) => {
     const chosen = chosenBy(d.registry, asked.only ?? []);
-    const found = await find(reader, asked);
+    const found = await find(d, reader, asked);
     if ("rejected" in found) return found;
     const plan = await new RestoreRunner({ registry: d.registry }).plan(d.store.world, found.things, chosen);
     return { plan, source: found.source };
@@ -71,12 +73,16 @@ async function planOf(
 }
 
 /** What is asked for: a commit (the newest, if nothing is named), or the state at an index or a time. */
-async function find(reader: BackupReader, asked: Asking): Promise<Found | Rejection> {
+async function find(d: BackupDeps, reader: BackupReader, asked: Asking): Promise<Found | Rejection> {
   const { commit, atIndex, atTime } = asked;
   if ([commit, atIndex, atTime].filter((one) => one !== undefined).length > 1)
     return reject("invalid", "a restore is of a commit, of an index or of a time", "give one of them");
-  if (atIndex === undefined && atTime === undefined) return ofCommit(reader, commit ?? "HEAD");
-  return reject("not_ready", "moments between commits cannot be restored yet", "name a commit");
+  if (atIndex !== undefined) return atMoment(d, reader, atIndex);
+  if (atTime === undefined) return ofCommit(reader, commit ?? "HEAD");
+  const index = await indexAt(d.store, atTime);
+  if (index !== null) return atMoment(d, reader, index);
+  const message = `the log does not reach back to ${new Date(atTime).toISOString()}`;
+  return reject("compacted", message, "aether backup list shows the commits of earlier times");
 }
 
 async function ofCommit(reader: BackupReader, name: string): Promise<Found> {
@@ -86,6 +92,21 @@ async function ofCommit(reader: BackupReader, name: string): Promise<Found> {
   for await (const thing of reader.things(commit)) things.push(thing);
   return { source: { commit, index, at }, things };
 }
+
+async function atMoment(d: BackupDeps, reader: BackupReader, index: number): Promise<Found | Rejection> {
+  const { registry, store } = d;
+  const moment = await worldAt({ registry, store, reader }, index);
+  if (!moment.ok) {
+    const ranges = moment.ranges.map(({ from, to }) => `${from} to ${to}`).join(", ");
+    return reject("compacted", moment.why, ranges === "" ? "no moment can be had" : `what can be had: ${ranges}`);
+  }
+  return { source: { commit: null, index: moment.index, at: moment.at }, things: wantedOf(d, moment.world) };
+}
+
+const wantedOf = ({ registry }: BackupDeps, world: World): WantedThing[] =>
+  registry.nouns.flatMap(({ name: noun, backup }) =>
+    backup === undefined ? [] : [...world.all(noun)].map(({ id, row }) => ({ noun, id, wanted: backup.wanted(row) })),
+  );
 
 const shownSource = ({ commit, index, at }: RestoreSource): ShownSource => ({
   ...(commit === null ? {} : { commit }),

@@ -12,6 +12,8 @@ import type { NodeRow } from "@aether/core/node/state";
 import { BackupReader } from "@aether/store/backup/backup-reader";
 import { BackupWriter } from "@aether/store/backup/backup-writer";
 import { consolidate } from "@aether/store/git/consolidate";
+import { push, type Pushed } from "@aether/store/git/remote";
+import type { Repository } from "@aether/store/git/repository";
 import { cutHistory } from "@aether/store/git/shallow";
 import { ownPace } from "@aether/store/pace";
 import type { Answer, EventStore } from "@aether/store/types";
@@ -22,7 +24,7 @@ import type { PeerCopy } from "./copies.ts";
 import { backupFault } from "./fault.ts";
 import { BackupKeeper } from "./keeper.ts";
 import type { PeerRepositories } from "./peer-repository.ts";
-import { Pusher, type PushResult } from "./pusher.ts";
+import { Pusher } from "./pusher.ts";
 import { RepositoryHome } from "./repository-home.ts";
 
 export interface BackupServiceParts {
@@ -46,13 +48,15 @@ export interface BackupService {
   /** Over the repository as it is now; rejects where it cannot be read. */
   reader(): Promise<BackupReader>;
   /** From this member, whoever leads. Call only with a remote. */
-  pushNow(force: boolean): Promise<PushResult>;
+  pushNow(force: boolean): Promise<Pushed>;
   /** Resolves when nothing of it touches the store any more. */
   stop(): Promise<void>;
 }
 
 const lookMs = 200;
 const submitMs = 10_000;
+/** For all of a push: a first one may be large. */
+const pushMs = 600_000;
 
 export function startBackups(p: BackupServiceParts): BackupService {
   const { cluster, node, settings, store, log } = p;
@@ -63,11 +67,12 @@ export function startBackups(p: BackupServiceParts): BackupService {
   const anywhere = (command: Command): Promise<Answer> =>
     p.gateway.settle({ command, actor, request: { client: `node:${node}`, id: randomUUID() } }, submitMs);
   const tidier = new Tidier(home, settings.keep, log);
+  const ending = new AbortController();
   const pusher = new Pusher({
     cluster,
     remote: settings.remote,
     store,
-    push: () => Promise.resolve({ ok: false, kind: "unreachable", why: "pushing is not there yet" }),
+    push: async ({ force }) => pushTo(await home.repository(), p, force, ending.signal),
     submit: anywhere,
     log,
     now: () => performance.now(),
@@ -106,11 +111,13 @@ export function startBackups(p: BackupServiceParts): BackupService {
     },
     pushNow: (force) => pusher.push(force),
     stop: async () => {
+      ending.abort();
       keeper.stopped = true;
+      // what is being fetched breaks off
+      p.peers.close();
       await Promise.all([loop.stop(), pushes.stop()]);
       await keeper.stop();
       await tidier.stop();
-      p.peers.close();
     },
   };
 }
@@ -133,6 +140,16 @@ function copiesOf({ node, store, peers }: BackupServiceParts): readonly PeerCopy
   return [...store.world.all<NodeRow>("node")].flatMap(({ row: { name, member, address, left } }) =>
     name === node || left || address === null ? [] : [{ node: name, member, source: peers.at(address) }],
   );
+}
+
+function pushTo(
+  repository: Repository,
+  { settings, token }: BackupServiceParts,
+  force: boolean,
+  signal: AbortSignal,
+): Promise<Pushed> {
+  const credentials = token === null ? null : { user: settings.remoteUser, token };
+  return push(repository, { url: settings.remote ?? "", credentials }, { force, signal, deadlineMs: pushMs, pace: ownPace() });
 }
 
 /** Keeps the repository small, beside everything else: one run at a time, broken off when the repository becomes another's. */
