@@ -65,7 +65,10 @@ describe("backups that a cluster makes by itself", () => {
   it("follow each change, and are at the remote, which was not there before, soon after", async () => {
     execFileSync("git", ["init", "--bare", "--quiet", "--initial-branch=main", remote]);
     await set("app/a", 1);
-    const backed = await until("app/a is backed up and pushed", ({ last, pushed }) => last !== null && pushed?.commit === last.commit);
+    const backed = await until(
+      "app/a is backed up and pushed",
+      ({ last, pushed }) => last !== null && pushed?.commit === last.commit,
+    );
     await set("app/a", 2);
     const now = await until(
       "app/a is backed up and pushed again",

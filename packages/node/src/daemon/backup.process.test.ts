@@ -129,6 +129,16 @@ describe("backups of a cluster", () => {
     const row = await operator.ask("GET", node.address, `/v1/restorations/${done.restore}`);
     expect(row).toMatchObject({ status: 200, body: { state: "applied", appliedAt: done.index } });
     expect(good(await post("restore", asked))).toMatchObject({ restore: "", things: 0 });
+    const undone = good<typeof RestoreAnswer.Type>(await post("restore", { atIndex: done.before }));
+    expect(undone).toMatchObject({ things: 2, source: { index: done.before } });
+    const now = good<{ value: unknown }>(await operator.any("GET", "/v1/settings/app/new"));
+    expect(now.value).toBe(2);
+    const byTime = good<typeof RestorePlan.Type>(await post("plan", { atTime: Date.now(), only: ["setting/app/*"] }));
+    expect(byTime).toMatchObject({ created: 0, changed: 0, removed: 0 });
+    // the cluster writes entries of its own besides
+    expect(byTime.source.index).toBeGreaterThanOrEqual(undone.index);
+    expect(await post("plan", { atIndex: 1_000_000 })).toMatchObject({ status: 410, body: { reason: "compacted" } });
+    expect(await post("plan", { atIndex: 5, commit })).toMatchObject({ status: 400 });
     expect(await post("plan", { only: ["planet/x"] })).toMatchObject({ status: 400 });
     expect(await post("plan", { commit: "fffffff" })).toMatchObject({ status: 404 });
     const viewer = await h.client("viewer");
