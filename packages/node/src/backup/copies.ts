@@ -13,6 +13,9 @@ export interface PeerCopy {
   readonly source: MirrorSource;
 }
 
+/** Commits that may have come after one that was recorded; a handful at most. */
+const unrecordedMax = 1_000;
+
 type Seen = { readonly peer: PeerCopy; readonly listing: RepositoryListing | null };
 
 /** Null for those that do not answer. */
@@ -65,7 +68,7 @@ export async function settleLine(
 /** Whether the commit is in the line that the branch is at the end of. A repository that cannot be read holds nothing. */
 async function holds(home: RepositoryHome, commit: string): Promise<boolean> {
   try {
-    for await (const { oid } of (await home.repository()).log(Number.POSITIVE_INFINITY)) if (oid === commit) return true;
+    for await (const { oid } of (await home.repository()).log(unrecordedMax)) if (oid === commit) return true;
     return false;
   } catch (error) {
     if (error instanceof ObjectDamaged) return false;

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -269,6 +269,36 @@ describe("the leader", () => {
     fleet.bench.try({ type: "DropRestore", id: "r1" }, operator);
     await fleet.pass(200);
     expect(fleet.row.last).not.toBeNull();
+  });
+});
+
+describe("a member that does not lead", () => {
+  it("whose repository is damaged has it anew from the leader, and keeps what was there", async () => {
+    const fleet = new Fleet(false);
+    trigger(fleet);
+    await fleet.pass(10_000);
+    const n3 = fleet.members[2]!;
+    const packs = join(n3.home.dir, "objects/pack");
+    for (const name of readdirSync(packs)) writeFileSync(join(packs, name), "torn");
+    n3.home = new RepositoryHome(n3.home.dir);
+    n3.keeper = fleet.keeperOf(n3, 3);
+    await fleet.pass(2_000);
+    expect(await n3.home.head()).toBe(fleet.row.last!.commit);
+    expect(readdirSync(join(n3.home.dir, ".."))).toEqual(["backup.git", "backup.git.aside-1"]);
+  });
+
+  it("says once why it cannot follow, and follows when it can", async () => {
+    const fleet = new Fleet(false);
+    const n3 = fleet.members[2]!;
+    rmSync(join(n3.home.dir, ".."), { recursive: true, force: true });
+    writeFileSync(join(n3.home.dir, ".."), "a file where the folder should be");
+    trigger(fleet);
+    await fleet.pass(30_000);
+    expect(fleet.lines.filter((line) => line.includes("backup-mirror ")).length).toBe(1);
+    expect(fleet.row.last?.holders).toEqual(["n1", "n2"]);
+    rmSync(join(n3.home.dir, ".."));
+    await fleet.pass(70_000);
+    expect(await n3.home.head()).toBe(fleet.row.last!.commit);
   });
 });
 

@@ -8,6 +8,7 @@ import { theCluster } from "@aether/core/cluster/state";
 import type { BackupSettings } from "@aether/core/config/backup-settings";
 import type { Command } from "@aether/core/kernel/command";
 import type { BackupMade } from "@aether/store/backup/types";
+import { ObjectDamaged } from "@aether/store/git/object";
 import type { Answer, EventStore } from "@aether/store/types";
 import type { Log } from "../daemon/log.ts";
 import { backupFault } from "./fault.ts";
@@ -230,8 +231,9 @@ export class BackupKeeper {
     const { open, last } = backupsOf(store.world);
     if (now() < this.#nextMirror || !this.#mirrorFailed.over(now())) return;
     try {
-      this.#head ??= last === null && open === null ? undefined : await home.head();
-      if (open === null && (last === null || last.commit === this.#head)) return;
+      if (last === null && open === null) return;
+      this.#head ??= await this.#ownHead();
+      if (open === null && last?.commit === this.#head) return;
       const leader = peers().find(({ member }) => member === store.role.leader);
       if (leader === undefined) return;
       const changed = await this.#mirrorFrom(leader.source);
@@ -244,6 +246,19 @@ export class BackupKeeper {
       const { why, hint } = backupFault(error, home.dir);
       if (why !== this.#said) log.warn("backup-mirror", { why, hint });
       this.#said = why;
+    }
+  }
+
+  /** Null as well for a repository that cannot be read: the mirror sees to it. */
+  async #ownHead(): Promise<string | null> {
+    try {
+      const repository = await this.#o.home.repository();
+      const head = await repository.head();
+      if (head !== null) await repository.commit(head);
+      return head;
+    } catch (error) {
+      if (error instanceof ObjectDamaged) return null;
+      throw error;
     }
   }
 
