@@ -239,6 +239,17 @@ describe("the leader", () => {
     expect(fleet.row.last?.holders).toEqual(["n1"]);
   });
 
+  it("does not count those that answer and have an older one", async () => {
+    const fleet = new Fleet(false);
+    trigger(fleet);
+    await fleet.pass(10_000);
+    for (const member of fleet.members.slice(1)) member.keeper.stopped = true;
+    fleet.dirty = true;
+    trigger(fleet);
+    await fleet.pass(200);
+    expect(fleet.row.last?.holders).toEqual(["n1"]);
+  });
+
   it("says why it cannot, once, and goes on trying by itself", async () => {
     const fleet = new Fleet();
     const [n1] = fleet.members;
@@ -252,10 +263,12 @@ describe("the leader", () => {
     // each try is a request and its answer; their pauses double up to five minutes
     expect((fleet.bench.world.index - index) / 2).toBeLessThanOrEqual(8);
     expect((fleet.bench.world.index - index) / 2).toBeGreaterThanOrEqual(5);
+    const asked = fleet.bench.entries.flat().filter(({ type }) => type === "BackupRequested");
+    expect(new Set(asked.slice(1).map(({ cause }) => cause))).toEqual(new Set(["again after a failure"]));
     n1!.fault = null;
-    const asked = trigger(fleet);
+    const last = trigger(fleet);
     await fleet.pass(200);
-    expect(fleet.row).toMatchObject({ failed: null, last: { upTo: asked } });
+    expect(fleet.row).toMatchObject({ failed: null, last: { upTo: last } });
   });
 
   it("waits while a restore is being staged", async () => {
@@ -319,6 +332,26 @@ describe("a new leader", () => {
     fleet.members[0]!.answers = true;
     await fleet.pass(6_000);
     expect(new Set(await fleet.heads())).toEqual(new Set([fleet.row.last!.commit]));
+  });
+
+  it("that was behind does not take the others back before it has what they have", async () => {
+    const fleet = new Fleet(false);
+    trigger(fleet);
+    await fleet.pass(10_000);
+    fleet.members[1]!.answers = false;
+    fleet.dirty = true;
+    trigger(fleet);
+    await fleet.pass(10_000);
+    const { commit } = fleet.row.last!;
+    expect(await fleet.members[2]!.home.head()).toBe(commit);
+    fleet.members[1]!.answers = true;
+    fleet.leader = 2;
+    fleet.dirty = true;
+    trigger(fleet);
+    await fleet.members[2]!.keeper.look();
+    await fleet.pass(10_000);
+    const repository = await fleet.members[1]!.home.repository();
+    expect((await repository.commit(fleet.row.last!.commit)).parents).toEqual([commit]);
   });
 
   it("whose disk is empty has what was recorded from another member before it writes", async () => {
