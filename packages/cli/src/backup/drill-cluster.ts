@@ -23,7 +23,7 @@ import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import type { Shell } from "../shell/shell.ts";
 import { openPlace, reading, type OpenedPlace } from "./open-place.ts";
-import type { BackupPlace } from "./place.ts";
+import { credentialsFor, type BackupPlace } from "./place.ts";
 
 /** A commit of the cluster that the command line means, or of another repository. */
 export type DrillSource = { readonly cluster: string } | { readonly place: BackupPlace };
@@ -96,8 +96,8 @@ export class DrillCluster {
       await writeFile(file, toml);
       const from: BackupPlace = { repository: reader.repository.dir, commit };
       await bootstrapCluster({ file, from, waitMs: this.waitMs }, this.shell, this.steps);
-      const again = await BackupReader.open(join(this.cluster.nodes, "n1", "data", "backup.git"), registry);
       const made = await this.backUp();
+      const again = await BackupReader.open(join(this.cluster.nodes, "n1", "data", "backup.git"), registry);
       return { commit, ...compare(await wantedOf(reader, commit), await wantedOf(again, made)) };
     } catch (error) {
       if (!(error instanceof Failure) || error.code === exit.interrupted) throw error;
@@ -109,12 +109,12 @@ export class DrillCluster {
     const copyTo = join(this.folder, "source.git");
     const say = (text: string): void => this.shell.err(`${text}\n`);
     if ("place" in source) {
-      return openPlace(source.place, { say });
+      return openPlace(source.place, { credentials: credentialsFor(source.place, this.shell, null), copyTo, say });
     }
     if (connection === null) throw new Error("a commit of a cluster needs a connection to it");
     say("copying the cluster's repository");
     await copyRepository(connection.api, copyTo);
-    return openPlace({ repository: copyTo, commit: source.cluster }, { say });
+    return openPlace({ repository: copyTo, commit: source.cluster }, { credentials: null, copyTo, say });
   }
 
   /** The commit that the throw-away cluster makes of what it has. */

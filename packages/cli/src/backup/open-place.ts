@@ -1,12 +1,13 @@
-/** A repository that a backup is taken from, opened where it lies. */
-import { access } from "node:fs/promises";
+/** A repository that a backup is taken from, opened: one on this computer where it lies, one on the network as a copy. */
+import { access, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BackupFault } from "@aether/core/backup/thing-files";
 import { registry } from "@aether/core/registry";
 import { BackupReader } from "@aether/store/backup/backup-reader";
 import { ObjectDamaged, type Oid } from "@aether/store/git/object";
+import { clone, type Remote } from "@aether/store/git/remote";
 import { NoSuchCommit, Repository } from "@aether/store/git/repository";
-import { exit, Failure, usage } from "../shell/failure.ts";
+import { exit, Failure, usage, type ExitCode } from "../shell/failure.ts";
 import { isRemote, type BackupPlace } from "./place.ts";
 
 export interface OpenedPlace {
@@ -15,12 +16,15 @@ export interface OpenedPlace {
 }
 
 export interface OpenOptions {
+  readonly credentials: Remote["credentials"];
+  /** Where a copy of one on the network is made; what is there is removed first. */
+  readonly copyTo: string;
   readonly say: (text: string) => void;
 }
 
 /** Writes nothing where it lies. The commit is looked up and not judged yet. */
 export async function openPlace({ repository: url, commit }: BackupPlace, o: OpenOptions): Promise<OpenedPlace> {
-  if (isRemote(url)) throw usage(`${url}: a path is expected`, "git clone --bare makes a copy of it here");
+  if (isRemote(url)) return openRemote(url, commit ?? "HEAD", o);
   if (!(await isThere(join(url, "HEAD")))) {
     throw usage(
       `there is no git repository at ${url}`,
@@ -39,6 +43,21 @@ export async function openPlace({ repository: url, commit }: BackupPlace, o: Ope
     if (!(error instanceof NoSuchCommit)) throw error;
     throw new Failure(exit.notFound, `${url}: ${error.message}`, `git --git-dir ${url} log --oneline shows what is there`);
   }
+}
+
+const codes: Readonly<Record<"refused" | "unreachable" | "missing", ExitCode>> = {
+  refused: exit.rejected,
+  unreachable: exit.notReady,
+  missing: exit.notFound,
+};
+
+async function openRemote(url: string, commit: string, o: OpenOptions): Promise<OpenedPlace> {
+  await rm(o.copyTo, { recursive: true, force: true });
+  o.say(`copying ${url}`);
+  const opened = await reading(() => clone({ url, credentials: o.credentials }, o.copyTo, { commit }));
+  if (opened.ok) return { reader: new BackupReader(opened.repository, registry), commit: opened.commit };
+  const asked = "AETHER_BACKUP_TOKEN (and AETHER_BACKUP_USER) are what it is asked with";
+  throw new Failure(codes[opened.kind], `${url}: ${opened.why}`, opened.kind === "refused" ? asked : "");
 }
 
 const isThere = (path: string): Promise<boolean> =>

@@ -2,6 +2,7 @@ import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, statSync, wri
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BackedUp } from "@aether/store/backup/testing/backed-up";
+import { serveGit } from "@aether/store/git/testing/git-server";
 import type { EntryAnswer, MemberAnswer, SettingsAnswer } from "../context/api.ts";
 import { connectContext } from "../context/connection.ts";
 import { readContexts } from "../context/contexts.ts";
@@ -154,6 +155,35 @@ describe("a cluster that is made from a backup", () => {
     // What could not be taken does not stand in the way of what can.
     const place = `${backup.source.dir}@${backup.newest}`;
     expect((await bootstrap(place)).code).toBe(exit.done);
+  });
+
+  it("is made from a git server, with a token that nobody sees", async () => {
+    const one = operator("network");
+    const token = "a-token-nobody-sees";
+    const server = await serveGit(join(backup.source.dir, ".."), { user: "fleet", token, tls: true });
+    const authority = join(one.folder, "authority.pem");
+    writeFileSync(authority, server.ca);
+    const repository = `${server.url}backup.git`;
+    const bootstrap = (env: Record<string, string>) =>
+      one.begin(["cluster", "bootstrap", "--config", one.file, "--from-backup", repository], {
+        NODE_EXTRA_CA_CERTS: authority,
+        ...env,
+      }).ended;
+    try {
+      const wrong = await bootstrap({ AETHER_BACKUP_TOKEN: `${token}-no-more`, AETHER_BACKUP_USER: "fleet" });
+      expect(wrong).toMatchObject({ code: exit.rejected, stderr: expect.stringContaining("AETHER_BACKUP_TOKEN") });
+      expect(one.instances()).toEqual([]);
+      const done = await bootstrap({ AETHER_BACKUP_TOKEN: token, AETHER_BACKUP_USER: "fleet" });
+      expect(done.code, done.stderr).toBe(exit.done);
+      expect((await settings(one)).get("app/x")).toEqual({ deep: ["value"] });
+      const files = readdirSync(one.clusterFolder, { recursive: true, encoding: "utf8", withFileTypes: true });
+      const texts = files.filter((file) => file.isFile()).map((file) => readFileSync(join(file.parentPath, file.name), "latin1"));
+      for (const text of [...texts, wrong.stdout, wrong.stderr, done.stdout, done.stderr]) expect(text).not.toContain(token);
+      expect(existsSync(join(one.clusterFolder, "from-backup.git"))).toBe(false);
+      expect(server.asked.every((line) => !line.includes("receive-pack"))).toBe(true);
+    } finally {
+      await server.close();
+    }
   });
 
   it("refuses the nodes and operators of another cluster, though it has its name and its state, and they refuse it", async () => {

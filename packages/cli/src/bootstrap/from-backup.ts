@@ -1,5 +1,7 @@
 /** The two steps of a bootstrap from a backup: prove the commit before anything is made, and restore it before the cluster is called ready. */
 import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import type { Manifest } from "@aether/core/backup/manifest";
 import type { WantedThing } from "@aether/core/backup/thing-files";
 import { reject } from "@aether/core/kernel/command";
@@ -7,10 +9,11 @@ import { registry } from "@aether/core/registry";
 import { RestoreRunner, type Submit } from "@aether/node/backup/restore-runner";
 import { shortCommit } from "../backup/commit-text.ts";
 import { openPlace, reading, type OpenedPlace } from "../backup/open-place.ts";
-import type { BackupPlace } from "../backup/place.ts";
+import { credentialsFor, type BackupPlace } from "../backup/place.ts";
 import type { Api, RestorationAnswer, Written } from "../context/api.ts";
 import { counted } from "../shell/counted.ts";
 import { exit, Failure, refused } from "../shell/failure.ts";
+import { remoteOf } from "./cluster-plan.ts";
 import type { FromBackup } from "./journal.ts";
 import type { Peers } from "./form.ts";
 import { nounsOfThePlace, readWorld } from "./new-world.ts";
@@ -21,6 +24,9 @@ const faultsShown = 10;
 /** Null: an earlier run has restored it already. */
 export type SourceBackup = (OpenedPlace & { readonly manifest: Manifest }) | null;
 
+/** Of a repository on the network; it goes when it is restored. */
+const copyOf = (b: Bootstrap): string => join(b.folder.root, "from-backup.git");
+
 /** The whole commit: every object, every file, every count. From here on this commit is meant, wherever the branch moves to. */
 export async function verifyBackup(b: Bootstrap, place: BackupPlace): Promise<Did<SourceBackup>> {
   const begun = b.steps.journal.fromBackup;
@@ -28,6 +34,8 @@ export async function verifyBackup(b: Bootstrap, place: BackupPlace): Promise<Di
     return { result: null, detail: `already there: restored from commit ${shortCommit(begun.commit)}` };
   }
   const opened = await openPlace(begun === undefined ? place : { ...place, commit: begun.commit }, {
+    credentials: credentialsFor(place, b.shell, remoteOf(b.plan, b.shell)),
+    copyTo: copyOf(b),
     say: (text) => b.steps.say(text),
   });
   b.steps.say(`commit ${shortCommit(opened.commit)}`);
@@ -54,6 +62,7 @@ export async function restoreBackup(b: Bootstrap, peers: Peers, backup: SourceBa
   const earlier = await appliedBefore(peers.api, begun);
   const restored = earlier ?? (await restoreNow(b, peers.api, backup, begun));
   await b.steps.write({ fromBackup: { ...begun, restoration: null, restored } });
+  await rm(copyOf(b), { recursive: true, force: true });
   return { result: null, detail: `${counted(restored.things, "thing")} at index ${restored.index}` };
 }
 
