@@ -3,8 +3,9 @@ import { isRejection, type Command } from "../kernel/command.ts";
 import type { World } from "../kernel/world.ts";
 import { registry } from "../registry.ts";
 import { memberOf, operator, readyCluster, type RulesBench } from "../testing/rules-bench.ts";
-import { restorationsMax, type Wish } from "./decide.ts";
+import { restorationsMax } from "./decide.ts";
 import type { RestorationPartRow, RestorationRow } from "./state.ts";
+import type { Wish } from "./wish.ts";
 
 const source = { commit: "0a1b2c3d", index: 12, at: 1_000 };
 const set = (id: string, value: unknown): Command => ({ type: "SetSetting", id, value });
@@ -201,6 +202,17 @@ describe("a restoration", () => {
     expect(parsed(begin("r1", 0, 1))).toContain('field "things"');
     expect(parsed(stage("r1", 1))).toContain("1 to 8192 things");
     expect(parsed({ ...stage("r1", 1, wanted("app/a", 1, 1)), id: "r1/0" })).toContain('field "id"');
+    const odd: readonly (readonly [unknown, string])[] = [
+      [{ ...wanted("app/a", 1, 1), version: -1 }, "of thing 2 a version"],
+      [{ ...wanted("app/a", 1, 1), index: 0.5 }, "of thing 2 a version"],
+      [{ ...wanted("app/a", 1, 1), noun: 7 }, "of thing 2 a noun"],
+      [{ ...wanted("app/a", 1, 1), id: "x".repeat(513) }, "of thing 2 an id"],
+      [{ ...wanted("app/a", 1, 1), absent: false }, "of thing 2 absent"],
+      [{ ...wanted("app/a", 1, 1), colour: 1 }, "of thing 2 no field colour"],
+      [{ ...wanted("app/a", 1, 1), wanted: Number.NaN }, "of thing 2 wanted as a finite number"],
+      [null, "of thing 2 its fields"],
+    ];
+    for (const [wish, fault] of odd) expect(parsed(stage("r1", 1, absent("app/b", 1), wish as Wish)), fault).toContain(fault);
     // the largest setting that there may be is a wish as well
     expect(parsed(stage("r1", 1, wanted("app/a", 1, "x".repeat(64 * 1024 - 2))))).toBe("taken");
     expect(parsed(stage("r1", 1, wanted("app/a", 1, "x".repeat(70 * 1024))))).toContain("JSON of at most");

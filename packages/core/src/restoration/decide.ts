@@ -6,17 +6,12 @@ import { jsonEqual } from "../kernel/json.ts";
 import type { Registry } from "../kernel/registry.ts";
 import type { Stored, World } from "../kernel/world.ts";
 import * as events from "./events.ts";
+import type { Wish } from "./wish.ts";
 import { PlannedWorld, type ChangingThing } from "./planned-world.ts";
 import { partId, partOf, type RestorationPartRow, type RestorationRow, type RestoreSource } from "./state.ts";
 
 /** Rows of restorations that are kept, the newest. */
 export const restorationsMax = 20;
-
-/** What is wanted of a thing that the plan found at `version`, and with this index if it says so; unless it should be absent. */
-export interface Wish extends Omit<ChangingThing, "index"> {
-  readonly index?: number;
-  readonly wanted?: unknown;
-}
 
 type Begin = Command & { readonly source: RestoreSource; readonly things: number; readonly parts: number };
 type Stage = Command & { readonly things: readonly Wish[] };

@@ -13,8 +13,8 @@ export const partThingsMax = 8_192;
 const partsSchema = between(1, restorePartsMax);
 const thingsSchema = between(1, restoreThingsMax);
 const source = Schema.Struct({ commit: Schema.NullOr(hex(7, 64)), index: Index, at: Index });
-const nounCharsMax = 64;
-const idCharsMax = 512;
+export const nounCharsMax = 64;
+export const idCharsMax = 512;
 
 /** What both the commands and the events say of a restoration as a whole. */
 export const whole = { source, things: thingsSchema, parts: partsSchema } as const;

@@ -3,7 +3,9 @@ import type { Rejection } from "../kernel/command.ts";
 import type { DomainEvent } from "../kernel/event.ts";
 import type { World } from "../kernel/world.ts";
 import { checkThreshold, settingsMax, tooMany } from "./decide.ts";
-import { SettingChanged, SettingRemoved } from "./events.ts";
+import { jsonBytesMax } from "../kernel/fields.ts";
+import { jsonFault } from "../kernel/json.ts";
+import { descriptionCharsMax, SettingChanged, SettingRemoved } from "./events.ts";
 import type { SettingRow } from "./state.ts";
 import { thresholds } from "./thresholds.ts";
 
@@ -24,9 +26,10 @@ export function restoreSetting(id: string, _now: SettingRow | undefined, wanted:
   if (wanted === undefined) return [SettingRemoved.of(id, {})];
   const { value, description, ...more } = (wanted ?? {}) as Partial<SettingRow>;
   if (Object.keys(more).length > 0) return "the backup says more of it than this version knows";
-  try {
-    return [SettingChanged.parse({ type: "SettingChanged", v: SettingChanged.v, id, value, description })];
-  } catch (error) {
-    return `the backup's value cannot be set: ${(error as Error).message}`;
-  }
+  if (typeof description !== "string" || description.length > descriptionCharsMax)
+    return `the backup's value cannot be set: its description is no text of at most ${descriptionCharsMax} characters`;
+  const fault = jsonFault(value, jsonBytesMax);
+  return fault === null
+    ? [SettingChanged.of(id, { value, description })]
+    : `the backup's value cannot be set: it is not ${fault}`;
 }

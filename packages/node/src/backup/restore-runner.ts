@@ -9,10 +9,11 @@ import { canonicalJson } from "@aether/core/kernel/canonical-json";
 import { reject, type Command, type Reason, type Rejection } from "@aether/core/kernel/command";
 import type { Registry } from "@aether/core/kernel/registry";
 import type { World } from "@aether/core/kernel/world";
-import { checkAll, type Wish } from "@aether/core/restoration/decide";
+import { checkAll } from "@aether/core/restoration/decide";
 import { partThingsMax, restorePartsMax, restoreThingsMax } from "@aether/core/restoration/events";
 import { PlannedWorld } from "@aether/core/restoration/planned-world";
 import { partId, type RestoreSource } from "@aether/core/restoration/state";
+import type { Wish } from "@aether/core/restoration/wish";
 
 export interface RestorePlan extends Plan {
   /** SHA-256, hex, over what it would do and what it leaves alone: two plans that show the same have the same. */

@@ -1,7 +1,7 @@
 /** A cluster of one with Aether's own nouns, in which things are restored. */
 import type { Command } from "@aether/core/kernel/command";
 import { registry } from "@aether/core/registry";
-import type { Wish } from "@aether/core/restoration/decide";
+import type { Wish } from "@aether/core/restoration/wish";
 import type { Answer } from "../../types.ts";
 import { OneMember } from "./one-member.ts";
 import type { MemberOptions } from "./one-member.ts";
