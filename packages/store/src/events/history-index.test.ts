@@ -1,10 +1,13 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { HistoryIndex, indexesIn } from "./history-index.ts";
+import type { HistoryPack } from "./history-index.ts";
+
+const packsIn = (history: HistoryIndex): HistoryPack[] => [...history.take()].filter((pack) => pack !== null);
 
 /** What a reader finds about a thing in the packs of one flush. */
 function inPacks(history: HistoryIndex, thing: string): number[] {
-  return [...history.take()].flatMap(({ first, bytes }) => indexesIn(first, bytes, Buffer.from(thing)));
+  return packsIn(history).flatMap(({ first, bytes }) => indexesIn(first, bytes, Buffer.from(thing)));
 }
 
 describe("the history of a flush", () => {
@@ -24,7 +27,7 @@ describe("the history of a flush", () => {
           if (indexes.at(-1) !== index) indexes.push(index);
         }
         for (const name of names) expect(history.recent(name)).toEqual(expected.get(name));
-        const packs = [...history.take()];
+        const packs = packsIn(history);
         for (const name of names) {
           expect(history.recent(name)).toEqual(expected.get(name));
           expect(packs.flatMap(({ first, bytes }) => indexesIn(first, bytes, Buffer.from(name)))).toEqual(expected.get(name));
@@ -40,7 +43,7 @@ describe("the history of a flush", () => {
     const thing = "box/a";
     for (let index = 1; index <= 3_000; index++) for (let event = 0; event < 3; event++) history.add(thing, index);
     for (let event = 0; event < 10_000; event++) history.add(`box/${event}`, 3_001);
-    const packs = [...history.take()];
+    const packs = packsIn(history);
     expect(packs.length).toBeGreaterThan(2);
     expect(new Set(packs.map(({ first }) => first)).size).toBe(packs.length);
     const found = packs.map(({ first, bytes }) => indexesIn(first, bytes, Buffer.from("box/a")));
@@ -49,11 +52,23 @@ describe("the history of a flush", () => {
     expect(packs.flatMap(({ first, bytes }) => indexesIn(first, bytes, Buffer.from("box/9999")))).toEqual([3_001]);
   });
 
+  it("of an entry with very many events is made in steps, and reads the same", () => {
+    const history = new HistoryIndex();
+    for (let event = 0; event < 50_000; event++) history.add(`box/${event % 20_000}`, 2 ** 33);
+    history.add("box/7", 2 ** 33 + 5);
+    const steps = [...history.take()];
+    expect(steps.filter((step) => step === null).length).toBeGreaterThan(10);
+    const packs = steps.filter((step) => step !== null);
+    const found = (thing: string): number[] => packs.flatMap(({ first, bytes }) => indexesIn(first, bytes, Buffer.from(thing)));
+    expect(packs).toHaveLength(2);
+    expect([found("box/7"), found("box/19999")]).toEqual([[2 ** 33, 2 ** 33 + 5], [2 ** 33]]);
+  });
+
   it("costs a few bytes an event when the same things change again", () => {
     const history = new HistoryIndex();
     const things = Array.from({ length: 10 }, (_, i) => `setting/some-key-${i}`);
     for (let index = 0; index < 4_000; index++) history.add(things[index % 10]!, 2 ** 33 + index);
-    const bytes = [...history.take()].reduce((sum, pack) => sum + pack.bytes.length, 0);
+    const bytes = packsIn(history).reduce((sum, pack) => sum + pack.bytes.length, 0);
     expect(bytes).toBeLessThan(4_000 * 2 + 10 * 30);
     expect(inPacks(history, "setting/some-key-3")).toEqual([]);
   });
@@ -61,7 +76,7 @@ describe("the history of a flush", () => {
   it("that is cut short is refused", () => {
     const history = new HistoryIndex();
     for (let index = 1; index < 300; index += 150) history.add("box/a", index);
-    const [pack] = [...history.take()];
+    const [pack] = packsIn(history);
     const bytes = pack?.bytes ?? Buffer.alloc(0);
     expect(() => indexesIn(1, bytes.subarray(0, bytes.length - 1), Buffer.from("box/a"))).toThrow(RangeError);
     expect(() => indexesIn(1, bytes.subarray(0, 4), Buffer.from("box/a"))).toThrow(RangeError);

@@ -40,8 +40,11 @@ export class HistoryIndex {
     return found;
   }
 
-  /** Hands everything to a flush as packs of bounded size; it calls {@link flushed} once they are durable. */
-  take(): Iterable<HistoryPack> {
+  /**
+   * Hands everything to a flush as packs, made one after the other as they are asked for: null stands for a step of one that is large.
+   * It calls {@link flushed} once they are durable.
+   */
+  take(): Iterable<HistoryPack | null> {
     this.writing = this.pending;
     this.pending = { things: [], indexes: [] };
     return packsOf(this.writing);
@@ -52,31 +55,40 @@ export class HistoryIndex {
   }
 }
 
-/** Packs are made as they are asked for. */
-function* packsOf(told: Told): Iterable<HistoryPack> {
+function* packsOf(told: Told): Generator<HistoryPack | null, void, undefined> {
   const { indexes } = told;
+  const writer = new ByteWriter();
   for (let from = 0; from < indexes.length;) {
     let to = Math.min(indexes.length, from + packEvents);
     // an entry's events stay together, so that no index is in two packs
     while (indexes[to] !== undefined && indexes[to] === indexes[to - 1]) to++;
-    yield { first: indexes[from] as number, bytes: packHistory(told, from, to), more: to < indexes.length };
+    const numbers = new Map<string, number>();
+    writer.clear();
+    for (let at = from; at < to; at += packEvents) {
+      if (at > from) yield null;
+      packHistory(told, { from, at, to: Math.min(to, at + packEvents) }, numbers, writer);
+    }
+    yield { first: indexes[from] as number, bytes: writer.copy(), more: to < indexes.length };
     from = to;
   }
 }
 
 /** So many events, and those of the last one's entry, make a pack. */
 const packEvents = 4_096;
-const writer = new ByteWriter();
 
 /**
  * Per event, as varints: the thing (its number in the pack, or the next free number, then length and UTF-8 of "noun/id") and the
- * distance of its entry's index to the one before (for the first: to the pack's first).
+ * distance of its entry's index to the one before (for the first: to the pack's first). Of the pack that begins at `from` what is
+ * between `at` and `to`.
  */
-function packHistory({ things, indexes }: Told, from: number, to: number): Buffer {
-  writer.clear();
-  const numbers = new Map<string, number>();
-  let previous = indexes[from] as number;
-  for (let i = from; i < to; i++) {
+function packHistory(
+  { things, indexes }: Told,
+  { from, at, to }: { readonly from: number; readonly at: number; readonly to: number },
+  numbers: Map<string, number>,
+  writer: ByteWriter,
+): void {
+  let previous = indexes[Math.max(from, at - 1)] as number;
+  for (let i = at; i < to; i++) {
     const thing = things[i] as string;
     const index = indexes[i] as number;
     const known = numbers.get(thing);
@@ -88,7 +100,6 @@ function packHistory({ things, indexes }: Told, from: number, to: number): Buffe
     writer.number(index - previous);
     previous = index;
   }
-  return writer.copy();
 }
 
 /** The indexes of the entries about `thing` (UTF-8 of "noun/id") in a pack, ascending, each once. Throws RangeError on a cut pack. */

@@ -178,9 +178,9 @@ export class StateDisk {
       if (i > 0 && i % stepRows === 0) await this.othersTurn();
       this.pushRow(ops, state.rows, row);
     }
-    for (const { first, bytes, more } of history) {
-      this.pushPack(ops, "h", first, bytes);
-      if (more) await this.othersTurn();
+    for (const pack of history) {
+      if (pack !== null) this.pushPack(ops, "h", pack.first, pack.bytes);
+      if (pack?.more !== false) await this.othersTurn();
     }
     for (let i = 0; i < digests.digests.length; i += chainEntries * digestBytes) {
       this.pushPack(ops, "c", digests.first + i / digestBytes, digests.digests.subarray(i, i + chainEntries * digestBytes));
