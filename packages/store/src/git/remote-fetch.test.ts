@@ -9,7 +9,7 @@ import { Repository } from "./repository.ts";
 import { cutHistory } from "./shallow.ts";
 import { backups, environment, everything, folder, fsck, git, more, served, soon } from "./testing/remote-bench.ts";
 
-describe("a clone", () => {
+describe("a clone", { timeout: 60_000 }, () => {
   it("of a folder is the folder itself, in which nothing is written, whoever made it", async () => {
     const repository = await backups(4);
     const { dir } = repository;

@@ -10,7 +10,7 @@ import { cutHistory } from "./shallow.ts";
 import { rowPath } from "./testing/story.ts";
 import { backups, environment, everything, folder, foreign, fsck, git, more, soon } from "./testing/remote-bench.ts";
 
-describe("a push to a folder", () => {
+describe("a push to a folder", { timeout: 60_000 }, () => {
   it("makes the repository where there is none, brings what is missing, and then nothing", async () => {
     const repository = await backups(5);
     const dir = join(folder(), "disk", "remote.git");

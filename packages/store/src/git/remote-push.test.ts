@@ -8,7 +8,7 @@ import { consolidate } from "./consolidate.ts";
 import { push } from "./remote.ts";
 import { backups, everything, foreign, fsck, git, more, served, soon } from "./testing/remote-bench.ts";
 
-describe("a push to a git server", () => {
+describe("a push to a git server", { timeout: 60_000 }, () => {
   it("arrives over TLS with credentials, whole and sound, and so does the next one", async () => {
     const { dir, remote } = await served({ user: "aether", token: "s3cret", tls: true });
     const repository = await backups(4);

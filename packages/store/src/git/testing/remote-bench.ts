@@ -10,6 +10,7 @@ import type { PushOptions, Remote } from "../remote.ts";
 import { Repository } from "../repository.ts";
 import { type GitServer, type GitServerOptions, serveGit } from "./git-server.ts";
 import { rowPath, rowText, startStory } from "./story.ts";
+import { unsynced } from "./unsynced.ts";
 
 const folders: string[] = [];
 const servers: GitServer[] = [];
@@ -41,7 +42,8 @@ export const fsck = (dir: string): string => git(dir, "fsck", "--strict", "--ful
 
 /** A repository with `commits` backups of 40 rows. */
 export async function backups(commits: number): Promise<Repository> {
-  const repository = await Repository.create(join(folder(), "backup.git"));
+  const dir = join(folder(), "backup.git");
+  const repository = await Repository.create(dir, unsynced(dir));
   await more(repository, 0, commits);
   return repository;
 }
