@@ -270,6 +270,9 @@ describe("a process that is killed while packs become one", () => {
       const again = await Repository.create(dir, unsynced(dir));
       expect(readdirSync(join(dir, "objects/pack")).every((name) => /^pack-.*\.(pack|idx)$/.test(name))).toBe(true);
       for await (const { commit } of again.log(100)) expect((await again.read(commit.tree)).kind).toBe("tree");
+      await consolidate(again, { ...options, always: true });
+      expect(await again.lonePacks(), `after ${after}`).toEqual([]);
+      expect(packsOf(dir)).toHaveLength(1);
       if (done !== undefined) break;
       survived++;
     }

@@ -99,6 +99,7 @@ interface Merge {
 /** Gives the number of objects in the new pack. */
 async function mergePacks(merge: Merge): Promise<number> {
   const { repository, packs, head, steps } = merge;
+  const lone = await repository.lonePacks();
   const sources: PackSource[] = [];
   const builder = new PackBuilder(
     repository.packFolder,
@@ -118,7 +119,9 @@ async function mergePacks(merge: Merge): Promise<number> {
     if (made === null) throw new Error("packs that hold nothing are none");
     going.delete(made.name);
     await repository.refresh();
-    await repository.removePacks([...going]);
+    // whoever was naming a pack when this began has long done it
+    const left = (await repository.lonePacks()).filter((name) => lone.includes(name));
+    await repository.removePacks([...going, ...left]);
     return made.objects;
   } catch (error) {
     await builder.discard().catch(() => undefined);

@@ -3,6 +3,8 @@ import { deflated } from "./compress.ts";
 import type { Oid } from "./object.ts";
 import { OidTable } from "./oid-table.ts";
 import type { PackBuilder } from "./pack-builder.ts";
+import type { PackFile } from "./pack-file.ts";
+import type { PackIndex } from "./pack-index.ts";
 import { PackSource } from "./pack-source.ts";
 import { kindCodes } from "./pack-writer.ts";
 import { Repack } from "./repack.ts";
@@ -12,6 +14,8 @@ import type { Transfer } from "./transfer.ts";
 import { added } from "./tree-diff.ts";
 
 const level = 6;
+/** The clock is looked at after so many objects that cost next to nothing. */
+const lookEvery = 2_048;
 
 /** How our newest commit stands to what another repository has. */
 export interface Ahead {
@@ -47,12 +51,8 @@ export async function gather(
   const names = await namesOf(repository, ahead, steps);
   const sources: PackSource[] = [];
   try {
-    for (const pack of repository.packFiles.toSorted((a, b) => a.bytes - b.bytes)) {
-      let holds = false;
-      for (let i = 0; i < names.size && !holds; i++) holds = pack.index.find(names.nameAt(i).toString("hex")) !== null;
-      if (holds) sources.push(await PackSource.open(repository.packFolder, pack, steps));
-      if (steps.due) await steps.rest();
-    }
+    for (const pack of repository.packFiles.toSorted((a, b) => a.bytes - b.bytes))
+      if (await holdsAny(pack.index, names, steps)) sources.push(await PackSource.open(repository.packFolder, pack, steps));
     const wanted = (name: Uint8Array): boolean => names.find(name) >= 0;
     const repack = await Repack.over({ repository, sources, builder, steps, wanted });
     for (const source of sources) {
@@ -72,7 +72,36 @@ export async function gather(
   }
 }
 
-async function namesOf(repository: Repository, { commits }: Ahead, steps: Steps): Promise<OidTable> {
+async function holdsAny(index: PackIndex, names: OidTable, steps: Steps): Promise<boolean> {
+  const fewer = index.count < names.size;
+  for (let i = 0; i < (fewer ? index.count : names.size); i++) {
+    const there = fewer ? names.find(index.nameAt(i)) >= 0 : index.find(names.nameAt(i).toString("hex")) !== null;
+    if (there) return true;
+    if (i % lookEvery === 0 && steps.due) await steps.rest();
+  }
+  return false;
+}
+
+async function namesOf(repository: Repository, ahead: Ahead, steps: Steps): Promise<OidTable> {
+  const packs = repository.packFiles;
+  const packed = (oid: Oid): boolean => packs.some(({ index }) => index.find(oid) !== null);
+  const all = ahead.common === null && ahead.cut === null && ahead.commits.every(packed);
+  return all ? namesIn(packs, steps) : namesReached(repository, ahead, steps);
+}
+
+/** Everything: to look which of it the other one needs would cost more than to send what it does not. */
+async function namesIn(packs: readonly PackFile[], steps: Steps): Promise<OidTable> {
+  const names = new OidTable(packs.reduce((sum, { index }) => sum + index.count, 0));
+  for (const { index } of packs) {
+    for (let i = 0; i < index.count; i++) {
+      names.add(index.nameAt(i));
+      if (i % lookEvery === 0 && steps.due) await steps.rest();
+    }
+  }
+  return names;
+}
+
+async function namesReached(repository: Repository, { commits }: Ahead, steps: Steps): Promise<OidTable> {
   const names = new OidTable();
   const seen = (oid: Oid): boolean => {
     const { size } = names;

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { noPace } from "../pace.ts";
@@ -29,6 +29,12 @@ describe("a push to a folder", { timeout: 60_000 }, () => {
     expect(sent.ok && sent.objects).toBeLessThan(60);
     expect(everything(dir)).toBe(everything(repository.dir));
     expect(readdirSync(join(dir, "objects/pack"))).toHaveLength(4);
+    // what others are making is theirs, unless they have been gone for days
+    for (const name of ["making-push-old", "making-push-new"]) writeFileSync(join(dir, "objects/pack", name), "");
+    utimesSync(join(dir, "objects/pack/making-push-old"), 1_700_000_000, 1_700_000_000);
+    await more(repository, 20, 1);
+    expect(await push(repository, remote, soon)).toMatchObject({ ok: true });
+    expect(readdirSync(join(dir, "objects/pack")).filter((name) => name.startsWith("making-"))).toEqual(["making-push-new"]);
     // also when all of ours has become one pack of deltas meanwhile
     await more(repository, 7, 3);
     await consolidate(repository, { pace: noPace, always: true });

@@ -1,13 +1,17 @@
 /** A repository in a folder: on a disk that others reach too, or one that is carried to them. */
-import { readdir } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { orMissing } from "../log/folder.ts";
 import type { Oid } from "./object.ts";
 import { aheadOf, gather } from "./outgoing.ts";
 import { PackBuilder } from "./pack-builder.ts";
+import { isLeftOver } from "./pack-writer.ts";
 import { Repository } from "./repository.ts";
 import { Refused } from "./smart-http.ts";
 import { Diverged, making, type Sent, type Transfer } from "./transfer.ts";
+
+/** No push takes so long. */
+const oldMs = 86_400_000;
 
 /** Rejects with {@link Diverged}, {@link Refused}, BranchMoved, or what the file system says. */
 export async function pushLocal(
@@ -52,10 +56,22 @@ export async function openLocal(dir: string): Promise<Repository> {
 async function openOrMake(dir: string): Promise<Repository> {
   const names = await readdir(dir).catch(orMissing);
   if (names === undefined || names.length === 0) return Repository.create(dir);
-  if (await isRepository(dir)) return Repository.open(dir);
+  if (await isRepository(dir)) {
+    await removeOld(join(dir, "objects/pack"));
+    return Repository.open(dir);
+  }
   if (names.includes(".git"))
     throw new Refused(`${dir} is a working copy: backups go to a bare repository, or to an empty folder`);
   throw new Refused(`${dir} is no git repository, and not empty`);
+}
+
+/** What pushes have left that were killed long ago; others may be at work. */
+async function removeOld(packs: string): Promise<void> {
+  for (const name of (await readdir(packs).catch(orMissing)) ?? []) {
+    if (!isLeftOver(name)) continue;
+    const found = await stat(join(packs, name)).catch(orMissing);
+    if (found !== undefined && Date.now() - found.mtimeMs > oldMs) await rm(join(packs, name), { force: true });
+  }
 }
 
 async function isRepository(dir: string): Promise<boolean> {

@@ -64,11 +64,7 @@ export class Repository {
     if (!there.has("HEAD")) await replaceFile(root, "HEAD", `ref: ${branch}\n`);
     await tree.folder(headsFolder).remove(lockFile);
     const folder = tree.folder(packsFolder);
-    const names = new Set(await folder.list());
-    for (const name of names) {
-      const lone = name.endsWith(".pack") && !names.has(`${name.slice(0, -5)}.idx`);
-      if (isLeftOver(name) || lone) await folder.remove(name);
-    }
+    for (const name of await folder.list()) if (isLeftOver(name)) await folder.remove(name);
     return Repository.over(dir, tree);
   }
 
@@ -123,6 +119,14 @@ export class Repository {
     await this.folder.sync();
     for (const name of names) await this.folder.remove(`${name}.pack`);
     await this.folder.sync();
+  }
+
+  /** Packs without an index, by their names: what a process left that was killed as it named one, or was about to take it away. */
+  async lonePacks(): Promise<readonly string[]> {
+    const names = new Set(await this.folder.list());
+    return [...names].flatMap((name) =>
+      name.endsWith(".pack") && !names.has(`${name.slice(0, -5)}.idx`) ? [name.slice(0, -5)] : [],
+    );
   }
 
   /** Whether there are branches or tags beside ours, which somebody else has put there. */

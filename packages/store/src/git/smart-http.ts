@@ -152,7 +152,7 @@ async function expectGit(answer: IncomingMessage, url: URL, type: string): Promi
   if (status === 401) throw new Refused(`${where} does not take these credentials (401)${why}`);
   if (status === 403) throw new Refused(`${where} does not allow it with these credentials (403)${why}`);
   if (status === 404) throw new Refused(`${where} is no repository, or not one for these credentials (404)`);
-  if (status >= 500) throw new Unreachable(`${where} is in trouble (${status})${why}`);
+  if (status >= 500 || status === 408 || status === 429) throw new Unreachable(`${where} is in trouble (${status})${why}`);
   throw new Refused(`${where} answers ${status}${why}`);
 }
 
