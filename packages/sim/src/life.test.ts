@@ -19,6 +19,8 @@ describe("lives of clusters", () => {
       "faults.partitions",
       "faults.wipes",
       "faults.resets",
+      "history.restores",
+      "history.refusedRestores",
       "network.lost",
       "network.goneTold",
     ]) {
