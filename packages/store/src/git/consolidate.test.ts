@@ -257,7 +257,7 @@ describe("a process that is killed while packs become one", () => {
     const before = everything(source.dir);
     let survived = 0;
     let operations = 0;
-    for (let after = 0; ; after = after < 8 ? after + 1 : Math.ceil(after * 1.35)) {
+    for (let after = 0; ; after = after < 8 ? after + 1 : Math.ceil(after * 1.6)) {
       const dir = join(folder(), "backup.git");
       execFileSync("cp", ["-a", source.dir, dir]);
       const repository = await Repository.open(dir, failing(dir, after));
@@ -270,6 +270,8 @@ describe("a process that is killed while packs become one", () => {
       const again = await Repository.create(dir, unsynced(dir));
       expect(readdirSync(join(dir, "objects/pack")).every((name) => /^pack-.*\.(pack|idx)$/.test(name))).toBe(true);
       for await (const { commit } of again.log(100)) expect((await again.read(commit.tree)).kind).toBe("tree");
+      // what is left of packs goes with the next consolidation
+      await goOn(again, 25, 53, 1);
       await consolidate(again, { ...options, always: true });
       expect(await again.lonePacks(), `after ${after}`).toEqual([]);
       expect(packsOf(dir)).toHaveLength(1);
