@@ -36,6 +36,7 @@ class Fleet {
   leader = 1;
   now = 0;
   dirty = true;
+  onPause: () => void = () => undefined;
   private readonly listeners = new Set<(changed: ReadonlySet<string>) => void>();
   private readonly enabled: boolean;
 
@@ -71,6 +72,7 @@ class Fleet {
       store: store as unknown as EventStore,
       home: member.home,
       openWriter: () => Promise.resolve(this.writer(member)),
+      thingsIn: () => Promise.resolve(9),
       peers: () =>
         this.members.flatMap((other, at) =>
           other === member ? [] : [{ node: other.name, member: at + 1, source: sourceOf(other) }],
@@ -88,6 +90,7 @@ class Fleet {
       pause: async (ms) => {
         this.now += ms;
         await this.followers();
+        this.onPause();
       },
     });
   }
@@ -332,6 +335,18 @@ describe("a new leader", () => {
     fleet.members[0]!.answers = true;
     await fleet.pass(6_000);
     expect(new Set(await fleet.heads())).toEqual(new Set([fleet.row.last!.commit]));
+  });
+
+  it("records what the last one had written, and others hold, as it is", async () => {
+    const fleet = new Fleet(false);
+    fleet.onPause = () => (fleet.leader = 2);
+    const asked = trigger(fleet);
+    await fleet.members[0]!.keeper.look();
+    const written = await fleet.members[0]!.home.head();
+    expect(fleet.row).toMatchObject({ open: { index: asked }, last: null });
+    fleet.members[0]!.answers = false;
+    await fleet.pass(1_000);
+    expect(fleet.row).toMatchObject({ open: null, last: { commit: written, bytes: 0, things: 9, holders: ["n2", "n3"] } });
   });
 
   it("that was behind does not take the others back before it has what they have", async () => {

@@ -32,6 +32,8 @@ export interface KeeperOptions {
   readonly store: Pick<EventStore, "world" | "role" | "applied" | "membership" | "onApplied">;
   readonly home: RepositoryHome;
   readonly openWriter: () => Promise<CommitWriter>;
+  /** Things in a commit of this repository. */
+  readonly thingsIn: (commit: string) => Promise<number>;
   /** The other members' copies, of those whose addresses are known. */
   readonly peers: () => readonly PeerCopy[];
   readonly submit: (command: Command) => Promise<Answer>;
@@ -197,11 +199,10 @@ export class BackupKeeper {
 
   /** Nothing that is wanted has changed since the newest commit. */
   async #unchanged(upTo: number, began: number): Promise<Facts> {
-    const { home, store, now } = this.#o;
+    const { home, now, thingsIn } = this.#o;
     const commit = await home.head();
     if (commit === null) throw new Error("the first backup wrote no commit");
-    const { last } = backupsOf(store.world);
-    const things = last?.commit === commit ? last.things : 0;
+    const things = await thingsIn(commit);
     return { commit, upTo, tookMs: Math.round(now() - began), bytes: 0, things, changed: 0 };
   }
 

@@ -77,6 +77,10 @@ export function startBackups(p: BackupServiceParts): BackupService {
     log,
     now: () => performance.now(),
   });
+  const reader = async (): Promise<BackupReader> => {
+    await home.repository();
+    return BackupReader.open(home.dir, registry, ownPace());
+  };
   const keeper = new BackupKeeper({
     cluster,
     settings,
@@ -87,6 +91,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
       await home.repository();
       return BackupWriter.open({ dir: home.dir, store, registry, cluster });
     },
+    thingsIn: async (commit) => countOf((await (await reader()).manifest(commit)).counts),
     peers: () => copiesOf(p),
     submit: onLeader,
     onRecorded: () => tidier.begin(),
@@ -105,10 +110,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
     get writes() {
       return keeper.writes;
     },
-    reader: async () => {
-      await home.repository();
-      return BackupReader.open(home.dir, registry, ownPace());
-    },
+    reader,
     pushNow: (force) => pusher.push(force),
     stop: async () => {
       ending.abort();
@@ -121,6 +123,9 @@ export function startBackups(p: BackupServiceParts): BackupService {
     },
   };
 }
+
+const countOf = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((sum, count) => sum + count, 0);
 
 /** Calls `work` again and again, one at a time. */
 function every(ms: number, work: () => Promise<void>): { stop(): Promise<void> } {
