@@ -6,6 +6,7 @@
  * leaves all of it, some of it twice. Only when the history was cut (shallow.ts) what no commit reaches any more is left behind.
  */
 import { ownPace, type Pace } from "../pace.ts";
+import type { StoreTiming } from "../types.ts";
 import { type Oid, parseCommit } from "./object.ts";
 import { OidTable } from "./oid-table.ts";
 import { PackBuilder } from "./pack-builder.ts";
@@ -42,6 +43,7 @@ export interface ConsolidateOptions {
   /** Everything into one pack, whether that is due or not. */
   readonly always?: boolean;
   readonly signal?: AbortSignal;
+  readonly timing?: Pick<StoreTiming, "now" | "immediate">;
 }
 
 /**
@@ -49,8 +51,8 @@ export interface ConsolidateOptions {
  * reason, or what the file system says, and leaves the repository as it was.
  */
 export async function consolidate(repository: Repository, options: ConsolidateOptions = {}): Promise<Consolidation | null> {
-  const { pace = ownPace(), always = false, signal } = options;
-  const steps = new Steps(pace, signal);
+  const { pace = ownPace(), always = false, signal, timing } = options;
+  const steps = new Steps(pace, signal, timing);
   await repository.refresh();
   const before = repository.packFiles;
   const head = await repository.head();
