@@ -169,7 +169,8 @@ export class PackSource {
     for (let at = 0; at < length;) {
       const part = await this.file.read(from + at, length - at, into.subarray(at, length));
       if (part.length === 0) throw new ObjectDamaged(`${this.name}.pack ends at byte ${from + at}`);
-      if (part.buffer !== into.buffer) into.set(part, at);
+      // small buffers share memory: only the place says whether it lies where it belongs
+      if (part.buffer !== into.buffer || part.byteOffset !== into.byteOffset + at) into.set(part, at);
       at += part.length;
     }
   }
