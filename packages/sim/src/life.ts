@@ -21,6 +21,7 @@ import { Client } from "./load/client.ts";
 import { Restorer } from "./load/restorer.ts";
 import { Mischief } from "./mischief.ts";
 import { calm } from "./net/network.ts";
+import { LastDisk } from "./recovering/last-disk.ts";
 import { drawPlan, type LifeOptions, type Plan } from "./plan.ts";
 
 /** Virtual time that the parts of a life may take, in milliseconds. */
@@ -96,10 +97,18 @@ class Life {
     this.#mischief.start();
     await this.#pass(until, () => world.now >= until);
     this.#mischief.stop();
+    const left = LastDisk.take(this.cluster);
     await this.#recoverCore();
     await this.#agree();
     await this.#readBack();
     this.#judge();
+    left?.recover();
+    await this.#must(
+      "a disk that is left is gone on with",
+      limits.drain,
+      () => left?.done !== false,
+      () => this.#state(),
+    );
   }
 
   /** Every process ends, so that nothing of this life runs into the next. */

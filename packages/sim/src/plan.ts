@@ -28,6 +28,7 @@ export const faultKinds = [
   "fullDisk",
   "gone",
   "restore",
+  "recover",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -102,6 +103,8 @@ export interface Plan {
   readonly fullDisksPerS: number;
   /** Connections between two processes that live are reset, and each takes the other for gone. */
   readonly resetsPerS: number;
+  /** Chance that at the end all disks are lost but one, and that is recovered. */
+  readonly recovers: number;
   readonly skew: number;
   readonly wallStepMs: number;
   readonly clients: number;
@@ -323,6 +326,8 @@ function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Common {
     beginsWithChange: off("change", 0.2),
     fullDisksPerS: some("fullDisk", 0.05),
     resetsPerS: off("gone", gone.chance(0.5) ? 0 : gone.next() * 0.5),
+    // A defect is to be found by what the cluster itself does.
+    recovers: off("recover", defect === undefined ? 0.3 : 0),
     skew: some("skew", 0.3),
     wallStepMs: off("skew", 10_000),
     clients: 1 + draw.below(8),

@@ -10,6 +10,7 @@ import { decodeEntry } from "@aether/store/events/entry-codec";
 import {
   type AppendBatch,
   type Entry,
+  type EntryId,
   type Index,
   Kind,
   type LogView,
@@ -42,11 +43,20 @@ export class History {
   /** Highest index at which any leader was seen to send a membership change; beyond `top` it may still come to be. */
   newestChange: Index = 0;
   readonly restores = new Restores();
-  readonly counts = { elections: 0, applied: 0, digests: 0, compared: 0, restores: 0, durable: 0 };
+  readonly counts = {
+    elections: 0,
+    applied: 0,
+    digests: 0,
+    compared: 0,
+    restores: 0,
+    durable: 0,
+    recovered: 0,
+    recoveredTails: 0,
+  };
   readonly #leaders = new Map<number, NodeId>();
   #newestTerm = 0;
-  /** By "index/term": content and the term before. */
-  readonly #entries = new Map<string, { readonly content: number; readonly prevTerm: number }>();
+  /** By "index/term", whoever held it: content, the term before, and the entry itself. */
+  readonly #entries = new Map<string, { readonly content: number; readonly prevTerm: number; readonly entry: Entry }>();
   /** Members that were ever seen to hold an entry durably, until it is applied somewhere. */
   readonly #holders = new Map<string, Set<NodeId>>();
   /** What each member has made durable, as the terms of the entries, and up to where all of it is committed. */
@@ -132,7 +142,7 @@ export class History {
     const name = `${entry.index}/${entry.term}`;
     const content = contentOf(entry);
     const known = this.#entries.get(name);
-    if (known === undefined) this.#entries.set(name, { content, prevTerm });
+    if (known === undefined) this.#entries.set(name, { content, prevTerm, entry });
     else {
       const same = known.content === content && known.prevTerm === prevTerm;
       hold(same, "log matching", () => `member ${id} holds another entry ${entry.index} of term ${entry.term} than others`);
@@ -144,6 +154,18 @@ export class History {
     const holders = this.#holders.get(name);
     if (holders === undefined) this.#holders.set(name, new Set([id]));
     else holders.add(id);
+  }
+
+  /** The one log that ends with this entry, from entry 1 on, committed or not. */
+  logTo({ index, term }: EntryId): readonly Entry[] {
+    const log: Entry[] = [];
+    for (let [at, of] = [index, term]; at > 0; at--) {
+      const known = this.#entries.get(`${at}/${of}`);
+      hold(known !== undefined, "every entry was seen to be written", () => `nobody wrote ${at}/${of}`);
+      log.push(known.entry);
+      of = known.prevTerm;
+    }
+    return log.toReversed();
   }
 
   /** Member `id` applies these, the last of them with this membership in force, and what its own log holds durably. */
