@@ -102,13 +102,10 @@ class Life {
     await this.#agree();
     await this.#readBack();
     this.#judge();
-    left?.recover();
-    await this.#must(
-      "a disk that is left is gone on with",
-      limits.drain,
-      () => left?.done !== false,
-      () => this.#state(),
-    );
+    if (left === null) return;
+    left.recover();
+    const done = (): boolean => left.done;
+    await this.#must("a disk that is left is gone on with", limits.drain, done, () => this.#state());
   }
 
   /** Every process ends, so that nothing of this life runs into the next. */

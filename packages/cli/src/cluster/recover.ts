@@ -120,7 +120,10 @@ async function refuseUnless({ context, cluster }: FoundDisk, old: OldMembers): P
 
 async function confirm(call: Invocation, shell: Shell, report: FolderReport, seen: readonly Seen[]): Promise<void> {
   const { name, old } = report.cluster;
-  shell.err(`cluster ${name} (${old.slice(0, 8)}…) from the disk of ${report.node}:\n${reportText(report, Date.now())}`);
+  const text = `cluster ${name} (${old.slice(0, 8)}…) from the disk of ${report.node}:\n${reportText(report, Date.now())}`;
+  // A program reads one line of JSON, with the same in it.
+  if (call.output === "json") shell.err(text);
+  else shell.out(text);
   for (const { node, last } of seen) {
     if (last > report.upTo)
       shell.err(`  note: ${node} answers, and its log reaches to entry ${last}: its disk may hold more than this one\n`);

@@ -113,7 +113,7 @@ describe("a cluster of which one disk is left", () => {
     const asked = await operator.run("cluster", "recover", "--from-member", "n2");
     expect(asked).toMatchObject({ code: exit.rejected, stderr: expect.stringContaining("add --yes") as string });
     for (const text of ["known to be, up to entry", "n1 (member 1), n3 (member 3) cannot come back", "goes on"]) {
-      expect(asked.stderr).toContain(text);
+      expect(asked.stdout).toContain(text);
     }
     expect(readdirSync(dataOf("n2"))).not.toContain("recovering");
     expect(existsSync(join(operator.clusterFolder, "recover.json"))).toBe(false);
