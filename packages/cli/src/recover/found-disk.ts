@@ -50,6 +50,8 @@ export async function findDisk(call: Invocation, shell: Shell, node: string): Pr
 }
 
 function known(folder: ClusterFolder, journal: Journal, node: string, hint: string): Omit<FoundDisk, "context" | "source"> {
+  if (journal.state === "destroying")
+    throw new Failure(exit.rejected, `${journal.name} is being destroyed`, "its disks are named by their paths: --data-dir PATH");
   const nodes = journal.identity?.nodes ?? [];
   const found = nodes.find(({ name }) => name === node);
   if (found === undefined) {

@@ -128,10 +128,16 @@ async function setAside(g: GoingOn): Promise<readonly [readonly string[], string
   return [kept, kept.length === 0 ? "there are none here" : `kept: ${kept.join(", ")}`];
 }
 
+/** One that does not end in time is killed: its disk is as it would be after a power cut, and its cluster is no more. */
 async function end({ folder, journal }: GoingOn, instance: Instance): Promise<void> {
-  const cloud = localProvider(journal.next.name, folder);
-  if (instance.state === "running" || instance.state === "pending" || instance.state === "stopping")
-    await provider(cloud.compute.power(instance.id, "stop-graceful"));
+  if (!["running", "pending", "stopping"].includes(instance.state)) return;
+  const { power } = localProvider(journal.next.name, folder).compute;
+  try {
+    await provider(power(instance.id, "stop-graceful"));
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== exit.notReady) throw error;
+    await provider(power(instance.id, "stop-hard"));
+  }
 }
 
 async function startMember(g: GoingOn, context: Context, say: (text: string) => void): Promise<readonly [null, string]> {

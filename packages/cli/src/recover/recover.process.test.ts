@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { awaitEnd, signalProcess } from "@aether/cloud/local/process-table";
+import { awaitEnd, isAlive, signalProcess } from "@aether/cloud/local/process-table";
 import { daemonNodeOptions } from "@aether/node/daemon/node-options";
 import { openLog } from "@aether/store/log/open";
 import type { EntryAnswer, MemberAnswer, NodesAnswer, SettingsAnswer, SettingWritten } from "../context/api.ts";
@@ -285,5 +285,26 @@ describe("a disk that was brought from another computer", () => {
     expect((await lastOf(disk, outcome.oldId, 2)).last).toBe(outcome.upTo);
     expect((await here.run("audit", "verify")).code).toBe(exit.done);
     expect((await here.run("cluster", "destroy", "--yes")).code).toBe(exit.done);
+  });
+});
+
+describe("a cluster of which a member that is too few for a quorum still runs", () => {
+  const operator = new Operator("minority", toml("minority"));
+  beforeAll(async () => {
+    const made = await operator.bootstrap();
+    if (made.code !== 0) throw new Error(made.stderr);
+  });
+  afterAll(() => operator.dispose());
+
+  it("is recovered from another's disk once that one has noticed that it is alone; it is ended, and its disk is kept", async () => {
+    const before = operator.instances().find(({ name }) => name === "n3")?.process ?? null;
+    if (before === null) throw new Error("n3 does not run");
+    await killAll(operator, ["n1", "n2"]);
+    const done = async (): Promise<number | null> => (await operator.run(...recover)).code;
+    await expect.poll(done, { timeout: 60_000 }).toBe(exit.done);
+    expect(isAlive(before)).toBe(false);
+    expect(operator.instances().map(({ name }) => name)).toEqual(["n2"]);
+    const kept = readdirSync(join(operator.clusterFolder, "nodes")).find((name) => name.startsWith("retired-n3-"));
+    expect(readdirSync(join(operator.clusterFolder, "nodes", kept ?? "", "data"))).toContain("identity.json");
   });
 });
