@@ -67,10 +67,14 @@ const wishBytes = 128;
 const partsInFlight = 4;
 /** A step is tried so often while its outcome is open or it was not taken. */
 const triesMax = 8;
+/** What is left staged has no effect and goes with the next restore: nobody waits long for it to go at once. */
+const dropTries = 2;
 const pauseMs = 250;
 /** Hashed in one step. */
 const stepThings = 256;
 const openReasons: ReadonlySet<Reason> = new Set(["ambiguous", "no_leader", "not_ready", "overloaded", "deadline"]);
+
+type Ask = (step: string, command: Command, tries?: number) => Promise<Submitted | Rejection>;
 
 export class RestoreRunner {
   readonly #registry: Registry;
@@ -121,12 +125,12 @@ export class RestoreRunner {
     const things = plan.things.length;
     if (parts.length > restorePartsMax || things > restoreThingsMax) return tooLarge(things, parts.length);
     const restore = this.#drawId();
-    const ask = (step: string, command: Command): Promise<Submitted | Rejection> =>
-      this.#insist(submit, command, `${restore}/${step}`);
+    const ask: Ask = (step, command, tries = triesMax) => this.#insist(submit, command, `${restore}/${step}`, tries);
     const begun = await ask("begin", { type: "BeginRestore", id: restore, source, things, parts: parts.length });
-    const refused = "rejected" in begun ? begun : await this.#stage(restore, parts, ask, onProgress);
+    if ("rejected" in begun) return openReasons.has(begun.reason) ? notApplied(restore, begun) : begun;
+    const refused = await this.#stage(restore, parts, ask, onProgress);
     if (refused !== null) {
-      const dropped = await ask("drop", { type: "DropRestore", id: restore });
+      const dropped = await ask("drop", { type: "DropRestore", id: restore }, dropTries);
       return "rejected" in dropped && openReasons.has(dropped.reason)
         ? { ...refused, hint: leftStaged(restore, refused) }
         : refused;
@@ -137,12 +141,7 @@ export class RestoreRunner {
   }
 
   /** It was not said that it is applied: after this it is, or never will be, and it is known which. */
-  async #settle(
-    restore: string,
-    things: number,
-    refused: Rejection,
-    ask: (step: string, command: Command) => Promise<Submitted | Rejection>,
-  ): Promise<Restored | Rejection> {
+  async #settle(restore: string, things: number, refused: Rejection, ask: Ask): Promise<Restored | Rejection> {
     const dropped = await ask("drop", { type: "DropRestore", id: restore });
     const isOpen = openReasons.has(refused.reason);
     if (!("rejected" in dropped)) return isOpen ? notApplied(restore, refused) : refused;
@@ -177,7 +176,7 @@ export class RestoreRunner {
   async #stage(
     restore: string,
     parts: readonly Wish[][],
-    ask: (step: string, command: Command) => Promise<Submitted | Rejection>,
+    ask: Ask,
     onProgress: (progress: RestoreProgress) => void,
   ): Promise<Rejection | null> {
     let next = 0;
@@ -197,10 +196,10 @@ export class RestoreRunner {
   }
 
   /** The same request again while nobody knows what became of it, or it was not taken. */
-  async #insist(submit: Submit, command: Command, request: string): Promise<Submitted | Rejection> {
+  async #insist(submit: Submit, command: Command, request: string, max: number): Promise<Submitted | Rejection> {
     for (let tries = 1; ; tries++) {
       const done = await submit(command, request);
-      if (!("rejected" in done) || !openReasons.has(done.reason) || tries === triesMax) return done;
+      if (!("rejected" in done) || !openReasons.has(done.reason) || tries === max) return done;
       await this.#pause(pauseMs * tries);
     }
   }
