@@ -10,7 +10,7 @@ import { NoSuchCommit } from "@aether/store/git/repository";
 import { readPoint, submitCommand, type Asked, type OperationDeps, type Written } from "../server/operations.ts";
 import { backupFault } from "./fault.ts";
 import { checkAudit } from "./audit-check.ts";
-import { differencesToNow, inOrder, planAnswer, planOfChanges } from "./plan-answer.ts";
+import { differencesToState, inOrder, planAnswer, planOfChanges } from "./plan-answer.ts";
 import { pushHint } from "./pusher.ts";
 import type { BackupService } from "./service.ts";
 
@@ -101,12 +101,21 @@ export async function diffBackup(
   return reading(d, async (reader) => {
     const from = await reader.repository.resolve(name);
     const target = to === "now" ? null : await reader.repository.resolve(to);
-    const plan =
-      target === null
-        ? await differencesToNow(d.registry, d.store.world, reader.things(from), patterns)
-        : await planOfChanges(d.registry, reader.changes(from, target), patterns);
-    return { index: d.store.applied, ...planAnswer(plan, { from, to: target ?? "now", limit }) };
+    if (target === null) return toNow(d, reader, from, patterns, limit);
+    const plan = await planOfChanges(d.registry, reader.changes(from, target), patterns);
+    return { index: d.store.applied, ...planAnswer(plan, { from, to: target, limit }) };
   });
+}
+
+/** Of one moment: what one entry has changed is in it whole or not at all. */
+async function toNow(d: BackupDeps, reader: BackupReader, from: string, patterns: readonly string[], limit: number) {
+  const state = await d.store.freeze();
+  try {
+    const plan = await differencesToState(d.registry, state, reader.things(from), patterns);
+    return { index: state.index, ...planAnswer(plan, { from, to: "now", limit }) };
+  } finally {
+    await state.close();
+  }
 }
 
 export function verifyBackup(d: BackupDeps, name?: string): Answer<typeof shapes.VerifyAnswer> {

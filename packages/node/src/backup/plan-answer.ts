@@ -6,8 +6,8 @@ import type { WantedThing } from "@aether/core/backup/thing-files";
 import { canonicalJson } from "@aether/core/kernel/canonical-json";
 import { jsonEqual } from "@aether/core/kernel/json";
 import type { Registry } from "@aether/core/kernel/registry";
-import type { World } from "@aether/core/kernel/world";
 import type { ThingChange } from "@aether/store/backup/types";
+import type { FrozenState } from "@aether/store/types";
 
 /** A plan without what carries it out. */
 export interface ShownPlan {
@@ -16,13 +16,10 @@ export interface ShownPlan {
   readonly unchanged: number;
 }
 
-/** Steps between two turns of the event loop. */
-const atOnce = 500;
-
-/** What leads from the things of a commit to what the world wants now. */
-export async function differencesToNow(
+/** What leads from the things of a commit to what is wanted in a state, which stays as it is while it is gone through. */
+export async function differencesToState(
   registry: Registry,
-  world: World,
+  state: Pick<FrozenState, "rows">,
   before: AsyncIterable<WantedThing>,
   patterns: readonly string[],
 ): Promise<ShownPlan> {
@@ -31,18 +28,14 @@ export async function differencesToNow(
   for await (const thing of before) if (chosen(thing.noun, thing.id)) was.set(`${thing.noun}/${thing.id}`, thing);
   const things: ShownPlan["things"][number][] = [];
   let unchanged = 0;
-  let steps = 0;
-  for (const { name: noun, backup } of registry.nouns) {
-    if (backup === undefined) continue;
-    const ids = [...world.all(noun)].map(({ id }) => id).filter((id) => chosen(noun, id));
-    for (const id of ids) {
-      if (++steps % atOnce === 0) await new Promise((resume) => setImmediate(resume));
-      // gone meanwhile: it is seen as removed below
-      const stored = world.get(noun, id);
-      if (stored === undefined) continue;
+  for await (const rows of state.rows()) {
+    for (const { noun, stored } of rows) {
+      const { id } = stored;
+      const facet = registry.noun(noun)?.backup;
+      if (facet === undefined || !chosen(noun, id)) continue;
       const from = was.get(`${noun}/${id}`)?.wanted;
       was.delete(`${noun}/${id}`);
-      const to = backup.wanted(stored.row);
+      const to = facet.wanted(stored.row);
       if (from !== undefined && jsonEqual(from, to)) unchanged++;
       else things.push({ noun, id, kind: from === undefined ? "created" : "changed", fields: changesOf(from, to, "") });
     }

@@ -6,6 +6,7 @@ import * as fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { apply, begin, gone, stage, wish } from "../events/testing/restoring.ts";
 import { commitOf, entriesOf, treeOf } from "../git/object.ts";
+import type { EventStore } from "../types.ts";
 import type { BackupReader } from "./backup-reader.ts";
 import { indexAt, worldAt, type MomentFound } from "./moment.ts";
 import { BackedUp } from "./testing/backed-up.ts";
@@ -255,16 +256,38 @@ describe("the index at a time", () => {
     const { store } = b.member;
     const page = await store.entries(1, 1_000);
     if ("compacted" in page) throw new Error("nothing was compacted");
-    for (const { index, at: time } of page.entries) {
+    const timed = page.entries.filter((entry) => entry.at !== 0);
+    for (const { index, at: time } of timed) {
       const last = page.entries.findLast((entry) => entry.at === time)?.index ?? index;
       expect(await indexAt(store, time)).toBe(last);
       expect(await indexAt(store, time + 0.5)).toBe(last);
     }
     const newest = page.entries.at(-1)?.at ?? 0;
     expect(await indexAt(store, newest + 1_000_000)).toBe(store.applied);
-    expect(await indexAt(store, (page.entries[0]?.at ?? 0) - 1)).toBeNull();
+    expect(await indexAt(store, (timed[0]?.at ?? 0) - 1)).toBeNull();
     await b.member.compact(20);
     expect(await indexAt(store, page.entries[10]?.at ?? 0)).toBeNull();
     expect(await indexAt(store, page.entries[20]?.at ?? 0)).toBe(21);
+  });
+
+  it("is never that of an entry of consensus, which has no time, wherever they lie", async () => {
+    const change = fc.record({ consensus: fc.boolean(), later: fc.integer({ min: 0, max: 3 }) });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(change, { minLength: 1, maxLength: 60 }),
+        fc.integer({ min: 1, max: 40 }),
+        async (changes, time) => {
+          let now = 5;
+          const entries = changes.map(({ consensus, later }, i) => {
+            now += later;
+            return { index: i + 1, at: consensus ? 0 : now };
+          });
+          const read = (from: number, limit: number) => Promise.resolve({ entries: entries.slice(from - 1, from - 1 + limit) });
+          const store = { applied: entries.length, stats: () => ({ first: 1 }), entries: read } as unknown as EventStore;
+          const wanted = entries.findLast((entry) => entry.at !== 0 && entry.at <= time)?.index ?? null;
+          expect(await indexAt(store, time)).toBe(wanted);
+        },
+      ),
+    );
   });
 });

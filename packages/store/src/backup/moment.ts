@@ -89,8 +89,8 @@ export async function worldAt(parts: MomentParts, index: number): Promise<Moment
 }
 
 /**
- * Index of the last entry at or before a time (Unix milliseconds); null when that is before all that the log still holds. The times of
- * entries never go back.
+ * Index of the last event at or before a time (Unix milliseconds); null when that is before all that the log still holds. The times of
+ * events never go back; entries of consensus have none (0), and change nothing that could be restored.
  */
 export async function indexAt(store: Pick<EventStore, "applied" | "stats" | "entries">, time: number): Promise<number | null> {
   let low = store.stats().first;
@@ -98,19 +98,31 @@ export async function indexAt(store: Pick<EventStore, "applied" | "stats" | "ent
   let found: number | null = null;
   while (low <= high) {
     const middle = Math.floor((low + high) / 2);
-    const page = await store.entries(middle, 1);
-    if ("compacted" in page) {
-      low = Math.max(page.first, middle + 1);
-      continue;
-    }
-    const [entry] = page.entries;
-    if (entry === undefined) break;
-    if (entry.at <= time) {
-      found = middle;
-      low = middle + 1;
+    const timed = await timedFrom(store, middle, high);
+    if (timed === null) high = middle - 1;
+    else if ("first" in timed) low = Math.max(timed.first, middle + 1);
+    else if (timed.at <= time) {
+      found = timed.index;
+      low = timed.index + 1;
     } else high = middle - 1;
   }
   return found;
+}
+
+const timedPage = 16;
+
+/** The first entry from `from` to `to` that has a time; where the log begins when it begins later; null when there is none. */
+async function timedFrom(store: Pick<EventStore, "entries">, from: number, to: number) {
+  for (let at = from; at <= to;) {
+    const page = await store.entries(at, Math.min(timedPage, to - at + 1));
+    if ("compacted" in page) return { first: page.first };
+    const timed = page.entries.find((entry) => entry.at !== 0);
+    if (timed !== undefined) return timed.index <= to ? timed : null;
+    const last = page.entries.at(-1);
+    if (last === undefined) return null;
+    at = last.index + 1;
+  }
+  return null;
 }
 
 /** Commits at or before the index from which the log is held, or that are of just that index, newest first. */
