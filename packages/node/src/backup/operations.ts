@@ -21,12 +21,18 @@ export interface BackupDeps extends OperationDeps {
 
 type Answer<S extends { readonly Type: unknown }> = Promise<S["Type"] | Rejection>;
 
+/** At a time: each may go through a whole commit. */
+const readingsMax = 8;
 /** How long a backup may take that somebody waits for. */
 const takenMs = 290_000;
 const takenLookMs = 50;
 
 /** Runs `work` over this member's repository; what is wrong with the repository, or with the name of a commit, is a refusal. */
 export async function reading<A>(d: BackupDeps, work: (reader: BackupReader) => Promise<A>): Promise<A | Rejection> {
+  if (d.backups.readings.size >= readingsMax)
+    return reject("too_many", `${readingsMax} requests are reading this node's backups`, "ask another node, or later");
+  const own = Symbol("reading");
+  d.backups.readings.add(own);
   try {
     return await work(await d.backups.reader());
   } catch (error) {
@@ -37,6 +43,8 @@ export async function reading<A>(d: BackupDeps, work: (reader: BackupReader) => 
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
     const { why, hint } = backupFault(error, d.backups.home.dir);
     return reject("not_ready", `this node's backups cannot be read: ${why}`, hint);
+  } finally {
+    d.backups.readings.delete(own);
   }
 }
 

@@ -47,6 +47,8 @@ export interface BackupService {
   readonly writes: boolean;
   /** Over the repository as it is now; rejects where it cannot be read. */
   reader(): Promise<BackupReader>;
+  /** Requests that read the repository at the moment. */
+  readonly readings: Set<symbol>;
   /** From this member, whoever leads. Call only with a remote. */
   pushNow(force: boolean): Promise<Pushed>;
   /** Resolves when nothing of it touches the store any more. */
@@ -111,6 +113,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
       return keeper.writes;
     },
     reader,
+    readings: new Set(),
     pushNow: (force) => pusher.push(force),
     stop: async () => {
       ending.abort();
