@@ -11,7 +11,10 @@ const there = deps(() => Promise.resolve({} as BackupReader));
 
 describe("a request that reads backups", () => {
   it("is refused in words for what a person, a repository or a disk has wrong, and not for what is wrong here", async () => {
-    const fails = (error: Error) => reading(there, () => Promise.reject(error));
+    const fails = (fault: Error) =>
+      reading(there, async () => {
+        throw fault;
+      });
     expect(await fails(new NoSuchCommit("there is no commit abcd"))).toMatchObject({ reason: "not_found" });
     expect(await fails(new RangeError("there is no planet in backups"))).toMatchObject({ reason: "invalid" });
     expect(await fails(new BackupFault("manifest.json is no JSON"))).toMatchObject({ reason: "conflict" });
