@@ -23,6 +23,7 @@ describe("lives of clusters", () => {
       "history.refusedRestores",
       "network.lost",
       "network.goneTold",
+      "history.recovered",
     ]) {
       expect({ name, count: counts[name] ?? 0 }).not.toEqual({ name, count: 0 });
     }

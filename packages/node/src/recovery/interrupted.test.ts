@@ -2,6 +2,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { clusterId } from "@aether/core/testing/rules-bench";
+import { writeIdentity } from "@aether/store/log/folder";
 import { openLog } from "@aether/store/log/open";
 import { openFolder } from "../daemon/folder.ts";
 import { openFloors } from "../member/floors.ts";
@@ -26,9 +27,14 @@ afterEach(removeFolders);
 describe("a recovery that cannot be", () => {
   it("leaves the folder as it was: open elsewhere, not a member's, another's log, a damaged one, or one without a cluster", async () => {
     const old = await oldData();
+    const older = join(makeFolder(), "log");
+    cpSync(join(old.dir, "log"), older, { recursive: true });
+    await old.set("app/a", 1);
     await old.commit();
     expect(await prepareRecovery(wishOf(old.dir))).toMatchObject({ unusable: "busy" });
     await old.close();
+    const other = { dir: makeFolder() };
+    await writeIdentity(other.dir, { ...oldIdentity, nodeId: 3 });
     const empty = makeFolder();
     expect(await prepareRecovery(wishOf(empty))).toMatchObject({ unusable: "nothing" });
     const healthy = partsOf(old.dir);
@@ -48,6 +54,19 @@ describe("a recovery that cannot be", () => {
               writeFileSync(join(dir, "log", name), readFileSync(join(dir, "log", name)).fill(7, 20, 60));
         },
         { unusable: "damaged" },
+      ],
+      [
+        "identity of another member",
+        (dir) => cpSync(join(other.dir, "identity.json"), join(dir, "identity.json")),
+        { unusable: "foreign", why: expect.stringContaining("not of member 3") as string },
+      ],
+      [
+        "an older copy of the log",
+        (dir) => {
+          rmSync(join(dir, "log"), { recursive: true });
+          cpSync(older, join(dir, "log"), { recursive: true });
+        },
+        { unusable: "damaged", why: expect.stringContaining("belowFloor") as string },
       ],
     ];
     for (const [name, spoil, wanted] of spoilt) {

@@ -114,11 +114,13 @@ function checkWorld(
   const alone =
     voters.length === 1 && voters[0] === made.member.id && outgoing.length + learners.length + learnersNext.length === 0;
   hold(alone, "a recovered cluster has one member", () => JSON.stringify(store.membership));
-  const numbers = [...expected.all<NodeRow>("node")].flatMap(({ row }) => [
-    row.retired.map(({ member }) => member),
-    row.left ? [row.member] : [],
-  ]);
-  hold(!numbers.flat().includes(made.member.id), "a recovered member's number is new", () => `${made.member.id} was somebody's`);
+  const inRows = [...expected.all<NodeRow>("node")].flatMap(({ row }) => {
+    const retired = row.retired.map(({ member }) => member);
+    return row.left ? [row.member, ...retired] : retired;
+  });
+  const changed = known.filter(({ kind }) => kind === Kind.config).flatMap(({ data }) => decodeConfigChange(data).changes);
+  const numbers = new Set([...inRows, ...changed.map(({ id }) => id)]);
+  hold(!numbers.has(made.member.id), "a recovered member's number is new", () => `${made.member.id} was somebody's`);
 }
 
 /** Whoever joins and applies the log from its beginning comes to the same world, and to the same one voter. */
