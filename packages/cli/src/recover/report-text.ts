@@ -32,7 +32,8 @@ function ago(at: number, now: number): string {
   return now > at ? `${time}, ${humanDuration(now - at)} ago` : time;
 }
 
-function tailText({ committed, upTo, tail }: FolderReport): string {
+/** Where others had committed entries of these numbers, they are these as a rule; a leader that was cut off may have held others. */
+function tailText({ committed, committedAnywhere, upTo, tail }: FolderReport): string {
   if (upTo === committed) return "nothing: all that is kept was committed";
   const shown = tail.slice(-shownMax).map(({ index, cause, things, actor }) => {
     const about = things.length === 0 ? "" : ` ${things.join(" ")}`;
@@ -40,7 +41,12 @@ function tailText({ committed, upTo, tail }: FolderReport): string {
   });
   const more = upTo - committed - shown.length;
   const earlier = more === 0 ? "" : `${more} earlier; `;
-  return `${range(committed + 1, upTo)}: this disk was never told that they were, and they are kept: ${earlier}${shown.join("; ")}`;
+  const known = Math.min(committedAnywhere, upTo);
+  const elsewhere =
+    known > committed
+      ? `; entries of the numbers up to ${known} were committed, and this disk cannot tell whether they were these`
+      : "";
+  return `${range(committed + 1, upTo)}: this disk was never told that they were, and they are kept: ${earlier}${shown.join("; ")}${elsewhere}`;
 }
 
 function lostText(r: FolderReport): string {
