@@ -16,12 +16,15 @@ import { Watcher } from "./checks/watching.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { initialise, insist, takeIn } from "./cluster/newcomers.ts";
 import { addressOf, clusterId } from "./cluster/names.ts";
+import { stateOf } from "./cluster/state-text.ts";
 import type { SimNode } from "./cluster/node.ts";
 import { Client } from "./load/client.ts";
+import { Backups } from "./load/backups.ts";
 import { Restorer } from "./load/restorer.ts";
 import { Mischief } from "./mischief.ts";
 import { calm } from "./net/network.ts";
 import { LastDisk } from "./recovering/last-disk.ts";
+import { every } from "./world/every.ts";
 import { drawPlan, type LifeOptions, type Plan } from "./plan.ts";
 
 /** Virtual time that the parts of a life may take, in milliseconds. */
@@ -61,35 +64,28 @@ export async function live(options: LifeOptions): Promise<LifeReport> {
   return { seed: options.seed, plan: life.cluster.plan, violation, virtualMs, steps, trace, counts: life.counts(), timeline };
 }
 
-/** Asks `f` at most once in so many virtual milliseconds, and is false in between. */
-function every(ms: number, world: { readonly now: number }, f: () => boolean): () => boolean {
-  let next = world.now + ms;
-  return () => {
-    if (world.now < next) return false;
-    next = world.now + ms;
-    return f();
-  };
-}
-
 class Life {
   readonly cluster: Cluster;
   readonly #mischief: Mischief;
   readonly #clients: Client[] = [];
   readonly #restorers: Restorer[] = [];
+  readonly #backups: Backups;
   readonly #watchers: Watcher[] = [];
   #readmitting = new Set<SimNode>();
 
   constructor(plan: Plan) {
     this.cluster = new Cluster(plan);
     this.#mischief = new Mischief(this.cluster);
+    this.#backups = new Backups(this.cluster);
   }
 
   async run(): Promise<void> {
     const { plan, world } = this.cluster;
     await this.#form();
     for (let i = 1; i <= plan.clients; i++) this.#clients.push(new Client(this.cluster, i));
-    for (let i = 1; i <= plan.restorers; i++) this.#restorers.push(new Restorer(this.cluster, i));
+    for (let i = 1; i <= plan.restorers; i++) this.#restorers.push(new Restorer(this.cluster, i, this.#backups));
     for (const load of [...this.#clients, ...this.#restorers]) load.start();
+    this.#backups.start();
     this.#follow();
     this.#watch();
     const until = world.now + plan.forMs;
@@ -101,11 +97,12 @@ class Life {
     await this.#recoverCore();
     await this.#agree();
     await this.#readBack();
+    await this.#readBackups();
     this.#judge();
     if (left === null) return;
     left.recover();
     const done = (): boolean => left.done;
-    await this.#must("a disk that is left is gone on with", limits.drain, done, () => this.#state());
+    await this.#must("a disk that is left is gone on with", limits.drain, done, () => stateOf(this.cluster.nodes));
   }
 
   /** Every process ends, so that nothing of this life runs into the next. */
@@ -132,6 +129,7 @@ class Life {
       ...named("disk", counts),
       ...named("clients", clients),
       ...named("restorers", restorers),
+      ...named("backups", this.#backups.counts),
       ...named("watch", watched),
     ]);
   }
@@ -180,7 +178,7 @@ class Life {
       "a cluster forms",
       limits.form,
       () => formed,
-      () => this.#state(),
+      () => stateOf(this.cluster.nodes),
     );
   }
 
@@ -223,7 +221,7 @@ class Life {
       this.#restart(nodes);
       return nodes.every((node) => node.member === null || node.opened !== null);
     };
-    await this.#must("every sound disk opens", limits.reopen, opened, () => this.#state());
+    await this.#must("every sound disk opens", limits.reopen, opened, () => stateOf(this.cluster.nodes));
     const chance = cluster.stream("core");
     const frozen = new Set<SimNode>();
     const shuffled = nodes.map((node) => ({ node, place: chance.next() })).toSorted((a, b) => a.place - b.place);
@@ -263,7 +261,7 @@ class Life {
         this.#restart(core);
         return committed;
       },
-      () => this.#state(),
+      () => stateOf(this.cluster.nodes),
     );
     world.tell("world", "the healed part has committed");
     thaw();
@@ -278,14 +276,14 @@ class Life {
       for (const node of nodes) this.#readmit(node);
       return this.#settled();
     };
-    await this.#must("all members converge", limits.converge, met, () => this.#state());
+    await this.#must("all members converge", limits.converge, met, () => stateOf(this.cluster.nodes));
     const loads = [...this.#clients, ...this.#restorers];
     for (const load of loads) load.resting = true;
     await this.#must(
       "clients come to an end",
       limits.drain,
       () => loads.every(({ busy }) => !busy),
-      () => this.#state(),
+      () => stateOf(this.cluster.nodes),
     );
     await this.#must(
       "all members agree",
@@ -295,7 +293,7 @@ class Life {
         for (const node of nodes) this.#readmit(node);
         return this.#equal();
       },
-      () => this.#state(),
+      () => stateOf(this.cluster.nodes),
     );
     const { top } = cluster.history;
     const behind = (): string => this.#watchers.map(({ next }) => next).join();
@@ -369,7 +367,23 @@ class Life {
         .finally(() => (read += 1));
     }
     const all = (): boolean => read === telling.length;
-    await this.#must("all members tell their past", limits.drain, all, () => this.#state());
+    await this.#must("all members tell their past", limits.drain, all, () => stateOf(this.cluster.nodes));
+  }
+
+  async #readBackups(): Promise<void> {
+    const { cluster } = this;
+    let read = false;
+    const here = cluster.nodes.filter(({ gone, process }) => !gone && process !== null);
+    this.#backups.check(here).then(
+      () => (read = true),
+      (error: unknown) => cluster.failed(error),
+    );
+    await this.#must(
+      "backups are read to their end",
+      limits.drain,
+      () => read,
+      () => stateOf(this.cluster.nodes),
+    );
   }
 
   #judge(): void {
@@ -378,20 +392,5 @@ class Life {
     const restored = this.#restorers.flatMap(({ calls }) => calls.flatMap((call) => operationsOf(history, call)));
     const judgement = checkLinearizable([...asked.filter((operation) => operation !== null), ...restored]);
     if (judgement.v !== "linearizable") throw new Violation("linearizability", describe(judgement));
-  }
-
-  #state(): string {
-    const { nodes } = this.cluster;
-    const lines = nodes.map(({ name, member, process, opened, running }) => {
-      if (running === null) {
-        const phase = process === null ? "is down" : opened === null ? "is opening" : "asks others about its disk";
-        return `${name} (${member ?? "no number"}) ${phase}`;
-      }
-      const { role, hard, last, applied, membership } = running.driver.status();
-      const { voters, outgoing, learners } = membership;
-      const log = `term ${hard.term} commit ${hard.commit} last ${last.index} applied ${applied}`;
-      return `${name} (${member}) ${role.state} ${log} voters ${voters.join()} out ${outgoing.join()} learners ${learners.join()}`;
-    });
-    return lines.join("; ");
   }
 }

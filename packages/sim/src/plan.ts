@@ -29,6 +29,7 @@ export const faultKinds = [
   "gone",
   "restore",
   "recover",
+  "backup",
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -115,6 +116,7 @@ export interface Plan {
   /** Who keep backups and restore them, and how long they wait in between. */
   readonly restorers: number;
   readonly restoreEveryMs: number;
+  readonly backupsPerS: number;
   readonly snapshotEvery: number;
   readonly keepEntries: number;
   readonly flushMs: number;
@@ -133,7 +135,13 @@ export function drawPlan(options: LifeOptions): Plan {
   const draw = makeStream(seed, "mood");
   const mood: Mood = draw.chance(0.5) ? "none" : draw.pick(moods);
   const rare = { pairs: 0, changesInARow: 0, oldDisksAlone: off("partition", 0.4) };
-  const plan: Plan = { ...drawCommon(options, off), ...drawRestores(seed, off), ...rare, mood: "none" };
+  const plan: Plan = {
+    ...drawCommon(options, off),
+    ...drawRestores(seed, off),
+    ...drawBackups(seed, off),
+    ...rare,
+    mood: "none",
+  };
   if (mood !== "none") return { ...plan, mood, ...inMood[mood](plan, draw, off) };
   const pairs = makeStream(seed, "mood/pairs");
   if (pairs.chance(0.2)) return { ...plan, mood: "pairs", ...inPairs(plan, pairs, off) };
@@ -265,7 +273,13 @@ function drawRestores(seed: number, off: Off): Pick<Plan, "restorers" | "restore
   return { restorers, restoreEveryMs: draw.between(50, draw.pick([300, 1_000])) };
 }
 
-type Common = Omit<Plan, "mood" | "pairs" | "changesInARow" | "oldDisksAlone" | "restorers" | "restoreEveryMs">;
+function drawBackups(seed: number, off: Off): Pick<Plan, "backupsPerS"> {
+  const draw = makeStream(seed, "plan/backups");
+  return { backupsPerS: off("backup", draw.chance(0.3) ? draw.between(0.5, draw.pick([2, 10])) : 0) };
+}
+
+type NotCommon = "mood" | "pairs" | "changesInARow" | "oldDisksAlone" | "restorers" | "restoreEveryMs" | "backupsPerS";
+type Common = Omit<Plan, NotCommon>;
 
 function drawCommon({ seed, forMs, defect }: LifeOptions, off: Off): Common {
   const draw = makeStream(seed, "plan");

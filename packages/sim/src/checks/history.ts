@@ -6,6 +6,7 @@ import { hashOf } from "../world/stream.ts";
 import { wrongChange } from "./changes.ts";
 import { Restores } from "./restores.ts";
 import { hold } from "./violation.ts";
+import type { DomainEvent, EventContext } from "@aether/core/kernel/event";
 import { decodeEntry } from "@aether/store/events/entry-codec";
 import {
   type AppendBatch,
@@ -43,6 +44,8 @@ export class History {
   /** Highest index at which any leader was seen to send a membership change; beyond `top` it may still come to be. */
   newestChange: Index = 0;
   readonly restores = new Restores();
+  /** Entries with events, in order. */
+  readonly entries: { readonly events: readonly DomainEvent[]; readonly context: EventContext }[] = [];
   readonly counts = {
     elections: 0,
     applied: 0,
@@ -262,7 +265,9 @@ export class History {
       hold(denial === undefined, "what is refused has no effect", late);
       this.effects.set(name, entry.index);
     }
-    for (const thing of this.restores.takes(events, { index: entry.index, at, actor }, this.about)) {
+    const context = { index: entry.index, at, actor };
+    this.entries.push({ events, context });
+    for (const thing of this.restores.takes(events, context, this.about)) {
       const indexes = this.about.get(thing);
       if (indexes === undefined) this.about.set(thing, [entry.index]);
       else if (indexes.at(-1) !== entry.index) indexes.push(entry.index);

@@ -117,7 +117,7 @@ export class SimNode {
     const process = new Process(this.name);
     this.process = process;
     process.onDeath(() => this.#died());
-    const device = new Device(world, process, () => this.#deviceFaults(), this.#cluster.stream(`disk/${this.name}`));
+    const device = new Device(world, process, () => this.deviceFaults(), this.#cluster.stream(`disk/${this.name}`));
     this.#device = device;
     const open = (): void => {
       const clock = makeProcessClock(world, process, this.#clock);
@@ -226,7 +226,7 @@ export class SimNode {
 
   #died(): void {
     const chance = this.#cluster.stream("crash effects");
-    this.#cluster.addCrash(this.disk.crash(chance));
+    this.#cluster.addCrash(this.disk.crash(chance, this.#cluster.stream("crash effects on backups")));
     if (this.#device !== null) this.#cluster.addDisk(this.#device.counts);
     this.process = null;
     this.opened = null;
@@ -235,7 +235,8 @@ export class SimNode {
     this.#device = null;
   }
 
-  #deviceFaults(): DeviceFaults {
+  /** How its disk behaves now. */
+  deviceFaults(): DeviceFaults {
     const { deviceFaults, calmDevice } = this.#cluster;
     return deviceFaults === calmDevice
       ? deviceFaults

@@ -3,6 +3,7 @@ import type { Stream } from "../world/stream.ts";
 import type { Device } from "./device.ts";
 import { LogDisk } from "./log-disk.ts";
 import { FileDisk } from "./file-disk.ts";
+import { FolderDisk } from "./folder-disk.ts";
 import { StateFolder } from "./state-disk.ts";
 
 /** All that a machine keeps when its process ends. */
@@ -10,25 +11,29 @@ export class Disk {
   readonly log: LogDisk;
   readonly state: StateFolder;
   readonly snapshots: FileDisk;
+  readonly backups: FolderDisk;
   /** What it knows of others' disks; it outlives a log that is retired. */
   readonly floors: SmallFile;
 
   constructor(
-    { log, state, snapshots, floors }: Pick<Disk, "log" | "state" | "snapshots" | "floors"> = {
+    { log, state, snapshots, backups, floors }: Pick<Disk, "log" | "state" | "snapshots" | "backups" | "floors"> = {
       log: new LogDisk(),
       state: new StateFolder(),
       snapshots: new FileDisk(),
+      backups: new FolderDisk(),
       floors: new SmallFile(),
     },
   ) {
     this.log = log;
     this.state = state;
     this.snapshots = snapshots;
+    this.backups = backups;
     this.floors = floors;
   }
 
-  /** Gives what became of the snapshots' files. */
-  crash(stream: Stream): ReturnType<FileDisk["crash"]> {
+  /** Gives what became of the snapshots' files. Backups have a stream of chance of their own. */
+  crash(stream: Stream, ofBackups: Stream): ReturnType<FileDisk["crash"]> {
+    this.backups.crash(ofBackups);
     this.log.crash(stream);
     this.state.crash(stream);
     this.floors.crash(stream);
@@ -37,13 +42,26 @@ export class Disk {
 
   /** An image of the whole disk, of a moment in which no process runs on it. */
   clone(): Disk {
-    const [log, state, snapshots, floors] = [this.log.clone(), this.state.clone(), this.snapshots.clone(), this.floors.clone()];
-    return new Disk({ log, state, snapshots, floors });
+    const { log, state, snapshots, backups, floors } = this;
+    return new Disk({
+      log: log.clone(),
+      state: state.clone(),
+      snapshots: snapshots.clone(),
+      backups: backups.clone(),
+      floors: floors.clone(),
+    });
   }
 
   /** What stays when the log is moved aside: the floors. */
   retired(): Disk {
-    return new Disk({ log: new LogDisk(), state: new StateFolder(), snapshots: new FileDisk(), floors: this.floors });
+    const { floors } = this;
+    return new Disk({
+      log: new LogDisk(),
+      state: new StateFolder(),
+      snapshots: new FileDisk(),
+      backups: new FolderDisk(),
+      floors,
+    });
   }
 }
 

@@ -8,11 +8,12 @@ import { reject, type Command, type Rejection } from "@aether/core/kernel/comman
 import { registry } from "@aether/core/registry";
 import { RestoreRunner, type Restored, type Submitted } from "@aether/node/backup/restore-runner";
 import type { Answer } from "@aether/store/types";
-import { wantedFiles, type WantedFiles } from "../checks/restores.ts";
+import { wantedFiles } from "../checks/restores.ts";
 import { hold } from "../checks/violation.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { SimNode } from "../cluster/node.ts";
 import type { Stream } from "../world/stream.ts";
+import type { Backup, Backups } from "./backups.ts";
 
 const tryMs = 700;
 const barrierMs = 2_000;
@@ -23,11 +24,6 @@ const partBytes = 400;
 /** Refusals that a restore may get for good: somebody was quicker, or the rules do not allow it. */
 const denials = new Set(["stale", "conflict", "quorum_at_risk", "not_found"]);
 const openReasons = new Set(["no_leader", "not_ready", "overloaded", "deadline"]);
-
-interface Backup {
-  readonly index: number;
-  readonly files: WantedFiles;
-}
 
 /** When a restore was asked for and answered, in virtual milliseconds: Infinity while nothing was heard. */
 export interface RestoreCall {
@@ -48,8 +44,11 @@ export class Restorer {
   readonly #backups: Backup[] = [];
   #target: SimNode;
   #restores = 0;
+  readonly #written: Backups;
 
-  constructor(cluster: Cluster, number: number) {
+  /** `written`: the backups that members write. */
+  constructor(cluster: Cluster, number: number, written: Backups) {
+    this.#written = written;
     this.#cluster = cluster;
     this.name = `r${number}`;
     this.#draw = cluster.stream(`load/${this.name}`);
@@ -84,7 +83,9 @@ export class Restorer {
   async #act(): Promise<void> {
     this.#target = this.#draw.pick(this.#cluster.nodes);
     if (this.#backups.length === 0 || this.#draw.chance(0.4)) return this.#backUp();
-    await this.#restore(this.#draw.pick(this.#backups));
+    const own = this.#draw.pick(this.#backups);
+    const written = this.#cluster.plan.backupsPerS > 0 && this.#draw.chance(0.6) ? await this.#written.pick(this.#draw) : null;
+    await this.#restore(written ?? own);
   }
 
   /** What a member has that was confirmed to be up to date; null when nothing was heard. */

@@ -48,7 +48,7 @@ export class LastDisk {
     const { member, disk, name, stateRotten } = node;
     if (member === null) return null;
     const image = disk.clone();
-    image.crash(chance);
+    image.crash(chance, cluster.stream("crash effects on backups"));
     const bytes = image.log.database.get(hardKey);
     const record = bytes === undefined ? undefined : decodeHard(bytes);
     if (record === undefined) return null;

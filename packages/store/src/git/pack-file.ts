@@ -38,7 +38,7 @@ export class PackFile {
     this.end = size - sumBytes;
   }
 
-  /** `name` without an ending; `blocks` are shared by packs of one folder. Throws {@link ObjectDamaged} when pack and index do not belong together. */
+  /** `name` without an ending; packs of one folder share `blocks`. Throws {@link ObjectDamaged} when pack and index do not fit. */
   static async open(folder: FileFolder, name: string, blocks: PackBlocks = new PackBlocks()): Promise<PackFile> {
     const index = new PackIndex(await wholeFile(folder, `${name}.idx`));
     return withFile(folder, `${name}.pack`, "read", async (file) => {
