@@ -231,6 +231,12 @@ describe("Hetzner", () => {
     expect(world.fake.servers.size).toBe(0);
   });
 
+  it("sweeps also what was made a moment ago and no list shows yet", async () => {
+    await run(provider.compute.ensure(hetznerSpec("n1")));
+    expect(await run(sweepInstances(provider, { cluster: cluster.name, expected: 1, consistencyMs: 3000 }, world.clock))).toBe(1);
+    expect(world.fake.servers.size).toBe(0);
+  });
+
   describe("load balancers", () => {
     const lbs = () => {
       if (provider.loadBalancers === undefined) throw new Error("Hetzner has load balancers");

@@ -108,7 +108,10 @@ export interface InstanceSpec {
 export type PowerAction = "start" | "stop-graceful" | "stop-hard" | "reboot";
 
 export interface Compute {
-  /** The same key twice gives the same instance. Resolves when the provider has accepted it, not when it runs. */
+  /**
+   * The same key twice gives the same instance. Resolves when the provider has accepted it, not when it runs. `created` is false
+   * only when it surely was there before.
+   */
   readonly ensure: (spec: InstanceSpec) => Effect<{ readonly instance: Instance; readonly created: boolean }, CloudError>;
   /** NotFound after delete. */
   readonly get: (id: InstanceId) => Effect<Instance, CloudError>;

@@ -4,6 +4,7 @@ import { bookedLabels, bookKeys, bookKeysIn, cloudSpecFault, instanceName, specD
 import { asEffect, CloudFailure } from "../failure.ts";
 import type { Clock } from "../http/clock.ts";
 import { applyLabels, carries, clusterLabels, labelFault, labelKeys, patchFault } from "../labels.ts";
+import { pollUntil } from "../polling.ts";
 import type { Compute, Instance, InstanceId, InstanceSpec, InstanceState, LabelPatch, Labels, MachineSpec } from "../provider.ts";
 import type { ActionWaiter } from "./actions.ts";
 import type { CreateServer, HetznerApi } from "./api.ts";
@@ -200,15 +201,13 @@ async function remove(parts: ComputeParts, id: InstanceId, signal: AbortSignal):
   const server = await ownServer(parts, "delete", id, signal).catch(absentAsNull);
   if (server === null) return "absent";
   await api.deleteServer(server.id, signal).catch(absentAsNull);
-  const until = clock.now() + times.deleteMs;
-  while ((await api.server(server.id, signal).catch(absentAsNull)) !== null) {
-    if (clock.now() >= until) {
-      const message = `${server.name} is still there ${times.deleteMs} ms after its deletion was accepted`;
-      throw fault({ _tag: "Deadline", waitedFor: millis(times.deleteMs), op: `delete ${server.name}`, message });
-    }
-    await clock.sleep(times.pollMs, signal);
-  }
-  return "deleted";
+  const timing = { everyMs: times.pollMs, withinMs: times.deleteMs };
+  const isGone = await pollUntil(clock, timing, signal, async () =>
+    (await api.server(server.id, signal).catch(absentAsNull)) === null ? true : null,
+  );
+  if (isGone !== null) return "deleted";
+  const message = `${server.name} is still there ${times.deleteMs} ms after its deletion was accepted`;
+  throw fault({ _tag: "Deadline", waitedFor: millis(times.deleteMs), op: `delete ${server.name}`, message });
 }
 
 const absentAsNull = (failure: unknown): null => {
@@ -234,15 +233,13 @@ async function awaitState(
   signal: AbortSignal,
 ): Promise<Instance> {
   const { clock, times } = parts;
-  const until = clock.now() + withinMs;
-  for (;;) {
+  let last = "";
+  const seen = await pollUntil(clock, { everyMs: times.pollMs, withinMs }, signal, async () => {
     const instance = describeServer(await serverOf(parts, "await", id, signal), clock.now());
-    if (want.includes(instance.state)) return instance;
-    const left = until - clock.now();
-    if (left <= 0) {
-      const message = `${instance.name} is ${instance.state} (${instance.rawState}) after ${withinMs} ms, wanted ${want.join(" or ")}`;
-      throw fault({ _tag: "Deadline", waitedFor: millis(withinMs), op: `await ${instance.name}`, message });
-    }
-    await clock.sleep(Math.min(times.pollMs, left), signal);
-  }
+    last = `${instance.name} is ${instance.state} (${instance.rawState})`;
+    return want.includes(instance.state) ? instance : null;
+  });
+  if (seen !== null) return seen;
+  const message = `${last} after ${withinMs} ms, wanted ${want.join(" or ")}`;
+  throw fault({ _tag: "Deadline", waitedFor: millis(withinMs), op: `await ${id}`, message });
 }

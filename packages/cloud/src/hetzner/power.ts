@@ -4,6 +4,7 @@
  */
 import { millis } from "effect/Duration";
 import { bookKeys } from "../derivation.ts";
+import { pollUntil } from "../polling.ts";
 import type { Labels, PowerAction } from "../provider.ts";
 import type { PowerCall } from "./api.ts";
 import type { ComputeParts } from "./compute.ts";
@@ -48,14 +49,13 @@ async function bringAbout(
   signal: AbortSignal,
 ): Promise<void> {
   await actions.done(op, await api.power(server.id, call, signal), signal);
-  const until = clock.now() + times.graceMs;
-  for (;;) {
-    const seen = await api.server(server.id, signal);
-    if (seen.status === status) return;
-    if (clock.now() >= until) {
-      const message = `${server.name} is ${seen.status} ${times.graceMs} ms after ${call}, wanted ${status}`;
-      throw fault({ _tag: "Deadline", waitedFor: millis(times.graceMs), op, message });
-    }
-    await clock.sleep(times.pollMs, signal);
-  }
+  let last = "";
+  const timing = { everyMs: times.pollMs, withinMs: times.graceMs };
+  const seen = await pollUntil(clock, timing, signal, async () => {
+    last = (await api.server(server.id, signal)).status;
+    return last === status ? true : null;
+  });
+  if (seen !== null) return;
+  const message = `${server.name} is ${last} ${times.graceMs} ms after ${call}, wanted ${status}`;
+  throw fault({ _tag: "Deadline", waitedFor: millis(times.graceMs), op, message });
 }

@@ -74,6 +74,7 @@ async function attempt<A>(parts: ApiClientParts, call: ApiCall<A>, clean: Redact
     new CloudFailure({ ...error, provider: parts.provider, op: call.op, message: clean(error.message) });
   const first = requestOf(parts.base, call);
   let url = first.url;
+  let hasLearned = false;
   for (let redirects = 0; ; redirects += 1) {
     if ((await parts.limiter.take(signal)) === "full") {
       throw fail({ _tag: "Throttled", code: "local_queue_full", message: "too many calls of this account are waiting already" });
@@ -88,6 +89,10 @@ async function attempt<A>(parts: ApiClientParts, call: ApiCall<A>, clean: Redact
       continue;
     }
     const error = parts.classify(response, parts.clock.now());
+    if (error._tag === "Auth" && !hasLearned && parts.signer.learn?.(response, parts.clock.now()) === true) {
+      hasLearned = true;
+      continue;
+    }
     if (error._tag === "Throttled") {
       parts.limiter.holdUntil(parts.clock.now() + (error.retryAfter === undefined ? 1000 : toWholeMs(error.retryAfter)));
     }

@@ -1,11 +1,16 @@
 import { value as reveal, type Redacted } from "effect/Redacted";
-import type { HttpRequest } from "./transport.ts";
+import type { HttpRequest, HttpResponse } from "./transport.ts";
 
 /** Puts credentials on a request. Runs anew for each try, for signatures and tokens grow old. */
 export interface Signer {
   /** What must never be seen in an error or a log: the credentials in use. */
   readonly confidential: readonly Redacted[];
   readonly sign: (request: HttpRequest, signal: AbortSignal) => Promise<HttpRequest>;
+  /**
+   * Learns from a refusal of what it signed (a wrong clock, a token that has ended). True when the same call is worth one
+   * more try, which then is made at once.
+   */
+  readonly learn?: (refusal: HttpResponse, now: number) => boolean;
 }
 
 /** A token that stays the same (RFC 6750). */
