@@ -10,6 +10,7 @@ import { runLoad, runProbe, type BenchCluster, type LoadOptions } from "./load.t
 import { ask, type ClientFiles } from "./member-http.ts";
 
 const raft = { tickMs: 50, electionTicks: 20, heartbeatTicks: 2 };
+const backupMaxMs = 300_000;
 const script = join(import.meta.dirname, "stream-load.ts");
 
 /** What node is given before the daemon's program, per member, e.g. the inspector's address. */
@@ -81,6 +82,12 @@ function clusterOf(harness: ClusterHarness, operator: ClientFiles): BenchCluster
     start: (place) => {
       logBegins.set(place, readFileSync(node(place).logFile, "utf8").length);
       harness.start(node(place));
+    },
+    backUp: async () => {
+      const place = await placeOf(harness.nodes.length, async (each) => (await member(each))?.role === "leader");
+      const answer = await ask(node(place).address, operator, "POST", "/v1/backups", {}, backupMaxMs);
+      if (answer?.status !== 200) throw new Error(`no backup was made: ${JSON.stringify(answer)}`);
+      return answer.body as { readonly things: number };
     },
     signal: async (place, signal) => {
       if (signal === "SIGKILL") await harness.kill(node(place), signal);

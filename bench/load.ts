@@ -65,6 +65,8 @@ export interface BenchCluster {
   /** Unix milliseconds of the log line that says that its consensus runs, since the last start(); null before. */
   consensusSince(place: number): number | null;
   start(place: number): void;
+  /** Has a backup made; resolves when it is recorded. Not every cluster makes any. */
+  backUp?(): Promise<{ readonly things: number }>;
   /** SIGKILL waits until the process is gone. */
   signal(place: number, signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): Promise<void>;
   /** Ends the members and removes what they wrote. */

@@ -14,13 +14,14 @@ export interface HttpAnswer {
 
 const answerMaxMs = 5_000;
 
-/** `tls` is PEM text. Null when nobody answered within five seconds, or with something that is no JSON. */
+/** `tls` is PEM text. Null when nobody answered in time (by default five seconds), or with something that is no JSON. */
 export function ask(
   address: string,
   tls: ClientFiles,
   method: "GET" | "POST",
   path: string,
   body?: unknown,
+  timeout = answerMaxMs,
 ): Promise<HttpAnswer | null> {
   return new Promise((resolve) => {
     const [host, port] = address.split(":");
@@ -28,7 +29,7 @@ export function ask(
     const headers = payload === undefined ? {} : { "content-type": "application/json" };
     const { ca, certificate: cert, key } = tls;
     // The certificates are of a throw-away CA and name the host; the identity in them is not what is measured here.
-    const question = request({ host, port, method, path, headers, ca, cert, key, agent: false, timeout: answerMaxMs });
+    const question = request({ host, port, method, path, headers, ca, cert, key, agent: false, timeout });
     question.on("timeout", () => question.destroy());
     question.on("error", () => resolve(null));
     question.on("response", (response) => {

@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import { writeCurves } from "./curves.ts";
 import { loadResult, type PartName, type PointsData, type Results, type Saved } from "./results.ts";
 import {
+  backupTable,
   costTable,
   failoverTable,
   growthTable,
@@ -30,6 +31,7 @@ const blocks: { readonly [P in PartName]: (data: Results[P]) => string } = {
   growth: growthTable,
   snapshot: snapshotTable,
   replay: ({ lines }) => ["```", ...lines, "```"].join("\n"),
+  backup: backupTable,
   guards: guardsTable,
 };
 export const partNames = Object.keys(blocks) as readonly PartName[];

@@ -1,4 +1,5 @@
 /** Every part of the bench, in the order in which they run, whatever the order they were asked in. */
+import { measureBackup } from "./backup.ts";
 import { measureFailover } from "./failover.ts";
 import { measureGrowth } from "./growth.ts";
 import { measureGuards } from "./guards.ts";
@@ -87,6 +88,14 @@ export const parts: readonly Part[] = [
     quickMinutes: 1.5,
     scene: null,
     measure: measureReplay,
+  }),
+  part({
+    name: "backup",
+    about: "backups beside git on the same files, and commits while one is made",
+    minutes: 9,
+    quickMinutes: 1,
+    scene: null,
+    measure: measureBackup,
   }),
   part({
     name: "guards",

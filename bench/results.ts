@@ -110,6 +110,36 @@ export interface ReplayData {
   readonly perSecond: number | null;
 }
 
+/** Of a store by itself, beside git on the same files; and of a cluster. Times in milliseconds. */
+export interface BackupData {
+  readonly rows: number;
+  /** Rows that change before each incremental backup. */
+  readonly changes: number;
+  readonly first: {
+    /** Without rests, and as the leader makes it, which rests as long as it works. */
+    readonly ms: number[];
+    readonly pacedMs: number[];
+    readonly cpuMs: number[];
+    readonly bytes: number[];
+    readonly fastImportMs: number[];
+    readonly addCommitMs: number[];
+  };
+  /** A median for each round. */
+  readonly incremental: readonly { readonly rows: number; readonly ms: readonly number[]; readonly cpuMs: readonly number[] }[];
+  readonly repository: {
+    readonly rows: number;
+    readonly backups: number;
+    /** Of packs and their indexes. */
+    readonly bytes: number;
+    readonly gcBytes: number;
+    /** How often packs became one meanwhile, and in how many milliseconds. */
+    readonly packed: number;
+    readonly packedMs: number;
+    readonly p50Ms: number;
+  };
+  readonly commits: { readonly rows: number; readonly everyMs: number; readonly without: Window; readonly during: Window };
+}
+
 export interface Guard {
   readonly name: string;
   readonly rule: string;
@@ -130,6 +160,7 @@ export interface Results {
   readonly growth: GrowthData;
   readonly snapshot: SnapshotData;
   readonly replay: ReplayData;
+  readonly backup: BackupData;
   readonly guards: GuardsData;
 }
 export type PartName = keyof Results;

@@ -1,5 +1,6 @@
 /** Results as markdown tables. Pure. */
 import type {
+  BackupData,
   FailoverData,
   GrowthData,
   GuardsData,
@@ -141,6 +142,44 @@ export const snapshotTable = ({ healthy, down, during, caughtUp }: SnapshotData)
       [caughtUp ? "it is sent a snapshot" : "it is sent a snapshot, and **does not catch up**"]: during,
     }).map(([name, w]) => [name, fixed(w.seconds, 1), whole(w.count), fixed(w.p50, 1), fixed(w.p99, 1), fixed(w.p999, 1)]),
   ]);
+
+const mib = (bytes: number): string => `${fixed(bytes / 2 ** 20, 1)} MiB`;
+const milliseconds = (values: readonly number[]): string =>
+  `${whole(median(values))} ms (${whole(lowest(values))} to ${whole(highest(values))})`;
+
+export function backupTable({ rows, changes, first, incremental, repository, commits }: BackupData): string {
+  const { without, during } = commits;
+  return [
+    markdown([
+      [`${whole(rows)} rows`, "median (lowest to highest)"],
+      ["first backup, without rests", milliseconds(first.ms)],
+      ["first backup as the leader makes it, which rests as long as it works", milliseconds(first.pacedMs)],
+      ["git fast-import of the same files", milliseconds(first.fastImportMs)],
+      ["git add and commit of the same files", milliseconds(first.addCommitMs)],
+      ...incremental.map((each) => [
+        `${whole(changes)} of ${whole(each.rows)} changed`,
+        `${milliseconds(each.ms)}, CPU ${whole(median(each.cpuMs))} ms`,
+      ]),
+    ]),
+    markdown([
+      [`${whole(repository.backups)} backups of ${whole(changes)} changes in ${whole(repository.rows)} rows`, ""],
+      ["repository", mib(repository.bytes)],
+      ["a clone after git gc", mib(repository.gcBytes)],
+      ["packs became one", `${whole(repository.packed)} times, ${whole(repository.packedMs)} ms in all`],
+    ]),
+    markdown([
+      ["commits while", "seconds", "writes", "p50 ms", "p99 ms", "p99.9 ms"],
+      ...Object.entries({ "no backup is made": without, "a first backup is made": during }).map(([name, w]) => [
+        name,
+        fixed(w.seconds, 1),
+        whole(w.count),
+        fixed(w.p50, 1),
+        fixed(w.p99, 1),
+        fixed(w.p999, 1),
+      ]),
+    ]),
+  ].join("\n\n");
+}
 
 export const guardsTable = ({ guards }: GuardsData): string =>
   markdown([

@@ -76,7 +76,11 @@ const atMost = (most: number) => (value: number) => value <= most;
 const atLeast = (least: number) => (value: number) => value >= least;
 
 export const targetRows = (m: Measured): TargetRow[] =>
-  [...underLoad(m), ...inTrouble(m), ...overTime(m)].map(([what, wanted, outcome]) => ({ what, wanted, ...outcome }));
+  [...underLoad(m), ...inTrouble(m), ...overTime(m), ...ofBackups(m)].map(([what, wanted, outcome]) => ({
+    what,
+    wanted,
+    ...outcome,
+  }));
 
 function underLoad({ commits, reads }: Measured): Row[] {
   const at = (points: readonly number[], key: "perSecond" | "p50" | "p99"): number[] =>
@@ -151,6 +155,38 @@ function overTime({ growth, snapshot, replay, guards }: Measured): Row[] {
     ],
     ["replay of events on one core", "≥ 300,000/s", judged([rate], atLeast(300_000), `${whole(rate)}/s`)],
     ["guards of the design (below)", "all hold", held === undefined ? unmeasured : guarded(held)],
+  ];
+}
+
+function ofBackups({ backup }: Measured): Row[] {
+  const data = backup?.data;
+  const [few, all] = data?.incremental ?? [];
+  const one = (value: number | undefined): number[] => (value === undefined ? [] : [value]);
+  const rows = whole(data?.rows ?? 100_000);
+  const slowest = all === undefined ? undefined : median(all.ms);
+  const grown = few === undefined || all === undefined ? undefined : median(all.ms) / median(few.ms);
+  return [
+    [
+      `first backup of ${rows} rows of about 600 B, as the leader makes it`,
+      "≤ 3× git fast-import",
+      ratios(one(data && median(data.first.pacedMs) / median(data.first.fastImportMs)), atMost(3)),
+    ],
+    [
+      `incremental backup, ${whole(data?.changes ?? 100)} changed of ${rows}`,
+      "≤ 250 ms",
+      judged(one(slowest), atMost(250), `${whole(slowest ?? Number.NaN)} ms`),
+    ],
+    ["the same against a tenth of the rows", "within 20 %", ratios(one(grown), (value) => value <= 1.2)],
+    [
+      `repository after ${whole(data?.repository.backups ?? 1_000)} incremental backups`,
+      "≤ 1.5× after git gc",
+      ratios(one(data && data.repository.bytes / data.repository.gcBytes), atMost(1.5)),
+    ],
+    [
+      "p99 of commits while a full backup runs",
+      "≤ 1.5× without",
+      ratios(one(data && data.commits.during.p99 / data.commits.without.p99), atMost(1.5)),
+    ],
   ];
 }
 
