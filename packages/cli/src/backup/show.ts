@@ -36,7 +36,7 @@ export function renderCommit(answer: BackupAnswer, nowMs: number, paint: Paint):
     `of     cluster ${printable(manifest.cluster.name)} (${manifest.cluster.id})\n`,
     `holds  ${counts.length === 0 ? "nothing" : counts.join(", ")}\n`,
     `wanted ${manifest.wanted}\n`,
-    `\n    ${message.trimEnd().split("\n").map(printable).join("\n    ").replaceAll(/[ ]+$/gm, "")}\n`,
+    `\n    ${printable(message.split("\n")[0] ?? "")}\n`,
     ...(shown.length === 0 ? [] : ["\n"]),
     ...shown.map(({ kind, noun, id }) => `${signs[kind]} ${noun} ${printable(id)}\n`),
     ...(hidden > 0 ? [`… and ${hidden} more (-o json shows the first 1,000)\n`] : []),

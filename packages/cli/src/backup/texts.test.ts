@@ -99,8 +99,6 @@ describe("a commit and what is found in it", () => {
         "",
         "    setting app/x",
         "",
-        "    index 41",
-        "",
         "+ setting app/x",
         "… and 2 more (-o json shows the first 1,000)",
         "",

@@ -119,6 +119,33 @@ describe("a cluster that is made from a backup", () => {
     });
   });
 
+  it("is restored whole though it is killed again and again while a large backup is staged", async () => {
+    const large = await BackedUp.start();
+    const one = operator("large");
+    try {
+      for (let at = 0; at < 3_000; at++) await large.set(`many/${at}`, `${at} ${"x".repeat(600)}`);
+      await large.writer.backup("many");
+      const words = ["cluster", "bootstrap", "--config", one.file, "--from-backup", large.dir];
+      for (const afterMs of [0, 100, 200, 400, 800]) {
+        const run = one.begin(words);
+        await Promise.race([run.sees("[13/14] restore the backup …"), run.ended]);
+        await new Promise((resolve) => setTimeout(resolve, afterMs));
+        run.process.kill("SIGKILL");
+        await run.ended;
+        // Nobody sees a part of it, whatever was staged.
+        const there = [...(await settings(one)).keys()].filter((key) => key.startsWith("many/"));
+        expect([0, 3_000]).toContain(there.length);
+      }
+      const last = await one.begin(words).ended;
+      expect(last.code, last.stderr).toBe(exit.done);
+      const now = await settings(one);
+      for (let at = 0; at < 3_000; at++) expect(now.get(`many/${at}`)).toBe(`${at} ${"x".repeat(600)}`);
+      expect(one.journal().fromBackup?.restored).toMatchObject({ things: 3_000 });
+    } finally {
+      await large.end();
+    }
+  });
+
   it("has the state of the commit that is named, and is not finished from another one or without it", async () => {
     const named = operator("named");
     const begun = from(named, backup.old.slice(0, 12));
