@@ -181,6 +181,18 @@ describe("Hetzner", () => {
     expect(JSON.stringify(error)).not.toContain(fakeDefaults.token);
   });
 
+  it("shows no user data that the vendor throws back", async () => {
+    const { machine } = hetznerSpec("n1");
+    const bad = hetznerSpec("n1", machine === undefined ? {} : { machine: { ...machine, size: "cx99" } });
+    const error = await failure(provider.compute.ensure(bad));
+    expect(error).toMatchObject({
+      _tag: "Invalid",
+      code: "invalid_input",
+      message: expect.stringContaining("<redacted>") as string,
+    });
+    expect(JSON.stringify(error)).not.toContain(ticket);
+  });
+
   it("finds room in another zone when asked for it", async () => {
     open({ room: { fsn1: 0, nbg1: 1 } });
     const { machine } = hetznerSpec("n1");

@@ -7,7 +7,7 @@ import { seededRandom, VirtualClock } from "../testing/virtual-clock.ts";
 import { makeApiClient, type ApiCall } from "./api-client.ts";
 import { ignoreBody, jsonBody, jsonReader } from "./json.ts";
 import { makeRateLimiter } from "./rate-limiter.ts";
-import { bearer } from "./signer.ts";
+import { bearer, type Signer } from "./signer.ts";
 import type { HttpRequest, Outcome } from "./transport.ts";
 
 const token = "t0ken-that-nobody-may-see";
@@ -17,13 +17,13 @@ const answer = (status: number, body: string, headers: Record<string, string> = 
 });
 
 /** Answers with these in turn; keeps what was sent. */
-function clientOf(outcomes: readonly Outcome[]) {
+function clientOf(outcomes: readonly Outcome[], learn?: Signer["learn"]) {
   const sent: HttpRequest[] = [];
   const clock = new VirtualClock(0);
   const client = makeApiClient({
     provider: "hetzner",
     base: new URL("https://api.vendor.example/v1"),
-    signer: bearer(make(token)),
+    signer: { ...bearer(make(token)), ...(learn === undefined ? {} : { learn }) },
     transport: {
       send: (request) => {
         const outcome = outcomes[sent.length];
@@ -37,7 +37,9 @@ function clientOf(outcomes: readonly Outcome[]) {
     classify: ({ status, body }) =>
       status === 429
         ? { _tag: "Throttled", status, retryAfter: seconds(3), message: "slow down" }
-        : { _tag: "Invalid", status, message: Buffer.from(body).toString() },
+        : status === 401
+          ? { _tag: "Auth", kind: "clock", status, message: "what time is it?" }
+          : { _tag: "Invalid", status, message: Buffer.from(body).toString() },
     remaining: () => null,
   });
   return { client, sent, clock };
@@ -91,6 +93,18 @@ describe("a call", () => {
     const { client, clock } = clientOf([answer(429, ""), answer(200, '{"name":"x"}')]);
     await client.call({ ...read, idempotent: false }, never);
     expect(clock.now()).toBe(3000);
+  });
+
+  it("is made once more when its signer has learned from the refusal, and only once", async () => {
+    const whole = answer(200, '{"name":"x"}');
+    const learned = clientOf([answer(401, ""), whole], () => true);
+    expect(await learned.client.call({ ...read, idempotent: false }, never)).toEqual({ name: "x" });
+    expect(learned.clock.now()).toBe(0);
+    const stubborn = clientOf([answer(401, ""), answer(401, ""), whole], () => true);
+    expect(await failureOf(stubborn.client.call(read, never))).toMatchObject({ _tag: "Auth", kind: "clock" });
+    const ignorant = clientOf([answer(401, ""), whole], () => false);
+    expect(await failureOf(ignorant.client.call(read, never))).toMatchObject({ _tag: "Auth" });
+    expect(ignorant.sent).toHaveLength(1);
   });
 
   it("follows a redirect of a read on the same origin, with the same credentials", async () => {

@@ -259,7 +259,7 @@ export class FakeHetzner implements VendorFake {
   #createServer(body: Record<string, unknown>): Reply {
     const { now, bootMs, actionMs, serversMax, room } = this.#options;
     const invalid = (field: string): Refused =>
-      new Refused(422, "invalid_input", `invalid input in field '${field}': ${String(body[field])}`, {
+      new Refused(422, "invalid_input", `invalid input in field '${field}': ${JSON.stringify(body)}`, {
         fields: [{ name: field }],
       });
     const name = String(body["name"]);
