@@ -14,6 +14,8 @@ import type { Transfer } from "./transfer.ts";
 import { added } from "./tree-diff.ts";
 
 const level = 6;
+/** Packs become one once in many backups. */
+const openTries = 3;
 /** The clock is looked at after so many objects that cost next to nothing. */
 const lookEvery = 2_048;
 
@@ -51,8 +53,7 @@ export async function gather(
   const names = await namesOf(repository, ahead, steps);
   const sources: PackSource[] = [];
   try {
-    for (const pack of repository.packFiles.toSorted((a, b) => a.bytes - b.bytes))
-      if (await holdsAny(pack.index, names, steps)) sources.push(await PackSource.open(repository.packFolder, pack, steps));
+    await openHolding(repository, names, sources, steps);
     const wanted = (name: Uint8Array): boolean => names.find(name) >= 0;
     const repack = await Repack.over({ repository, sources, builder, steps, wanted });
     for (const source of sources) {
@@ -69,6 +70,22 @@ export async function gather(
     const { kind, bytes } = await repository.read(name.toString("hex"));
     builder.put(name, kindCodes[kind], bytes.length, deflated(bytes, level));
     if (builder.full) await builder.flush();
+  }
+}
+
+/** Opens the packs that hold any of these, the largest last. */
+async function openHolding(repository: Repository, names: OidTable, sources: PackSource[], steps: Steps): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      for (const pack of repository.packFiles.toSorted((a, b) => a.bytes - b.bytes))
+        if (await holdsAny(pack.index, names, steps)) sources.push(await PackSource.open(repository.packFolder, pack, steps));
+      return;
+    } catch (error) {
+      // packs have become one meanwhile; those that are open can be read as long as they are
+      if (tries === openTries || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      for (const source of sources.splice(0)) await source.close();
+      await repository.refresh();
+    }
   }
 }
 

@@ -4,9 +4,10 @@ import type { OpenFile } from "../file-folder.ts";
 import { fanout, far, indexMagic, indexVersion } from "./pack-index.ts";
 import type { Steps } from "./steps.ts";
 
-const pieceBytes = 256 * 1024;
-/** No single number or name takes more. */
-const itemBytes = 20;
+const pieceBytes = 64 * 1024;
+/** No single number or name takes more, nor does the pack's SHA-1. */
+const spareBytes = 32;
+const sumBytes = 20;
 /** The clock is looked at after so many objects that cost next to nothing. */
 const lookEvery = 8_192;
 
@@ -24,21 +25,21 @@ export interface IndexedObjects {
 export async function writeIndex(file: OpenFile, objects: IndexedObjects, pack: Buffer, steps: Steps): Promise<number> {
   const { order, counts } = await sortedByName(objects, steps);
   const out = new HashedOut(file, steps);
-  await out.u32(indexMagic);
-  await out.u32(indexVersion);
-  for (const held of counts) await out.u32(held);
-  for (const i of order) await out.bytes(objects.nameAt(i));
-  for (const i of order) await out.u32(objects.crcAt(i));
+  out.u32(indexMagic);
+  out.u32(indexVersion);
+  for (const held of counts) out.u32(held);
+  await out.each(order, (i) => out.bytes(objects.nameAt(i)));
+  await out.each(order, (i) => out.u32(objects.crcAt(i)));
   const large: number[] = [];
-  for (const i of order) {
+  await out.each(order, (i) => {
     const offset = objects.offsetAt(i);
-    await out.u32(offset < far ? offset : far + large.push(offset) - 1);
-  }
-  for (const offset of large) {
-    await out.u32(Math.floor(offset / 2 ** 32));
-    await out.u32(offset % 2 ** 32);
-  }
-  await out.bytes(pack);
+    out.u32(offset < far ? offset : far + large.push(offset) - 1);
+  });
+  await out.each(large, (offset) => {
+    out.u32(Math.floor(offset / 2 ** 32));
+    out.u32(offset % 2 ** 32);
+  });
+  out.bytes(pack);
   return out.finish();
 }
 
@@ -78,22 +79,27 @@ class HashedOut {
     this.steps = steps;
   }
 
-  /** A promise only when there is something to wait for. */
-  u32(value: number): Promise<void> | undefined {
-    this.held = this.piece.writeUInt32BE(value, this.held);
-    return this.held + itemBytes > pieceBytes ? this.flush() : undefined;
+  /** Adds what `add` adds for each of the items, a number or a name at most. */
+  async each(items: Iterable<number>, add: (item: number) => void): Promise<void> {
+    for (const item of items) {
+      add(item);
+      if (this.held + spareBytes > pieceBytes) await this.flush();
+    }
   }
 
-  bytes(bytes: Buffer): Promise<void> | undefined {
+  u32(value: number): void {
+    this.held = this.piece.writeUInt32BE(value, this.held);
+  }
+
+  bytes(bytes: Buffer): void {
     this.held += bytes.copy(this.piece, this.held);
-    return this.held + itemBytes > pieceBytes ? this.flush() : undefined;
   }
 
   async finish(): Promise<number> {
     await this.flush();
     await this.file.write(this.sum.digest());
     await this.file.sync();
-    return this.written + itemBytes;
+    return this.written + sumBytes;
   }
 
   private async flush(): Promise<void> {

@@ -14,7 +14,10 @@ const aheadBytes = 1024 * 1024;
 /** Read at once when they are not. */
 const nearBytes = 16 * 1024;
 /** So many numbers are sorted at once. */
-const sortAtOnce = 32 * 1024;
+const sortAtOnce = 16 * 1024;
+
+/** The clock is looked at after so many objects that cost next to nothing. */
+const lookEvery = 4_096;
 
 /** An object as it lies in the pack. */
 export interface StoredEntry {
@@ -40,7 +43,7 @@ export class PackSource {
   private readonly buffer: Buffer;
   private window: { readonly at: number; readonly bytes: Buffer } = { at: 0, bytes: Buffer.alloc(0) };
 
-  private constructor(pack: PackFile, file: OpenFile, size: number, keys: Float64Array) {
+  private constructor(pack: PackFile, file: OpenFile, size: number) {
     const { index } = pack;
     this.name = pack.name;
     this.index = index;
@@ -50,11 +53,6 @@ export class PackSource {
     this.buffer = Buffer.allocUnsafe(Math.min(size, aheadBytes));
     this.offsets = new Float64Array(index.count);
     this.indexed = new Uint32Array(index.count);
-    for (const [place, key] of keys.entries()) {
-      const i = key % index.count;
-      this.indexed[place] = i;
-      this.offsets[place] = (key - i) / index.count;
-    }
     this.bases = new Int32Array(index.count).fill(-1);
     this.heights = new Uint16Array(index.count);
     this.codes = new Uint8Array(index.count);
@@ -64,7 +62,8 @@ export class PackSource {
   static async open(folder: FileFolder, pack: PackFile, steps: Steps): Promise<PackSource> {
     const file = await folder.open(`${pack.name}.pack`, "read");
     try {
-      const source = new PackSource(pack, file, await file.size(), await byOffset(pack.index, steps));
+      const source = new PackSource(pack, file, await file.size());
+      await source.findPlaces(steps);
       await source.findBases(steps);
       return source;
     } catch (error) {
@@ -132,6 +131,17 @@ export class PackSource {
     return this.offsets[low] === offset ? low : -1;
   }
 
+  private async findPlaces(steps: Steps): Promise<void> {
+    const keys = await byOffset(this.index, steps);
+    for (let place = 0; place < this.count; place++) {
+      const key = keys[place] as number;
+      const i = key % this.count;
+      this.indexed[place] = i;
+      this.offsets[place] = (key - i) / this.count;
+      if (place % lookEvery === 0 && steps.due) await steps.rest();
+    }
+  }
+
   private async findBases(steps: Steps): Promise<void> {
     for (let place = 0; place < this.count; place++) {
       const from = this.offsets[place] as number;
@@ -146,6 +156,7 @@ export class PackSource {
     for (let place = this.count - 1; place >= 0; place--) {
       const base = this.baseOf(place);
       if (base >= 0) this.heights[base] = Math.max(this.heightOf(base), this.heightOf(place) + 1);
+      if (place % lookEvery === 0 && steps.due) await steps.rest();
     }
   }
 
@@ -184,7 +195,7 @@ async function byOffset(index: PackIndex, steps: Steps): Promise<Float64Array> {
     const key = index.offsetAt(i) * count + i;
     if (!Number.isSafeInteger(key)) throw new RangeError("a pack of so many bytes and objects is beyond what is packed anew");
     sorted[i] = key;
-    if (i % sortAtOnce === 0 && steps.due) await steps.rest();
+    if (i % lookEvery === 0 && steps.due) await steps.rest();
   }
   for (let from = 0; from < count; from += sortAtOnce) {
     sorted.subarray(from, from + sortAtOnce).sort();
@@ -198,7 +209,7 @@ async function byOffset(index: PackIndex, steps: Steps): Promise<Float64Array> {
       for (let at = from, a = from, b = middle; at < end; at++) {
         const first = b >= end || (a < middle && (sorted[a] as number) <= (sorted[b] as number));
         merged[at] = sorted[first ? a++ : b++] as number;
-        if (at % sortAtOnce === 0 && steps.due) await steps.rest();
+        if (at % lookEvery === 0 && steps.due) await steps.rest();
       }
     }
     [sorted, merged] = [merged, sorted];

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { noPace } from "../pace.ts";
 import { consolidate } from "./consolidate.ts";
 import { push } from "./remote.ts";
@@ -41,6 +41,23 @@ describe("a push to a folder", { timeout: 60_000 }, () => {
     expect(await push(repository, remote, soon)).toMatchObject({ ok: true });
     expect(everything(dir)).toBe(everything(repository.dir));
     expect(fsck(dir)).toBe("");
+  });
+
+  it("goes on while packs become one", async () => {
+    const repository = await backups(12);
+    const dir = join(folder(), "remote.git");
+    let rests = 0;
+    const pace = {
+      rest: async () =>
+        void (rests++ === 0 && (await consolidate(await Repository.open(repository.dir), { pace: noPace, always: true }))),
+    };
+    // rests as soon as it may: after what it has listed, before it has opened it
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => (rests === 0 ? Date.now() * 1_000 : Date.now()));
+    const sent = await push(repository, { url: dir, credentials: null }, { ...soon, pace });
+    clock.mockRestore();
+    expect(sent).toMatchObject({ ok: true });
+    expect(rests).toBeGreaterThan(0);
+    expect(everything(dir)).toBe(everything(repository.dir));
   });
 
   it("overwrites nobody's commits unless that is asked for", async () => {
