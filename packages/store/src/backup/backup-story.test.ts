@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { planRestore } from "@aether/core/backup/plan";
 import type { WantedThing } from "@aether/core/backup/thing-files";
-import type { Command } from "@aether/core/kernel/command";
+import { decideRecover } from "@aether/core/cluster/recover";
+import { type Command, isRejection } from "@aether/core/kernel/command";
 import { registry } from "@aether/core/registry";
 import { admittedJson } from "@aether/core/testing/admitted-json";
 import { memberOf, readyCluster, type RulesBench } from "@aether/core/testing/rules-bench";
@@ -216,6 +217,30 @@ describe("a repository that this cluster cannot go on from", () => {
     await b.open({ dir: notOurs });
     await expect(b.writer.backup("two")).rejects.toThrow(/it is no backup/);
     expect(git(notOurs, "log", "--format=%s")).toBe("theirs\n");
+  });
+});
+
+describe("a cluster that was recovered from one disk", () => {
+  it("goes on with the backups of the one that it was, also when their newest is of an entry that it does not have", async () => {
+    const b = await start();
+    for (let value = 0; value < 5; value++) await b.set("app/x", value);
+    const old = await b.writer.backup("one");
+    const bench = readyCluster(1);
+    const id = "cd".repeat(16);
+    const upTo = bench.world.index;
+    const asked = { old: 1, clusterId: id, member: 4, address: null, upTo, chain: "0".repeat(64) };
+    const decision = decideRecover(bench.world, asked);
+    if (isRejection(decision)) throw new Error(decision.message);
+    bench.world.apply(decision.events);
+    expect(old?.index).toBeGreaterThan(bench.world.index);
+    const goesOn = { dir: b.dir, store: plainStore(bench), registry, pace: noPace };
+    const stranger = await BackupWriter.open({ ...goesOn, store: plainStore(readyCluster(1)), cluster: { id, name: "home" } });
+    await expect(stranger.backup("two")).rejects.toThrow(/holds backups of cluster home/);
+    const writer = await BackupWriter.open({ ...goesOn, cluster: { id, name: "home" } });
+    const made = await writer.backup("two");
+    expect(b.git("log", "--format=%H")).toBe(`${made?.commit}\n${old?.commit}\n`);
+    expect(JSON.parse(b.git("show", "HEAD:manifest.json"))).toMatchObject({ cluster: { id }, index: bench.world.index });
+    expect(fsck(b.dir)).toBe("");
   });
 });
 

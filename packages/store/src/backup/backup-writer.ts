@@ -6,6 +6,7 @@
  * for the same cause, is the same commit whoever writes it.
  */
 import type { Registry } from "@aether/core/kernel/registry";
+import { theCluster } from "@aether/core/cluster/state";
 import { eventLoop } from "../events/timing.ts";
 import type { FolderTree } from "../folder-tree.ts";
 import { Folders } from "../git/folders.ts";
@@ -164,8 +165,10 @@ export class BackupWriter {
   }
 
   private maker(head: Head, moment: Moment, all: boolean, pace: Pace): CommitMaker {
-    const { registry, cluster, dir, timing } = this.options;
-    checkFollows(head, moment, cluster, dir);
+    const { registry, cluster, dir, timing, store } = this.options;
+    const recoveries = theCluster(store.world)?.row.recoveries ?? [];
+    const before = recoveries.map(({ clusterId }) => clusterId);
+    checkFollows(head, moment, cluster, before, dir);
     const tell = (thing: Thing, file: string | null): void => this.gathered.remember(thing, file);
     return new CommitMaker({
       repository: this.repository,

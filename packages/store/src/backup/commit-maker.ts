@@ -199,19 +199,24 @@ export class CommitMaker {
   }
 }
 
-/** Throws {@link BackupFault} when a commit of this moment cannot come after `head`. */
+/**
+ * Throws {@link BackupFault} when a commit of this moment cannot come after `head`. `before`: ids of the clusters that this one was recovered
+ * from. Their line of commits goes on, also where it ends with entries that did not outlive the recovery: whoever brings back a moment
+ * holds the digest of a commit against the log.
+ */
 export function checkFollows(
   head: Head,
   moment: Moment,
   cluster: { readonly id: string; readonly name: string },
+  before: readonly string[],
   dir: string,
 ): void {
   const { manifest } = head;
-  if (manifest === null) return;
-  if (manifest.cluster.id !== cluster.id)
-    throw new BackupFault(
-      `${dir} holds backups of cluster ${manifest.cluster.name} (${manifest.cluster.id}), this is ${cluster.name} (${cluster.id}): give [backup] another path`,
-    );
+  if (manifest === null || before.includes(manifest.cluster.id)) return;
+  if (manifest.cluster.id !== cluster.id) {
+    const theirs = `backups of cluster ${manifest.cluster.name} (${manifest.cluster.id})`;
+    throw new BackupFault(`${dir} holds ${theirs}, this is ${cluster.name} (${cluster.id}): give [backup] another path`);
+  }
   if (manifest.index > moment.index)
     throw new BackupFault(`${dir} has a backup of entry ${manifest.index}, and this member knows ${moment.index} entries so far`);
 }
