@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { awaitEnd, isAlive, signalProcess } from "@aether/cloud/local/process-table";
 import { daemonNodeOptions } from "@aether/node/daemon/node-options";
 import { openLog } from "@aether/store/log/open";
-import type { EntryAnswer, MemberAnswer, NodesAnswer, SettingsAnswer, SettingWritten } from "../context/api.ts";
+import type { BackupsAnswer, EntryAnswer, MemberAnswer, NodesAnswer, SettingsAnswer, SettingWritten } from "../context/api.ts";
 import { connectContext } from "../context/connection.ts";
 import { openHttpsApi } from "../context/https-api.ts";
 import { readContexts } from "../context/contexts.ts";
@@ -106,6 +106,7 @@ describe("a cluster of which one disk is left", () => {
   });
 
   it("loses all members under load, and two of the disks", async () => {
+    expect(await operator.run("backup", "trigger")).toMatchObject({ code: exit.done });
     acknowledged = await writeUntilDead(operator.home, 200, () => killAll(operator, ["n1", "n2", "n3"]));
     cpSync(join(operator.clusterFolder, "nodes/n3"), join(operator.folder, "old-n3"), { recursive: true });
     cpSync(join(operator.clusterFolder, "pki"), join(operator.folder, "old-pki"), { recursive: true });
@@ -223,6 +224,14 @@ describe("a cluster of which one disk is left", () => {
     }
     expect(await operator.json<ClusterView>("cluster", "status")).toMatchObject({ quorum: { voters: 1, holds: true } });
   });
+
+  it("goes on with the backups of the old one", async () => {
+    expect(await operator.run("backup", "trigger")).toMatchObject({ code: exit.done });
+    const { backups } = await operator.json<BackupsAnswer>("backup", "list");
+    expect(backups.some(({ index }) => index > outcome.upTo)).toBe(true);
+    expect(backups.some(({ index }) => index <= outcome.upTo)).toBe(true);
+    expect(await operator.run("backup", "verify")).toMatchObject({ code: exit.done });
+  }, 180_000);
 
   it("grows to three again, under names and numbers that nobody had", async () => {
     const grown = await operator.run("cluster", "scale", "--nodes", "3");
