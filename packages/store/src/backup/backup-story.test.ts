@@ -11,7 +11,7 @@ import { admittedJson } from "@aether/core/testing/admitted-json";
 import { memberOf, readyCluster, type RulesBench } from "@aether/core/testing/rules-bench";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
-import { alone, OneMember } from "../events/testing/one-member.ts";
+import { alone, carry, OneMember } from "../events/testing/one-member.ts";
 import { noPace } from "../pace.ts";
 import { BackupReader } from "./backup-reader.ts";
 import { BackupWriter } from "./backup-writer.ts";
@@ -87,6 +87,7 @@ describe("the story of a cluster in backups", { timeout: 120_000 }, () => {
             expect(made.index).toBe(b.member.store.applied);
           } else if (told.size > 0) expect(wantedOnly(filesOfCommit(b.dir))).toEqual(wantedOnly(now));
           expect(fsck(b.dir)).toBe("");
+          if (made !== null) execFileSync("git", ["clone", "--quiet", "--bare", b.dir, join(folder(), "clone")]);
           expect(b.writer.dirty).toBe(false);
           if (next === "is packed by git") b.git("gc", "--quiet", "--prune=now");
           if (next === "is reset") b.writer.reset();
@@ -192,6 +193,30 @@ describe("the story of a cluster in backups", { timeout: 120_000 }, () => {
     await b.writer.backup("the rest");
     expect(filesOfCommit(b.dir)).toEqual(filesOfWorld(b.member.store.world));
     expect(fsck(b.dir)).toBe("");
+  });
+});
+
+describe("a member whose rows are replaced by a snapshot", () => {
+  it("compares them all with the newest commit, and goes on in the same line", async () => {
+    const b = await start();
+    const made = await b.writer.backup("one");
+    await b.set("app/x", 1);
+    await b.ask({ type: "RemoveSetting", id: "cpu_warning" });
+    const behind = await OneMember.start({ registry });
+    ends.push(() => behind.end());
+    const dir = join(folder(), "backup.git");
+    cpSync(b.dir, dir, { recursive: true });
+    const writer = await BackupWriter.open({ dir, store: behind.store, registry, cluster: home, pace: noPace });
+    // it has the commit, and not yet the entries that the commit is of
+    await expect(writer.backup("too early")).rejects.toThrow(/this member knows 0 entries/);
+    const meta = await b.member.snapshot();
+    await carry(meta, b.member.snapshots, behind.snapshots);
+    await behind.store.stateMachine.restore(meta, behind.snapshots);
+    expect(writer.dirty).toBe(true);
+    expect(await writer.backup("two")).toMatchObject({ changed: 2, index: b.member.store.applied });
+    expect(filesOfCommit(dir)).toEqual(filesOfWorld(b.member.store.world));
+    expect(git(dir, "rev-parse", "HEAD~1").trim()).toBe(made?.commit);
+    writer.close();
   });
 });
 
