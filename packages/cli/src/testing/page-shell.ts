@@ -1,19 +1,9 @@
 /**
  * Somebody at a terminal who types what a page says: bash in a folder of its own, with a HOME of its own, the real `aether`, and the
- * cluster file of the README as cluster.toml.
+ * cluster file of the README as cluster.toml, with backups when they are asked for.
  */
 import { spawn } from "node:child_process";
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { awaitEnd, signalProcess } from "@aether/cloud/local/process-table";
@@ -33,7 +23,9 @@ export class PageShell {
     mkdirSync(bin);
     writeFileSync(join(bin, "aether"), `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`);
     chmodSync(join(bin, "aether"), 0o755);
-    copyFileSync(join(fixtures, "local.toml"), join(this.folder, "cluster.toml"));
+    // Typed lines may be long apart: a backup that comes by itself in between would be the newest one.
+    const cluster = readFileSync(join(fixtures, "local.toml"), "utf8");
+    writeFileSync(join(this.folder, "cluster.toml"), `${cluster}\n[backup]\ndebounce = "1h"\n`);
     const home = join(this.folder, "home");
     mkdirSync(home);
     this.env = {
