@@ -1,11 +1,13 @@
 import { cp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { Kind } from "@aether/raft/types";
 import { boxRegistry, filled } from "./testing/box-noun.ts";
 import { HandLog, OneMember, operator, picture, someLife } from "./testing/one-member.ts";
 import type { MemberOptions } from "./testing/one-member.ts";
 import { encodeEntry } from "./entry-codec.ts";
 import { sessionLimits } from "./sessions.ts";
+import { eventLoop } from "./timing.ts";
 import { kindRange, openLevelState } from "./state-db.ts";
 import type { StateDb } from "./state-db.ts";
 import { openEventStore, openEventStoreOn, setAside } from "./open.ts";
@@ -34,6 +36,27 @@ describe("the flush behind the apply", () => {
     await expect.poll(() => patient.store.stats().flushed).toBe(41);
     const hasty = await leading({ flushMs: 1 });
     await expect.poll(() => hasty.store.stats().flushed).toBe(1);
+  });
+
+  it("lets others have their turn between rows, sooner when these are large", async () => {
+    const turnsOf = async (rows: number, chars: number): Promise<number> => {
+      let turns = 0;
+      const timing = { ...eventLoop, immediate: (f: () => void) => (turns++, eventLoop.immediate(f)) };
+      const m = await leading({ flushMs: 60_000, flushRows: 1_000_000, timing });
+      for (let i = 0; i < rows; i++) {
+        const events = [filled(`b${i}`, i, "x".repeat(chars))];
+        m.append(Kind.normal, encodeEntry({ at: 1_000 + i, actor: operator, cause: "FillBox", request: null, events }));
+      }
+      m.commit();
+      const before = turns;
+      await m.store.flush();
+      expect([m.store.stats().flushed, m.store.world.count("box")]).toEqual([rows + 1, rows]);
+      return turns - before;
+    };
+    const [few, large] = [await turnsOf(20, 10), await turnsOf(20, 600_000)];
+    // each is hashed, and written, in a step of its own
+    expect(large).toBeGreaterThan(few + 30);
+    expect(few).toBeLessThan(10);
   });
 
   it("tells raft only of what is on disk, so that the log is never cut too far", async () => {

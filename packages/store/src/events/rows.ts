@@ -102,16 +102,19 @@ export class Rows implements World {
     return this.sum((table) => table.stale.length);
   }
 
-  /** Hashes at most `max` of them. */
-  settleSome(max: number): void {
+  /** Hashes at most `max` of them, and no more once these had so many bytes. Returns how many it has hashed. */
+  settleSome(max: number, bytesMax = Number.POSITIVE_INFINITY): number {
     let left = max;
+    let bytesLeft = bytesMax;
     for (const table of this.tables.values()) {
-      if (left <= 0) return;
+      if (left <= 0 || bytesLeft <= 0) break;
       if (table.stale.length === 0) continue;
-      const rows = table.stale.splice(Math.max(0, table.stale.length - left));
-      left -= rows.length;
-      this.sums = settled(table, rows, this.sums);
+      const { sums, rows, bytes } = settled(table, left, bytesLeft, this.sums);
+      this.sums = sums;
+      left -= rows;
+      bytesLeft -= bytes;
     }
+    return max - left;
   }
 
   /** The rows changed since the last call, for the flush, each once; {@link settle} comes first. */
@@ -171,13 +174,26 @@ export class Rows implements World {
   }
 }
 
-/** The sums with these stale rows as they are now. */
-function settled(table: RowTable, rows: readonly number[], { count, a, b }: RowSums): RowSums {
+interface Settled {
+  readonly sums: RowSums;
+  /** Taken from those that are stale, and their bytes. */
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** The sums with stale rows as they are now: at most `rowsMax`, and none more once they had `bytesMax`. */
+function settled(table: RowTable, rowsMax: number, bytesMax: number, { count, a, b }: RowSums): Settled {
   const sums = { count, a, b };
-  for (const row of rows) {
+  let [rows, bytesSum] = [0, 0];
+  for (; rows < rowsMax && bytesSum < bytesMax && table.stale.length > 0; rows++) {
+    const row = table.stale.pop() as number;
     table.unset(row, Flag.stale);
     if (table.has(row, Flag.summed)) {
-      if (!table.has(row, Flag.hashed)) hashRow(table, row, table.bytesOf(row));
+      if (!table.has(row, Flag.hashed)) {
+        const before = table.bytesOf(row);
+        bytesSum += before.length;
+        hashRow(table, row, before);
+      }
       sums.a = (sums.a - (table.hashesA[row] as number) + modulus) % modulus;
       sums.b = (sums.b - (table.hashesB[row] as number) + modulus) % modulus;
       sums.count--;
@@ -185,13 +201,14 @@ function settled(table: RowTable, rows: readonly number[], { count, a, b }: RowS
     table.unset(row, Flag.summed | Flag.hashed);
     const bytes = table.present(row);
     if (bytes === undefined) continue;
+    bytesSum += bytes.length;
     hashRow(table, row, bytes);
     table.set(row, Flag.summed);
     sums.a = (sums.a + (table.hashesA[row] as number)) % modulus;
     sums.b = (sums.b + (table.hashesB[row] as number)) % modulus;
     sums.count++;
   }
-  return sums;
+  return { sums, rows, bytes: bytesSum };
 }
 
 /** The record after one event. Versions start at 1, also for a thing that was removed and made anew. */

@@ -103,15 +103,24 @@ export const keyNumber = (key: Uint8Array): number =>
 const pageKeys = 1_000;
 /** LevelDB copies what is put into a batch on the calling thread: so many at a time, between which others get their turn. */
 const putsPerStep = 512;
+const bytesPerStep = 4 * 1024 * 1024;
 
 async function writeInSteps(db: Level<Uint8Array, Uint8Array>, ops: readonly StateOp[]): Promise<void> {
-  if (ops.length <= putsPerStep) return db.batch(ops as StateOp[], { sync: true });
+  const all = ops.reduce((sum, op) => sum + (op.type === "put" ? op.value.length : 0), 0);
+  if (ops.length <= putsPerStep && all <= bytesPerStep) return db.batch(ops as StateOp[], { sync: true });
   const batch = db.batch();
   try {
-    for (const [i, op] of ops.entries()) {
-      if (i > 0 && i % putsPerStep === 0) await new Promise((resolve) => setImmediate(resolve));
-      if (op.type === "put") batch.put(op.key, op.value);
-      else batch.del(op.key);
+    let [puts, bytes] = [0, 0];
+    for (const op of ops) {
+      if (puts === putsPerStep || bytes >= bytesPerStep) {
+        await new Promise((resolve) => setImmediate(resolve));
+        [puts, bytes] = [0, 0];
+      }
+      puts++;
+      if (op.type === "put") {
+        bytes += op.value.length;
+        batch.put(op.key, op.value);
+      } else batch.del(op.key);
     }
     await batch.write({ sync: true });
   } finally {

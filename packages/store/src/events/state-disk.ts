@@ -22,8 +22,9 @@ import { SumKeeper, encodeMeta, headOf } from "./state-meta.ts";
 import type { StateMeta } from "./state-meta.ts";
 import { Damaged, unseal } from "./value-codec.ts";
 
-/** Rows encoded or hashed, and packs deleted, in one step: a millisecond or less. */
+/** Rows encoded or hashed, and packs deleted, in one step: a millisecond or less. Of large rows, which take longer, fewer. */
 const stepRows = 256;
+const stepBytes = 512 * 1024;
 const stepPacks = 512;
 /** Chain digests in one value. */
 const chainEntries = 4_096;
@@ -174,9 +175,14 @@ export class StateDisk {
     const ops: StateOp[] = [];
     this.buffer.reset();
     for (const { first, bytes } of answers) this.pushPack(ops, "s", first, bytes);
-    for (const [i, row] of rows.entries()) {
-      if (i > 0 && i % stepRows === 0) await this.othersTurn();
-      this.pushRow(ops, state.rows, row);
+    let [inStep, bytesInStep] = [0, 0];
+    for (const row of rows) {
+      if (inStep === stepRows || bytesInStep >= stepBytes) {
+        await this.othersTurn();
+        [inStep, bytesInStep] = [0, 0];
+      }
+      bytesInStep += this.pushRow(ops, state.rows, row);
+      inStep++;
     }
     for (const pack of history) {
       if (pack !== null) this.pushPack(ops, "h", pack.first, pack.bytes);
@@ -200,24 +206,31 @@ export class StateDisk {
 
   /** Does what would take long of what the moment needs; what is applied meanwhile is left to it. */
   private async prepare(state: AppliedState): Promise<void> {
-    for (let left = state.rows.staleCount; left > stepRows; left -= stepRows) {
-      state.rows.settleSome(stepRows);
-      await this.othersTurn();
+    for (let left = state.rows.staleCount; left > 0;) {
+      const settled = state.rows.settleSome(Math.min(left, stepRows), stepBytes);
+      // somebody may have asked for the digest meanwhile, for which all are hashed
+      left = settled === 0 ? 0 : left - settled;
+      if (left > 0) await this.othersTurn();
     }
     for (let { seq } = state.sessions; state.sessions.packAhead(seq);) await this.othersTurn();
   }
 
-  private pushRow(ops: StateOp[], rows: Rows, taken: TakenRow): void {
+  /** Returns the bytes that it has encoded. */
+  private pushRow(ops: StateOp[], rows: Rows, taken: TakenRow): number {
     const bare = rowKey(taken.noun, taken.id);
     const before = rows.diskCrc(taken);
     if (before !== null) this.sum.remove(before);
     if (taken.stored !== undefined) {
       const bytes = encodeRow(taken.stored);
+      const { length } = bytes;
       rows.written(taken, bytes, this.pushSealed(ops, bare, bytes));
-    } else if (before !== null) {
+      return length;
+    }
+    if (before !== null) {
       ops.push({ type: "del", key: this.key(bare) });
       rows.erased(taken);
     }
+    return 0;
   }
 
   private pushPack(ops: StateOp[], kind: keyof Packs, first: number, bytes: Uint8Array): void {
