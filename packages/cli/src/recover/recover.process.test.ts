@@ -77,11 +77,13 @@ describe("a cluster of which one disk is left", () => {
   const operator = new Operator("worst", toml("worst"));
   let acknowledged: ReadonlyMap<string, number>;
   let outcome: Outcome;
+  let before: { readonly commit: string };
   const settings = async (): Promise<SettingsAnswer> => operator.json<SettingsAnswer>("settings", "list");
   const dataOf = (name: string): string => join(operator.clusterFolder, "nodes", name, "data");
   beforeAll(async () => {
     const made = await operator.bootstrap();
     if (made.code !== 0) throw new Error(made.stderr);
+    before = await operator.json("backup", "trigger");
   });
   afterAll(() => operator.dispose());
 
@@ -249,6 +251,14 @@ describe("a cluster of which one disk is left", () => {
     expect(await Promise.all(proofs)).toMatchObject([{ verified: true }, { verified: true }, { verified: true }]);
     const values = new Map((await settings()).settings.map(({ key }) => [key, true]));
     for (const [key, index] of acknowledged) if (index <= outcome.upTo) expect(values.has(key)).toBe(true);
+  });
+
+  it("goes on in the line of backups that was begun before", async () => {
+    const made = await operator.run("backup", "trigger");
+    expect(made, made.stderr).toMatchObject({ code: exit.done });
+    const { backups } = await operator.json<{ backups: readonly { commit: string }[] }>("backup", "list");
+    expect(backups.length).toBeGreaterThan(1);
+    expect(backups.map(({ commit }) => commit)).toContain(before.commit);
   });
 });
 
