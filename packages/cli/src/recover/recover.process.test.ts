@@ -77,13 +77,13 @@ describe("a cluster of which one disk is left", () => {
   const operator = new Operator("worst", toml("worst"));
   let acknowledged: ReadonlyMap<string, number>;
   let outcome: Outcome;
-  let before: { readonly commit: string };
+  let backedUp: { readonly commit: string };
   const settings = async (): Promise<SettingsAnswer> => operator.json<SettingsAnswer>("settings", "list");
   const dataOf = (name: string): string => join(operator.clusterFolder, "nodes", name, "data");
   beforeAll(async () => {
     const made = await operator.bootstrap();
     if (made.code !== 0) throw new Error(made.stderr);
-    before = await operator.json("backup", "trigger");
+    backedUp = await operator.json("backup", "trigger");
   });
   afterAll(() => operator.dispose());
 
@@ -258,7 +258,7 @@ describe("a cluster of which one disk is left", () => {
     expect(made, made.stderr).toMatchObject({ code: exit.done });
     const { backups } = await operator.json<{ backups: readonly { commit: string }[] }>("backup", "list");
     expect(backups.length).toBeGreaterThan(1);
-    expect(backups.map(({ commit }) => commit)).toContain(before.commit);
+    expect(backups.map(({ commit }) => commit)).toContain(backedUp.commit);
   });
 });
 
