@@ -106,6 +106,11 @@ export function startBackups(p: BackupServiceParts): BackupService {
   const failed = (error: unknown): void => log.error("backups", { ...backupFault(error, home.dir) });
   const loop = every(lookMs, () => keeper.look().catch(failed));
   const pushes = every(lookMs, () => pusher.look().catch(failed));
+  const unsubscribe = store.onApplied((changed) => {
+    if (changed?.has(`backup/${cluster.name}`) !== true) return;
+    loop.wake();
+    pushes.wake();
+  });
   return {
     settings,
     home,
@@ -116,6 +121,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
     readings: new Set(),
     pushNow: (force) => pusher.push(force),
     stop: async () => {
+      unsubscribe();
       ending.abort();
       keeper.stopped = true;
       // what is being fetched breaks off
@@ -130,14 +136,18 @@ export function startBackups(p: BackupServiceParts): BackupService {
 const countOf = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((sum, count) => sum + count, 0);
 
-/** Calls `work` again and again, one at a time. */
-function every(ms: number, work: () => Promise<void>): { stop(): Promise<void> } {
+/** Calls `work` again and again, one at a time; `wake`: after the turn of the event loop, unless it is running. */
+function every(ms: number, work: () => Promise<void>): { wake(): void; stop(): Promise<void> } {
   let running: Promise<void> | null = null;
-  const timer = setInterval(() => {
-    running ??= work().finally(() => (running = null));
-  }, ms);
+  let stopped = false;
+  const run = (): void => {
+    if (!stopped) running ??= work().finally(() => (running = null));
+  };
+  const timer = setInterval(run, ms);
   return {
+    wake: () => void setImmediate(run),
     stop: async () => {
+      stopped = true;
       clearInterval(timer);
       await running;
     },
