@@ -67,6 +67,10 @@ export interface ClusterRow {
 /** Older ones stay in the history. */
 export const recoveriesMax = 16;
 
+/** Whether the entry `index` of a cluster of that id is in this one's log because it went on from there, after a recovery. */
+export const keptEntryOf = ({ recoveries = [] }: ClusterRow, clusterId: string, index: number): boolean =>
+  recoveries.some((recovery) => recovery.clusterId === clusterId && index <= recovery.upTo);
+
 /** The one cluster row of a world, once there is one. */
 export function theCluster(world: World): Stored<ClusterRow> | undefined {
   for (const stored of world.all<ClusterRow>("cluster")) return stored;

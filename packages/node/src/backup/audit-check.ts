@@ -1,5 +1,6 @@
 /** Whether a backup's manifest is of this cluster's history: its digest of the audit chain against the one that this member computed. */
 import type { Manifest } from "@aether/core/backup/manifest";
+import { keptEntryOf, theCluster } from "@aether/core/cluster/state";
 import type { EventStore } from "@aether/store/types";
 
 export interface AuditCheck {
@@ -14,13 +15,14 @@ const unchecked = (why: string): AuditCheck => ({ checked: false, why, agrees: t
 
 export async function checkAudit(
   { cluster, index, chain }: Manifest,
-  clusterId: string,
-  store: Pick<EventStore, "auditHead" | "auditRange" | "applied">,
+  store: Pick<EventStore, "world" | "auditHead" | "auditRange" | "applied">,
 ): Promise<AuditCheck> {
-  if (cluster.id !== clusterId) return unchecked(`it is of another cluster, ${cluster.name} (${cluster.id})`);
-  const own = await chainAt(store, index);
-  if ("why" in own) return unchecked(own.why);
-  if (own.chain === chain) return { checked: true, why: `the audit chain at index ${index} is the manifest's`, agrees: true };
+  const own = theCluster(store.world)?.row;
+  if (own === undefined || (own.clusterId !== cluster.id && !keptEntryOf(own, cluster.id, index)))
+    return unchecked(`it is of another cluster, ${cluster.name} (${cluster.id}), or of entries that were lost`);
+  const here = await chainAt(store, index);
+  if ("why" in here) return unchecked(here.why);
+  if (here.chain === chain) return { checked: true, why: `the audit chain at index ${index} is the manifest's`, agrees: true };
   const why = `at index ${index} the manifest has another audit chain than this cluster: it was edited, or is of another history`;
   return { checked: true, why, agrees: false };
 }

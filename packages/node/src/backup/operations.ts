@@ -132,7 +132,7 @@ export function verifyBackup(d: BackupDeps, name?: string): Answer<typeof shapes
       await reader.repository.resolve(name ?? "HEAD"),
     );
     const why = "the manifest cannot be read";
-    const audit = manifest === null ? { checked: false, why, agrees: true } : await checkAudit(manifest, d.cluster.id, d.store);
+    const audit = manifest === null ? { checked: false, why, agrees: true } : await checkAudit(manifest, d.store);
     const all = audit.agrees ? faults : [...faults, { path: "manifest.json", what: audit.why }];
     const { checked } = audit;
     return {
