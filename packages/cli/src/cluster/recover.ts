@@ -2,12 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { resolve } from "node:path";
-import { finishRecovery, type FolderReport, type PreparedRecovery, prepareRecovery } from "@aether/node/recovery/recover-folder";
+import { finishRecovery, type FolderReport, type PreparedRecovery } from "@aether/node/recovery/recover-folder";
 import { FolderBusy } from "@aether/store/log/errors";
 import type { Journal } from "../bootstrap/journal.ts";
 import { contextOf } from "../context/connection.ts";
 import { clusterFolder, clustersFolder, type ClusterFolder } from "../context/home.ts";
-import { findDisk, type FoundDisk, unusableDisk } from "../recover/found-disk.ts";
+import { findDisk, type FoundDisk, recoverable } from "../recover/found-disk.ts";
 import { goOn, type Recovery } from "../recover/go-on.ts";
 import { refuseLiving, seeOldMembers, type OldMembers, type Seen } from "../recover/old-members.ts";
 import { readRecoverJournal, writeRecoverJournal, type RecoverJournal } from "../recover/recover-journal.ts";
@@ -68,7 +68,7 @@ async function begin(call: Invocation, shell: Shell, node: string): Promise<Reco
     if (disk.journal !== null) await refuseUnless(disk, journalMembers(disk.journal));
     progress.say(`reading the disk of ${node}`);
     const clusterId = randomBytes(16).toString("hex");
-    const prepared = await prepare(disk, clusterId);
+    const prepared = await recoverable(wishOf(disk, clusterId));
     progress.end();
     try {
       checkNode(prepared.report, node);
@@ -88,12 +88,6 @@ const wishOf = (disk: Pick<FoundDisk, "source" | "target" | "address">, clusterI
   const { source, target, address } = disk;
   return { source, target, clusterId, address, actor: { name: "operator", role: "operator" }, now: Date.now() } as const;
 };
-
-async function prepare(disk: Pick<FoundDisk, "source" | "target" | "address">, clusterId: string): Promise<PreparedRecovery> {
-  const prepared = await prepareRecovery(wishOf(disk, clusterId));
-  if ("unusable" in prepared) throw unusableDisk(prepared);
-  return prepared;
-}
 
 function checkNode(report: FolderReport, node: string): void {
   if (report.node === node) return;
@@ -175,7 +169,7 @@ function carryOn(
     const done = prepared === null ? await finishMoving(target, identity.clusterId) : null;
     if (done !== null) return done;
     const address = identity.nodes[0]?.address ?? null;
-    const parts = prepared ?? (await prepare({ source, target, address }, identity.clusterId));
+    const parts = prepared ?? (await recoverable(wishOf({ source, target, address }, identity.clusterId)));
     return { report: parts.report, retired: await parts.commit() };
   };
   return goOn({ shell, folder, journal, withinMs: call.duration("timeout") ?? waitMs, place });

@@ -3,8 +3,13 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { stringify } from "smol-toml";
 import { parseClusterFile } from "@aether/core/config/cluster-file";
-import { inspectFolder } from "@aether/store/log/folder";
-import { type FolderReport, prepareRecovery } from "@aether/node/recovery/recover-folder";
+import { inspectFolder, isEnvironment } from "@aether/store/log/folder";
+import {
+  type FolderReport,
+  type PreparedRecovery,
+  prepareRecovery,
+  type RecoverFolderWish,
+} from "@aether/node/recovery/recover-folder";
 import { chooseAddresses } from "../bootstrap/identity.ts";
 import { readJournal, type Journal } from "../bootstrap/journal.ts";
 import { contextOf } from "../context/connection.ts";
@@ -129,8 +134,7 @@ async function lookInto(source: string, home: string): Promise<FolderReport> {
       actor: { name: "operator", role: "operator" },
       now,
     } as const;
-    const looked = await prepareRecovery(wish);
-    if ("unusable" in looked) throw unusableDisk(looked);
+    const looked = await recoverable(wish);
     await looked.discard();
     return looked.report;
   } finally {
@@ -138,8 +142,23 @@ async function lookInto(source: string, home: string): Promise<FolderReport> {
   }
 }
 
+/**
+ * What the recovery makes of a folder. A disk that is full or may not be written is the computer's fault, and says nothing of the data:
+ * it is a Failure too.
+ */
+export async function recoverable(wish: RecoverFolderWish): Promise<PreparedRecovery> {
+  const prepared = await prepareRecovery(wish).catch((error: unknown) => {
+    if (!(error instanceof Error) || !isEnvironment(error)) throw error;
+    const why = error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+    const hint = "it is locked where it lies and copied to where it goes on: both have to be writable; nothing was changed";
+    throw new Failure(exit.failed, `the disk cannot be worked with here: ${why}`, hint);
+  });
+  if ("unusable" in prepared) throw unusableDisk(prepared);
+  return prepared;
+}
+
 /** A disk that cannot be gone on with, as the command's failure. */
-export function unusableDisk({
+function unusableDisk({
   unusable,
   why,
   hint,
