@@ -97,6 +97,27 @@ describe("a restore", () => {
     expect(await run.run(again, source, remote.submit)).toEqual({ restore: "", index: null, things: 0 });
   });
 
+  it("is planned of all that another restore has changed, or of nothing of it, whenever that comes", async () => {
+    for (const when of [1, 2, 3, 4, 5]) {
+      const { bench, things } = changedSince(1_200);
+      const remote = new Remote(bench);
+      const first = await runner().plan(bench.world, things, everything);
+      succeeded(await runner().run(first, source, remote.submit));
+      const wanted = things.map((thing) =>
+        thing.id.startsWith("app/") ? { ...thing, wanted: { value: "theirs", description: "" } } : thing,
+      );
+      let rests = 0;
+      const rest = async (): Promise<void> => {
+        if (++rests !== when) return;
+        const others = new RestoreRunner({ registry, rest: () => Promise.resolve(), drawId: () => "theirs" });
+        succeeded(await others.run(await others.plan(bench.world, wanted, everything), source, remote.submit));
+      };
+      const plan = await new RestoreRunner({ registry, rest }).plan(bench.world, things, everything);
+      expect(rests).toBeGreaterThan(when);
+      expect([plan.things.length, plan.refused]).toEqual([1_200, null]);
+    }
+  });
+
   it("has one digest for one plan, whatever version its things are of, and another for another", async () => {
     const { bench, things } = changedSince(4);
     const run = runner();

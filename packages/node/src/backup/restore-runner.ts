@@ -12,7 +12,7 @@ import type { World } from "@aether/core/kernel/world";
 import { checkAll } from "@aether/core/restoration/decide";
 import { partThingsMax, restorePartsMax, restoreThingsMax } from "@aether/core/restoration/events";
 import { PlannedWorld } from "@aether/core/restoration/planned-world";
-import { partId, type RestoreSource } from "@aether/core/restoration/state";
+import { partId, type RestorationRow, type RestoreSource } from "@aether/core/restoration/state";
 import type { Wish } from "@aether/core/restoration/wish";
 
 export interface RestorePlan extends Plan {
@@ -70,6 +70,7 @@ const triesMax = 8;
 /** What is left staged has no effect and goes with the next restore: nobody waits long for it to go at once. */
 const dropTries = 2;
 const pauseMs = 250;
+const plansMax = 5;
 /** Hashed in one step. */
 const stepThings = 256;
 const openReasons: ReadonlySet<Reason> = new Set(["ambiguous", "no_leader", "not_ready", "overloaded", "deadline"]);
@@ -91,8 +92,20 @@ export class RestoreRunner {
     this.#drawId = drawId ?? (() => `r-${randomBytes(8).toString("hex")}`);
   }
 
-  /** Resolves in steps that rest: the world may go on meanwhile. */
-  async plan(world: World, things: Iterable<WantedThing>, chosen: Chosen): Promise<RestorePlan> {
+  /**
+   * Resolves in steps that rest: the world may go on meanwhile. Another restore, which changes much at once, is in all of the plan or in
+   * nothing of it: when one is applied between two steps, everything is looked at again.
+   */
+  async plan(world: World, things: readonly WantedThing[], chosen: Chosen): Promise<RestorePlan> {
+    for (let tries = 1; ; tries++) {
+      const before = newestApplied(world);
+      const plan = await this.#planOnce(world, things, chosen);
+      if (newestApplied(world) === before) return plan;
+      if (tries === plansMax) return { ...plan, refused: othersRestore };
+    }
+  }
+
+  async #planOnce(world: World, things: readonly WantedThing[], chosen: Chosen): Promise<RestorePlan> {
     const steps = planSteps(this.#registry, world, things, chosen);
     let step = steps.next();
     for (; step.done !== true; step = steps.next()) await this.#rest();
@@ -204,6 +217,15 @@ export class RestoreRunner {
     }
   }
 }
+
+/** Index of the newest restore that counts, 0 when there was none. */
+function newestApplied(world: World): number {
+  let newest = 0;
+  for (const { row } of world.all<RestorationRow>("restoration")) newest = Math.max(newest, row.appliedAt ?? 0);
+  return newest;
+}
+
+const othersRestore = reject("not_ready", "others restore faster than this can be planned", "try again when they are done");
 
 const appliedIndex = ({ index, answer }: Submitted): number =>
   (answer as { readonly appliedAt?: number | null } | undefined)?.appliedAt ?? index;
