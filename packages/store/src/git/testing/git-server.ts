@@ -77,7 +77,9 @@ function answer(root: string, user: string, request: IncomingMessage, response: 
   });
   child.stdin.on("error", () => undefined);
   request.pipe(child.stdin);
-  request.on("close", () => void (request.complete || child.stdin.destroy()));
+  // git's program waits for ever, busily, for the rest of a request that was cut off
+  request.on("close", () => void (request.complete || child.kill("SIGKILL")));
+  response.on("close", () => void (response.writableFinished || child.kill("SIGKILL")));
   let head = Buffer.alloc(0);
   let begun = false;
   child.stdout.on("data", (bytes: Buffer) => {
