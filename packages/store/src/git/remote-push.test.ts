@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { noPace } from "../pace.ts";
 import { consolidate } from "./consolidate.ts";
 import { push } from "./remote.ts";
+import { cutHistory } from "./shallow.ts";
 import { backups, everything, foreign, fsck, git, more, served, soon } from "./testing/remote-bench.ts";
 
 describe("a push to a git server", { timeout: 60_000 }, () => {
@@ -76,6 +77,21 @@ describe("a push to a git server", { timeout: 60_000 }, () => {
     const again = foreign(dir);
     expect(await push(repository, remote, { ...soon, force: true })).toMatchObject({ ok: false, kind: "diverged" });
     expect(git(dir, "rev-parse", "main").trim()).toBe(again);
+  });
+
+  it("of a history that was cut is taken by a server that allows it, and refused by one that does not", async () => {
+    const { dir, remote } = await served();
+    const repository = await backups(6);
+    await cutHistory(repository, 2);
+    expect(await push(repository, remote, soon)).toMatchObject({
+      ok: false,
+      kind: "refused",
+      why: expect.stringContaining("shallow"),
+    });
+    git(dir, "config", "receive.shallowUpdate", "true");
+    expect(await push(repository, remote, soon)).toMatchObject({ ok: true });
+    expect(git(dir, "rev-list", "--count", "main").trim()).toBe("2");
+    expect(fsck(dir)).toBe("");
   });
 
   it("that is cut off changes nothing there, and is done again", async () => {
