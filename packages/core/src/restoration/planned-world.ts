@@ -16,12 +16,21 @@ export interface ChangingThing {
 
 const nobody: EventContext = { index: 0, at: 0, actor: { name: "", role: "operator" } };
 
-/** Holds what happens to each thing, and makes a row of it when it is asked for: plans are large, and rules look at little. */
+interface Change {
+  /** Of the row that it was planned of. */
+  readonly index: number;
+  readonly events: DomainEvent[];
+}
+
+/**
+ * Holds what happens to each thing, and makes a row of it when it is asked for: plans are large, and rules look at little. A thing that has
+ * changed since it was planned is as it is: what was planned of it will not happen.
+ */
 export class PlannedWorld implements World {
   readonly #before: World;
   readonly #registry: Registry;
   /** What happens, by noun and id. */
-  readonly #events = new Map<string, Map<string, DomainEvent[]>>();
+  readonly #changes = new Map<string, Map<string, Change>>();
   /** How many things more there would be, by noun. */
   readonly #more = new Map<string, number>();
 
@@ -31,11 +40,11 @@ export class PlannedWorld implements World {
   }
 
   /** False when the thing is changed already. */
-  begin({ noun, id, version, absent }: Omit<ChangingThing, "index">): boolean {
-    let ofNoun = this.#events.get(noun);
-    if (ofNoun === undefined) this.#events.set(noun, (ofNoun = new Map()));
+  begin({ noun, id, version, index, absent }: ChangingThing): boolean {
+    let ofNoun = this.#changes.get(noun);
+    if (ofNoun === undefined) this.#changes.set(noun, (ofNoun = new Map()));
     if (ofNoun.has(id)) return false;
-    ofNoun.set(id, []);
+    ofNoun.set(id, { index, events: [] });
     this.#more.set(noun, (this.#more.get(noun) ?? 0) + (absent === true ? 0 : 1) - (version === 0 ? 0 : 1));
     return true;
   }
@@ -43,24 +52,26 @@ export class PlannedWorld implements World {
   /** Of a thing that has begun to change; in the event's own version. Throws on any other. */
   add(event: DomainEvent): void {
     const noun = this.#registry.nounOf(event.type);
-    const events = noun === undefined ? undefined : this.#events.get(noun.name)?.get(event.id);
-    if (events === undefined) throw new Error(`${event.type} of ${event.id} is about no thing of the plan`);
-    events.push(event);
+    const change = noun === undefined ? undefined : this.#changes.get(noun.name)?.get(event.id);
+    if (change === undefined) throw new Error(`${event.type} of ${event.id} is about no thing of the plan`);
+    change.events.push(event);
   }
 
   /** Ids of the noun's things that change. */
   changed(noun: string): ReadonlySet<string> {
-    return new Set(this.#events.get(noun)?.keys());
+    return new Set(this.#changes.get(noun)?.keys());
   }
 
   get<R = unknown>(noun: string, id: string): Stored<R> | undefined {
     let stored = this.#before.get(noun, id);
-    for (const event of this.#events.get(noun)?.get(id) ?? []) stored = this.#after(stored, event);
+    const change = this.#changes.get(noun)?.get(id);
+    if ((stored?.index ?? 0) !== change?.index) return stored as Stored<R> | undefined;
+    for (const event of change.events) stored = this.#after(stored, event);
     return stored as Stored<R> | undefined;
   }
 
   *all<R = unknown>(noun: string): Iterable<Stored<R>> {
-    const changed = this.#events.get(noun);
+    const changed = this.#changes.get(noun);
     for (const stored of this.#before.all<R>(noun)) if (changed?.has(stored.id) !== true) yield stored;
     for (const id of changed?.keys() ?? []) {
       const stored = this.get<R>(noun, id);

@@ -144,6 +144,26 @@ describe("a restore", () => {
     expect((await runner().plan(bench.world, things, everything)).refused).toBeNull();
   });
 
+  it("is planned while the world goes on, under its feet as well", async () => {
+    const bench = readyCluster(3);
+    for (let i = 0; i < 2_000; i++) bench.try(set(`app/${i}`, 1));
+    bench.try({ type: "DrainNode", id: "n3", reason: "fan" });
+    const things = backedUp(bench.world);
+    bench.try({ type: "UndrainNode", id: "n3" });
+    for (let i = 0; i < 2_000; i++) bench.try(set(`app/${i}`, 2));
+    let rests = 0;
+    // after the node was looked at, and before the rules are
+    const rest = (): Promise<void> => {
+      if (++rests === 8) bench.try({ type: "DrainNode", id: "n3", reason: "another" });
+      return Promise.resolve();
+    };
+    const plan = await new RestoreRunner({ registry, rest }).plan(bench.world, things, everything);
+    expect(rests).toBeGreaterThan(8);
+    expect(plan.things).toHaveLength(2_001);
+    expect(plan.refused).toBeNull();
+    expect(await runner().run(plan, source, new Remote(bench).submit)).toMatchObject({ reason: "stale" });
+  });
+
   it("is refused as stale when something has changed since it was planned, and leaves nothing", async () => {
     const { bench, things } = changedSince(6);
     const plan = await runner().plan(bench.world, things, everything);

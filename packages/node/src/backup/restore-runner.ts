@@ -116,7 +116,8 @@ export class RestoreRunner {
       if (i > 0 && i % stepThings === 0) await this.#rest();
       const { noun, id, kind, fields, events } = thing;
       hash.update(canonicalJson({ noun, id, kind, fields }));
-      after.begin({ noun, id, version: thing.version, ...(kind === "removed" && { absent: true }) });
+      const { version, index } = thing;
+      after.begin({ noun, id, version, index, ...(kind === "removed" && { absent: true }) });
       for (const event of events) after.add(event);
     }
     const digest = hash.update(canonicalJson(plan.kept)).digest("hex");
@@ -144,9 +145,8 @@ export class RestoreRunner {
     const refused = await this.#stage(restore, parts, ask, onProgress);
     if (refused !== null) {
       const dropped = await ask("drop", { type: "DropRestore", id: restore }, dropTries);
-      return "rejected" in dropped && openReasons.has(dropped.reason)
-        ? { ...refused, hint: leftStaged(restore, refused) }
-        : refused;
+      const told = openReasons.has(refused.reason) ? notApplied(restore, refused) : refused;
+      return "rejected" in dropped && openReasons.has(dropped.reason) ? { ...told, hint: leftStaged(restore, told) } : told;
     }
     const applied = await ask("apply", { type: "ApplyRestore", id: restore });
     if (!("rejected" in applied)) return { restore, index: appliedIndex(applied), things };
