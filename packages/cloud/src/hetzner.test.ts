@@ -8,6 +8,7 @@ import { clusterLabels, nodeLabels } from "./labels.ts";
 import type { CloudError, CloudProvider, Instance, InstanceId } from "./provider.ts";
 import { sweepInstances } from "./sweep.ts";
 import { conformance } from "./testing/conformance.ts";
+import type { Fault } from "./testing/faults.ts";
 import { fakeDefaults } from "./testing/hetzner/fake.ts";
 import {
   cluster,
@@ -128,6 +129,15 @@ describe("Hetzner", () => {
     await run(provider.compute.power(instance.id, "start"));
     expect(serverOf(instance).labels).toMatchObject({ team: "ops", "aether-ring": "blue", "aether-port": "7600" });
     expect(await failure(provider.compute.label(instance.id, { unset: ["aether-spec"] }))).toMatchObject({ _tag: "Invalid" });
+  });
+
+  it("does not take a gateway's page that says 404 for a server that is gone", async () => {
+    const { id } = await made("n1");
+    const page: Fault = { kind: "refuse-before", status: 404, headers: {} };
+    const astray = world.client(() => page);
+    expect(await failure(astray.compute.get(id))).toMatchObject({ _tag: "Transient", status: 404 });
+    expect(await failure(astray.compute.delete(id))).toMatchObject({ _tag: "Transient" });
+    expect(await failure(astray.compute.list(clusterLabels(cluster.name)))).toMatchObject({ _tag: "Transient" });
   });
 
   it("waits for a predecessor that is being deleted", async () => {

@@ -1,4 +1,4 @@
-/** What Hetzner's refusals mean. The code decides, the status only where there is no code: a proxy's page has none. */
+/** What Hetzner's refusals mean. The code decides, the status only where there is no code. */
 import { millis } from "effect/Duration";
 import type { Without } from "../failure.ts";
 import { parseJson } from "../http/json.ts";
@@ -34,14 +34,15 @@ const meanings: Readonly<Record<string, Meaning>> = {
   robot_unavailable: { _tag: "Transient", maybeApplied: true },
 };
 
+/**
+ * Without the vendor's word it may be a proxy that speaks, or half of an answer. That a thing is not there, or a wish is wrong, is
+ * never taken from such: a page that says 404 must not make a server count as gone.
+ */
 function byStatus(status: number): Meaning {
   if (status === 401) return { _tag: "Auth", kind: "unauthenticated" };
   if (status === 403) return { _tag: "Auth", kind: "forbidden" };
-  if (status === 404) return { _tag: "NotFound", eventual: false };
-  if (status === 409 || status === 423) return { _tag: "Conflict", kind: "busy" };
   if (status === 429) return { _tag: "Throttled" };
-  if (status >= 500 || status === 408) return { _tag: "Transient", maybeApplied: true };
-  return { _tag: "Invalid" };
+  return { _tag: "Transient", maybeApplied: true };
 }
 
 interface Refusal {
@@ -81,8 +82,11 @@ export function classifyHetzner(response: HttpResponse, now: number): Without<"p
   return { ...meaning, ...context };
 }
 
-const meaningOf = (refusal: Refusal | null, status: number): Meaning =>
-  (refusal === null ? undefined : meanings[refusal.code]) ?? byStatus(status);
+/** A code that is new to us comes from the vendor all the same: below 500 it has refused, and repeating would not help. */
+function meaningOf(refusal: Refusal | null, status: number): Meaning {
+  if (refusal === null) return byStatus(status);
+  return meanings[refusal.code] ?? (status < 500 ? { _tag: "Invalid" } : { _tag: "Transient", maybeApplied: true });
+}
 
 /** What the failure of an action means: it was accepted, and then could not be done. */
 export function classifyAction(error: { readonly code: string; readonly message: string } | null): Without<"provider" | "op"> {

@@ -116,8 +116,9 @@ export class FakeHetzner implements VendorFake {
 
   readonly refusal = (status: number, headers: Readonly<Record<string, string>>): HttpResponse => {
     const code = status === 429 ? "rate_limit_exceeded" : "service_error";
-    // A gateway's 502 and 504 are no JSON of the vendor's.
-    if (status === 502 || status === 504) return { status, headers, body: Buffer.from("<html>bad gateway</html>") };
+    // A gateway's own pages are no JSON of the vendor's.
+    if (status === 404 || status === 502 || status === 504)
+      return { status, headers, body: Buffer.from("<html>bad gateway</html>") };
     return { status, headers, body: Buffer.from(JSON.stringify({ error: { code, message: "by plan", details: null } })) };
   };
 
