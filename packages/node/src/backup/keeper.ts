@@ -128,9 +128,10 @@ export class BackupKeeper {
     this.#tried = row.open?.index ?? this.#tried;
     try {
       if (!leading.settled && !(await this.#settle(leading))) return;
+      const byItself = settings.enabled && theCluster(store.world)?.row.state === "ready";
+      if (row.open === null && !byItself) return;
       leading.writer ??= await this.#o.home.exclusive(() => this.#o.openWriter());
       if (row.open !== null) return await this.#backUp(leading, leading.writer, row.open);
-      if (!settings.enabled || theCluster(store.world)?.row.state !== "ready") return;
       const due = leading.schedule.due(now(), leading.writer.dirty);
       const cause = row.failed === null ? due : causes.again;
       if (cause !== null) await submit({ type: "RequestBackup", id: this.#o.cluster.name, cause });
