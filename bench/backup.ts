@@ -65,6 +65,11 @@ export async function measureBackup(stage: Stage): Promise<BackupData> {
   }
 }
 
+/** Makes a repository with one backup of so many rows: `backup.git` in the folder. */
+export async function lone(dir: string, rows: number): Promise<void> {
+  await live(dir, rows, 0, []);
+}
+
 async function live(dir: string, rows: number, incrementals: number, more: readonly string[]): Promise<LoneLife> {
   const args = ["--dir", dir, "--rows", `${rows}`, "--incrementals", `${incrementals}`, "--changes", `${changes}`, ...more];
   return JSON.parse(await run(process.execPath, [...daemonNodeOptions, program, ...args])) as LoneLife;

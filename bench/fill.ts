@@ -6,6 +6,8 @@ export interface Filling {
   readonly events: number;
   /** Distinct keys that they are over. */
   readonly keys: number;
+  /** Bytes a value. Default: the load's. */
+  readonly size?: number;
   /** Events of this filling that are there already: it goes on with the next key. */
   readonly done?: number;
 }
@@ -32,7 +34,7 @@ export async function fill({ name, cluster }: NamedCluster, filling: Filling): P
   const first = filling.done ?? 0;
   let filled = first;
   for (const chunk of chunksOf(filling)) {
-    await cluster.load({ inFlight: fillInFlight, warm: 0, ...chunk });
+    await cluster.load({ inFlight: fillInFlight, warm: 0, ...(filling.size !== undefined && { size: filling.size }), ...chunk });
     filled += chunk.total;
     const seconds = (performance.now() - began) / 1_000;
     const rate = (filled - first) / seconds;

@@ -5,6 +5,7 @@ import { writeCurves } from "./curves.ts";
 import { loadResult, type PartName, type PointsData, type Results, type Saved } from "./results.ts";
 import {
   backupTable,
+  bringBackTable,
   costTable,
   failoverTable,
   growthTable,
@@ -32,6 +33,7 @@ const blocks: { readonly [P in PartName]: (data: Results[P]) => string } = {
   snapshot: snapshotTable,
   replay: ({ lines }) => ["```", ...lines, "```"].join("\n"),
   backup: backupTable,
+  restore: bringBackTable,
   guards: guardsTable,
 };
 export const partNames = Object.keys(blocks) as readonly PartName[];

@@ -1,5 +1,6 @@
 /** Every part of the bench, in the order in which they run, whatever the order they were asked in. */
 import { measureBackup } from "./backup.ts";
+import { measureBringBack } from "./bring-back.ts";
 import { measureFailover } from "./failover.ts";
 import { measureGrowth } from "./growth.ts";
 import { measureGuards } from "./guards.ts";
@@ -96,6 +97,14 @@ export const parts: readonly Part[] = [
     quickMinutes: 1,
     scene: null,
     measure: measureBackup,
+  }),
+  part({
+    name: "restore",
+    about: "a backup brought into an empty cluster, beside etcd's snapshot",
+    minutes: 3,
+    quickMinutes: 0.7,
+    scene: null,
+    measure: measureBringBack,
   }),
   part({
     name: "guards",

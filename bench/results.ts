@@ -110,6 +110,15 @@ export interface ReplayData {
   readonly perSecond: number | null;
 }
 
+/** Milliseconds, one of each round. */
+export interface BringBackData {
+  readonly rows: number;
+  /** A bootstrap from a backup: proving every object of it, restoring it once the empty cluster is there, and all of its steps. */
+  readonly aether: { readonly verifyMs: number[]; readonly restoreMs: number[]; readonly totalMs: number[] };
+  /** Of three members: `etcdctl snapshot restore`, and from its beginning until all of them serve. Null where there is no etcdctl. */
+  readonly etcd: { readonly saveMs: number; readonly restoreMs: number[]; readonly servesMs: number[] } | null;
+}
+
 /** Of a store by itself, beside git on the same files; and of a cluster. Times in milliseconds. */
 export interface BackupData {
   readonly rows: number;
@@ -161,6 +170,7 @@ export interface Results {
   readonly snapshot: SnapshotData;
   readonly replay: ReplayData;
   readonly backup: BackupData;
+  readonly restore: BringBackData;
   readonly guards: GuardsData;
 }
 export type PartName = keyof Results;

@@ -1,6 +1,7 @@
 /** Results as markdown tables. Pure. */
 import type {
   BackupData,
+  BringBackData,
   FailoverData,
   GrowthData,
   GuardsData,
@@ -146,6 +147,21 @@ export const snapshotTable = ({ healthy, down, during, caughtUp }: SnapshotData)
 const mib = (bytes: number): string => `${fixed(bytes / 2 ** 20, 1)} MiB`;
 const milliseconds = (values: readonly number[]): string =>
   `${whole(median(values))} ms (${whole(lowest(values))} to ${whole(highest(values))})`;
+
+export function bringBackTable({ rows, aether, etcd }: BringBackData): string {
+  return markdown([
+    [`${whole(rows)} rows of about 600 B`, "median (lowest to highest)"],
+    ["restored into the empty cluster", milliseconds(aether.restoreMs)],
+    ["before that: every object of the backup proved", milliseconds(aether.verifyMs)],
+    ["the whole of `aether cluster bootstrap --from-backup`, both included", milliseconds(aether.totalMs)],
+    ...(etcd === null
+      ? []
+      : [
+          ["`etcdctl snapshot restore` at three members", milliseconds(etcd.restoreMs)],
+          ["… and started, until all serve", milliseconds(etcd.servesMs)],
+        ]),
+  ]);
+}
 
 export function backupTable({ rows, changes, first, incremental, repository, commits }: BackupData): string {
   const { without, during } = commits;

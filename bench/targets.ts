@@ -158,7 +158,7 @@ function overTime({ growth, snapshot, replay, guards }: Measured): Row[] {
   ];
 }
 
-function ofBackups({ backup }: Measured): Row[] {
+function ofBackups({ backup, restore }: Measured): Row[] {
   const data = backup?.data;
   const [few, all] = data?.incremental ?? [];
   const one = (value: number | undefined): number[] => (value === undefined ? [] : [value]);
@@ -181,6 +181,14 @@ function ofBackups({ backup }: Measured): Row[] {
       `repository after ${whole(data?.repository.backups ?? 1_000)} incremental backups`,
       "≤ 1.5× after git gc",
       ratios(one(data && data.repository.bytes / data.repository.gcBytes), atMost(1.5)),
+    ],
+    [
+      `restore of ${whole(restore?.data.rows ?? 100_000)} rows into an empty cluster`,
+      "≤ 2× etcd's snapshot restore and start",
+      ratios(
+        one(restore?.data.etcd ? median(restore.data.aether.restoreMs) / median(restore.data.etcd.servesMs) : undefined),
+        atMost(2),
+      ),
     ],
     [
       "p99 of commits while a full backup runs",
