@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { isRejection, type Command } from "../kernel/command.ts";
+import type { Noun } from "../kernel/noun.ts";
+import { makeRegistry } from "../kernel/registry.ts";
 import type { World } from "../kernel/world.ts";
 import { registry } from "../registry.ts";
 import { memberOf, operator, readyCluster, type RulesBench } from "../testing/rules-bench.ts";
-import { restorationsMax } from "./decide.ts";
+import { decideStage, restorationsMax } from "./decide.ts";
 import type { RestorationPartRow, RestorationRow } from "./state.ts";
 import type { Wish } from "./wish.ts";
 
@@ -164,6 +166,15 @@ describe("a restoration", () => {
     bench.try(apply("r3"));
     expect(bench.outcome(drop("r3"))).toBe("conflict");
     expect(bench.outcome(stage("r3", 1, wanted("app/a", 2, 9)))).toBe("conflict");
+  });
+
+  it("stages no event that a member of an older build could not read", () => {
+    const bench = arranged();
+    bench.try(begin("r1", 1, 1));
+    const setting = registry.noun("setting") as Noun;
+    const newer = makeRegistry([{ ...setting, events: setting.events.map((event) => ({ ...event, level: 2 })) }]);
+    const command = { type: "StageRestorePart", id: "r1/1", things: [wanted("app/a", 1, 9)] };
+    expect(decideStage(newer, bench.world, command)).toMatchObject({ reason: "feature_level" });
   });
 
   it("is remembered while it is one of the newest", () => {
