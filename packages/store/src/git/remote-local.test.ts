@@ -86,7 +86,10 @@ describe("a push to a folder", { timeout: 60_000 }, () => {
     writeFileSync(join(full, "letters.txt"), "dear");
     const work = folder();
     execFileSync("git", ["init", "--quiet", work], { env: environment });
+    const other = folder();
+    execFileSync("git", ["init", "--quiet", "--bare", "--object-format=sha256", other], { env: environment });
     for (const [url, why] of [
+      [other, "SHA-1"],
       [full, "not empty"],
       [work, "working copy"],
       ["", "no URL"],

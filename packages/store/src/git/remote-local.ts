@@ -1,5 +1,5 @@
 /** A repository in a folder: on a disk that others reach too, or one that is carried to them. */
-import { readdir, rm, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { orMissing } from "../log/folder.ts";
 import type { Oid } from "./object.ts";
@@ -74,7 +74,12 @@ async function removeOld(packs: string): Promise<void> {
   }
 }
 
+/** Rejects with {@link Refused} on one that we can neither read nor write. */
 async function isRepository(dir: string): Promise<boolean> {
   const names = (await readdir(dir).catch(orMissing)) ?? [];
-  return ["HEAD", "objects", "refs"].every((name) => names.includes(name));
+  if (!["HEAD", "objects", "refs"].every((name) => names.includes(name))) return false;
+  const config = (await readFile(join(dir, "config"), "utf8").catch(orMissing)) ?? "";
+  if (/^\s*objectformat\s*=\s*(?!sha1\b)/im.test(config))
+    throw new Refused(`${dir} names its objects by other hashes than SHA-1`);
+  return true;
 }
