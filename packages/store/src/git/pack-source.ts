@@ -105,11 +105,14 @@ export class PackSource {
   /** The bytes may be overwritten by what is read next. Rejects with {@link ObjectDamaged} when they are not what was written. */
   async read(place: number): Promise<StoredEntry> {
     const from = this.offsets[place] as number;
-    const bytes = await this.bytes(from, (this.offsets[place + 1] ?? this.end) - from);
-    if (crc32(bytes) !== this.index.crcAt(this.indexed[place] as number))
-      throw new ObjectDamaged(`object ${this.nameAt(place).toString("hex")} in ${this.name} is altered`);
-    const head = parseEntryHead(bytes, this.name);
-    return { head, compressed: bytes.subarray(head.bytes) };
+    return this.entryOf(place, await this.bytes(from, this.endOf(place) - from));
+  }
+
+  /** The same where it has been read ahead, without a wait; null where it has not. Throws as {@link read} rejects. */
+  peek(place: number): StoredEntry | null {
+    const from = this.offsets[place] as number;
+    const bytes = this.inWindow(from, this.endOf(place) - from);
+    return bytes === null ? null : this.entryOf(place, bytes);
   }
 
   /** An object that is no delta. Rejects with {@link ObjectDamaged}. */
@@ -118,6 +121,17 @@ export class PackSource {
     if (kind === undefined) throw new Error(`object ${place} of ${this.name} is a delta`);
     const { head, compressed } = await this.read(place);
     return { kind, bytes: inflated(compressed, head.length, this.name) };
+  }
+
+  private endOf(place: number): number {
+    return this.offsets[place + 1] ?? this.end;
+  }
+
+  private entryOf(place: number, bytes: Buffer): StoredEntry {
+    if (crc32(bytes) !== this.index.crcAt(this.indexed[place] as number))
+      throw new ObjectDamaged(`object ${this.nameAt(place).toString("hex")} in ${this.name} is altered`);
+    const head = parseEntryHead(bytes, this.name);
+    return { head, compressed: bytes.subarray(head.bytes) };
   }
 
   private placeAt(offset: number): number {
@@ -163,8 +177,8 @@ export class PackSource {
   /** So many bytes from there, and what is read ahead stays for whoever asks next. */
   private async bytes(from: number, length: number, ahead = 0): Promise<Buffer> {
     const { window } = this;
-    if (from >= window.at && from + length <= window.at + window.bytes.length)
-      return window.bytes.subarray(from - window.at, from - window.at + length);
+    const held = this.inWindow(from, length);
+    if (held !== null) return held;
     const goesOn = from >= window.at && from <= window.at + window.bytes.length;
     const most = Math.min(this.end - from, Math.max(length, ahead, goesOn ? aheadBytes : nearBytes));
     if (from < packHeadBytes || length < 1 || most < length)
@@ -174,6 +188,11 @@ export class PackSource {
     await this.fill(into, from, most);
     this.window = { at: from, bytes: into.subarray(0, most) };
     return into.subarray(0, length);
+  }
+
+  private inWindow(from: number, length: number): Buffer | null {
+    const { at, bytes } = this.window;
+    return from >= at && from + length <= at + bytes.length ? bytes.subarray(from - at, from - at + length) : null;
   }
 
   private async fill(into: Buffer, from: number, length: number): Promise<void> {

@@ -7,7 +7,7 @@ import { applyDelta, makeDelta } from "./delta.ts";
 import { type GitObject, ObjectDamaged, oidOf, type Oid } from "./object.ts";
 import { OidTable } from "./oid-table.ts";
 import type { PackBuilder } from "./pack-builder.ts";
-import type { PackSource } from "./pack-source.ts";
+import type { PackSource, StoredEntry } from "./pack-source.ts";
 import { kindCodes } from "./pack-writer.ts";
 import type { Repository } from "./repository.ts";
 import type { Steps } from "./steps.ts";
@@ -21,7 +21,7 @@ const cacheBytesMax = 24 * 1024 * 1024;
 const level = 6;
 
 /** The clock is looked at after so many objects that cost next to nothing. */
-const lookEvery = 2_048;
+const lookEvery = 256;
 
 /** Where an object lies. */
 export interface Place {
@@ -90,8 +90,13 @@ export class Repack {
     const { wanted = () => true } = this.parts;
     for (let place = 0; place < source.count; place++) {
       const name = source.nameAt(place);
-      if (this.builder.find(name) < 0 && wanted(name)) await this.copy({ source, place });
-      else if (place % lookEvery === 0 && this.steps.due) await this.steps.rest();
+      if (this.builder.find(name) < 0 && wanted(name)) {
+        // most lie as they should, in bytes that have been read ahead: a wait for each would cost more than they do
+        const entry = source.peek(place);
+        if (entry === null || !this.copyNow(source, place, name, entry)) await this.copy({ source, place });
+        else if (this.builder.full) await this.builder.flush();
+      }
+      if (place % lookEvery === 0 && this.steps.due) await this.steps.rest();
     }
   }
 
@@ -164,8 +169,20 @@ export class Repack {
       const { kind, bytes } = await this.content(name.toString("hex"));
       return this.builder.put(name, kindCodes[kind], bytes.length, deflated(bytes, level));
     }
-    const { head, compressed } = await source.read(place);
-    if (!isDelta) return this.builder.put(name, head.code, head.length, compressed);
+    return this.put(name, base, await source.read(place));
+  }
+
+  /** False when something else has to be done before. */
+  private copyNow(source: PackSource, place: number, name: Buffer, entry: StoredEntry): boolean {
+    const base = source.baseOf(place);
+    const number = base < 0 ? -1 : this.builder.find(source.nameAt(base));
+    if (base >= 0 && (number < 0 || this.builder.depthOf(number) >= chainMax)) return false;
+    this.put(name, number, entry);
+    return true;
+  }
+
+  private put(name: Buffer, base: number, { head, compressed }: StoredEntry): number {
+    if (base < 0) return this.builder.put(name, head.code, head.length, compressed);
     return this.builder.putDelta(name, base, head.length, compressed);
   }
 
