@@ -11,12 +11,14 @@ const pages = ["backup.md", ...badDays.map((name) => `bad-days/${name}`)].toSort
 describe.each(pages)("docs/%s, typed in on a real cluster", (page) => {
   const text = readFileSync(join(docs, page), "utf8");
   const commands = readPage(text);
-  const shell = new PageShell();
   const names = new Bindings(text);
-  afterAll(() => shell.dispose());
+  let opened: PageShell | null = null;
+  afterAll(() => opened?.dispose());
 
   it("does in every line what it says", { timeout: 300_000 }, async () => {
     expect(commands.length).toBeGreaterThan(0);
+    const shell = new PageShell();
+    opened = shell;
     for (const { line, text: command, exitCode, prints } of commands) {
       const filled = names.fill(command);
       const { code, printed } = await shell.run(filled);
