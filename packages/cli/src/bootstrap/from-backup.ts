@@ -22,7 +22,7 @@ import type { Bootstrap, Did } from "./steps.ts";
 const faultsShown = 10;
 
 /** Null: an earlier run has restored it already. */
-export type SourceBackup = (OpenedPlace & { readonly manifest: Manifest }) | null;
+export type SourceBackup = (OpenedPlace & { readonly manifest: Manifest; readonly things: readonly WantedThing[] }) | null;
 
 /** Of a repository on the network; it goes when it is restored. */
 const copyOf = (b: Bootstrap): string => join(b.folder.root, "from-backup.git");
@@ -39,7 +39,9 @@ export async function verifyBackup(b: Bootstrap, place: BackupPlace): Promise<Di
     say: (text) => b.steps.say(text),
   });
   b.steps.say(`commit ${shortCommit(opened.commit)}`);
-  const { sound, faults, faultsTotal, files, manifest } = await reading(() => opened.reader.verify(opened.commit));
+  const things: WantedThing[] = [];
+  const verified = await reading(() => opened.reader.verify(opened.commit, (thing) => void things.push(thing)));
+  const { sound, faults, faultsTotal, files, manifest } = verified;
   if (!sound || manifest === null) {
     const list = faults.slice(0, faultsShown).map(({ path, what }) => `  ${path}: ${what}`);
     const message = `commit ${shortCommit(opened.commit)} is damaged, ${counted(faultsTotal, "fault")}:\n${list.join("\n")}`;
@@ -51,7 +53,7 @@ export async function verifyBackup(b: Bootstrap, place: BackupPlace): Promise<Di
     fromBackup: { repository: place.repository, commit: opened.commit, index, restoration, restored: null },
   });
   const detail = `commit ${shortCommit(opened.commit)} of cluster ${cluster.name} at index ${index}: ${counted(files, "file")}, all sound`;
-  return { result: { ...opened, manifest }, detail };
+  return { result: { ...opened, manifest, things }, detail };
 }
 
 /** In one step of the log, so that a bootstrap that is killed here has restored all of it or nothing. */
@@ -78,11 +80,7 @@ async function appliedBefore(api: Api, { restoration }: FromBackup): Promise<Fro
   }
 }
 
-async function restoreNow(b: Bootstrap, api: Api, { reader, commit, manifest }: NonNullable<SourceBackup>, begun: FromBackup) {
-  const things: WantedThing[] = [];
-  await reading(async () => {
-    for await (const thing of reader.things(commit)) things.push(thing);
-  });
+async function restoreNow(b: Bootstrap, api: Api, { things, commit, manifest }: NonNullable<SourceBackup>, begun: FromBackup) {
   const restoration = `from-backup-${randomBytes(8).toString("hex")}`;
   const runner = new RestoreRunner({ registry, drawId: () => restoration });
   const plan = await runner.plan(await readWorld(api), things, (noun) => !nounsOfThePlace.includes(noun));

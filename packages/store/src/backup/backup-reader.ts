@@ -102,9 +102,12 @@ export class BackupReader {
     yield* this.changes(before ?? null, commit);
   }
 
-  /** Recomputes the hash of every object of the commit (the newest, if left out), and reads every file. Never rejects over damage. */
-  async verify(commit?: Oid): Promise<Verified> {
-    return verifyCommit(this.repository, this.registry, commit, this.steps());
+  /**
+   * Recomputes the hash of every object of the commit (the newest, if left out), and reads every file. Never rejects over damage. What is
+   * wanted is given to `onThing` as it is read: it counts when all is sound.
+   */
+  async verify(commit?: Oid, onThing?: (thing: WantedThing) => void): Promise<Verified> {
+    return verifyCommit(this.repository, this.registry, commit, this.steps(), onThing);
   }
 
   private steps(): Steps {

@@ -1,7 +1,7 @@
 /** Whether a commit is what Aether wrote: every object by its hash, every file by its form, the manifest by what is there. */
 import { manifestPath, parseManifest, type Manifest } from "@aether/core/backup/manifest";
 import { upcastWanted } from "@aether/core/backup/facet-version";
-import { BackupFault, observedFolder, parseObserved, parseThing } from "@aether/core/backup/thing-files";
+import { BackupFault, observedFolder, parseObserved, parseThing, type WantedThing } from "@aether/core/backup/thing-files";
 import type { BackupFacet } from "@aether/core/kernel/noun";
 import type { Registry } from "@aether/core/kernel/registry";
 import { entriesOf, ObjectDamaged, type GitObject, type Oid, type TreeEntry } from "../git/object.ts";
@@ -11,14 +11,18 @@ import { parseMessage } from "./changes.ts";
 import { wantedOf } from "./reading.ts";
 import { faultsMax, type FileFault, type Verified } from "./types.ts";
 
-/** Rejects with NoSuchCommit when there is nothing to be verified. */
+/**
+ * Rejects with NoSuchCommit when there is nothing to be verified. `onThing` is given what is wanted of each thing, in this registry's
+ * version, as it is read; it counts only when all is found sound.
+ */
 export async function verifyCommit(
   repository: Repository,
   registry: Registry,
   commit: Oid | undefined,
   steps: Steps,
+  onThing: (thing: WantedThing) => void = () => undefined,
 ): Promise<Verified> {
-  const check = new Check(repository, registry, steps);
+  const check = new Check(repository, registry, steps, onThing);
   repository.forgetBlocks();
   for (const { name, why } of await repository.brokenPacks(steps)) check.fault(`objects/pack/${name}`, why);
   let oid = commit ?? null;
@@ -34,6 +38,7 @@ class Check {
   private readonly repository: Repository;
   private readonly registry: Registry;
   private readonly steps: Steps;
+  private readonly onThing: (thing: WantedThing) => void;
   private readonly faults: FileFault[] = [];
   private objects = 0;
   private files = 0;
@@ -44,7 +49,8 @@ class Check {
   private readonly observed = new Set<string>();
   private readonly observing: ReadonlySet<string>;
 
-  constructor(repository: Repository, registry: Registry, steps: Steps) {
+  constructor(repository: Repository, registry: Registry, steps: Steps, onThing: (thing: WantedThing) => void) {
+    this.onThing = onThing;
     this.repository = repository;
     this.registry = registry;
     this.steps = steps;
@@ -114,11 +120,11 @@ class Check {
       parseObserved(this.registry, path, text);
       return;
     }
-    const { noun, wanted } = parseThing(this.registry, path, text);
+    const { noun, id, wanted } = parseThing(this.registry, path, text);
     const facet = this.registry.noun(noun)?.backup as BackupFacet;
     this.counts.set(noun, (this.counts.get(noun) ?? 0) + 1);
     const v = this.manifest?.facets[noun];
-    if (v !== undefined) upcastWanted(facet, v, wanted);
+    if (v !== undefined) this.onThing({ noun, id, wanted: upcastWanted(facet, v, wanted) });
   }
 
   /** What the manifest and the message say against what is there. */
