@@ -102,14 +102,11 @@ export class BackupFault extends Error {
 }
 
 /** Lower-case letters, digits and `_.-` as they are, all else as %XX of its UTF-8; a leading dot too, which hides files. */
-function escaped(id: string): string {
-  let name = "";
-  for (const char of id) {
-    if (/[a-z0-9_-]/.test(char) || (char === "." && name !== "")) name += char;
-    else if (/[\x20-\x7e]/.test(char)) name += `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
-    else name += encodeURIComponent(char.isWellFormed() ? char : "\ufffd").toLowerCase();
-  }
-  return name;
+const escaped = (id: string): string => id.replaceAll(/^\.|[^a-z0-9_.-]/gu, escapedChar);
+
+function escapedChar(char: string): string {
+  if (/[\x20-\x7e]/.test(char)) return `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  return encodeURIComponent(char.isWellFormed() ? char : "\ufffd").toLowerCase();
 }
 
 /** FNV-1a of the id's UTF-16 units, eight hex digits: it spreads things over folders, and proves nothing. */
