@@ -8,7 +8,9 @@ import { Operator, type Running } from "../testing/operator.ts";
 const toml = '[cluster]\nname = "{name}"\nsize = 3\n\n[cloud]\nprovider = "local"\n\n[backup]\nenabled = false\n';
 const many = 20_000;
 
-describe("a restore of 20,000 settings that is killed in the middle", () => {
+const limitMs = 300_000;
+
+describe("a restore of 20,000 settings that is killed in the middle", { timeout: limitMs }, () => {
   const operator = new Operator("many", toml);
   let empty: BackupTaken;
   let full: BackupTaken;
@@ -18,7 +20,7 @@ describe("a restore of 20,000 settings that is killed in the middle", () => {
     await writeMany(operator.home, many);
     full = await operator.json<BackupTaken>("backup", "trigger");
     expect(full.things - empty.things).toBe(many);
-  });
+  }, limitMs);
   afterAll(() => operator.dispose());
   /** How many of them there are: all that is asked is whether what was restored is there whole. */
   const count = async (): Promise<number> => {
