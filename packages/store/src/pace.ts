@@ -11,12 +11,12 @@ export interface Pace {
 /** A process that was stopped for a minute, or a disk that was, is no reason to rest for one. */
 export const restMaxMs = 250;
 
-/** `now`: milliseconds that do not go back. `after` runs `f` once, `ms` later. `share`: of the step, how long the rest after it is. */
-export function makePace(now: () => number, after: (ms: number, f: () => void) => void, share = 1): Pace {
+/** `now`: milliseconds that do not go back. `after` runs `f` once, `ms` later. */
+export function makePace(now: () => number, after: (ms: number, f: () => void) => void): Pace {
   let began = now();
   return {
     rest: async () => {
-      const ms = Math.min(share * (now() - began), restMaxMs);
+      const ms = Math.min(now() - began, restMaxMs);
       await new Promise<void>((resolve) => after(ms, resolve));
       began = now();
     },
@@ -24,7 +24,7 @@ export function makePace(now: () => number, after: (ms: number, f: () => void) =
 }
 
 /** By the process's own clock. */
-export const ownPace = (share = 1): Pace => makePace(() => performance.now(), setTimeoutOf, share);
+export const ownPace = (): Pace => makePace(() => performance.now(), setTimeoutOf);
 
 const setTimeoutOf = (ms: number, f: () => void): void => void setTimeout(f, ms);
 

@@ -21,8 +21,8 @@ import type { BackupMade } from "./types.ts";
 
 /** So many rows are taken from the present in one turn of the loop: some milliseconds. */
 const atOnceMax = 2_000;
-/** The leader's loop is not kept longer than this at once, for commits go through it, and rests half as long. */
-const [stepMs, restShare] = [2, 0.5];
+/** The leader's loop is not kept longer than this at once: commits go through it. */
+const stepMs = 2;
 /** Bytes of folders that stay in memory from one commit to the next: those of about 300,000 files. */
 const heldMax = 16 * 1024 * 1024;
 
@@ -31,7 +31,7 @@ export interface BackupWriterOptions {
   readonly store: Pick<EventStore, "world" | "applied" | "moment" | "freeze" | "onApplied">;
   readonly registry: Registry;
   readonly cluster: { readonly id: string; readonly name: string };
-  /** Between steps when there is much to go through. Default: they rest half as long as they work. */
+  /** Between steps when there is much to go through. Default: {@link ownPace}. */
   readonly pace?: Pace;
   readonly timing?: Pick<StoreTiming, "now" | "immediate">;
   /** Where the files of `dir` are, if not there. */
@@ -140,7 +140,7 @@ export class BackupWriter {
 
   /** All rows, or those of many things, as they were a moment ago. */
   private async writeMany(head: Head, cause: string, force: boolean): Promise<Written | null> {
-    const { store, pace = ownPace(restShare) } = this.options;
+    const { store, pace = ownPace() } = this.options;
     const all = this.gathered.lost;
     const frozen = await store.freeze();
     try {
