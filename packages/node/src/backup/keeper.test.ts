@@ -34,8 +34,11 @@ class Fleet {
   readonly lines: string[] = [];
   readonly forced: boolean[] = [];
   leader = 1;
+  term = 1;
   now = 0;
   dirty = true;
+  /** What members see of the world while they have not caught up. */
+  behind: RulesBench["world"] | null = null;
   onPause: () => void = () => undefined;
   private readonly listeners = new Set<(changed: ReadonlySet<string>) => void>();
   private readonly enabled: boolean;
@@ -54,8 +57,11 @@ class Fleet {
 
   keeperOf(member: Member, id: number): BackupKeeper {
     const { bench } = this;
+    const behind = (): RulesBench["world"] | null => this.behind;
     const store = {
-      world: bench.world,
+      get world() {
+        return behind() ?? bench.world;
+      },
       membership: { voters: [1, 2, 3], outgoing: [], learners: [] },
       onApplied: (f: (changed: ReadonlySet<string>) => void) => {
         this.listeners.add(f);
@@ -64,7 +70,7 @@ class Fleet {
     };
     Object.defineProperty(store, "applied", { get: () => bench.world.index });
     Object.defineProperty(store, "role", {
-      get: () => ({ state: this.leader === id ? "leader" : "follower", leader: this.leader, term: 1 }),
+      get: () => ({ state: this.leader === id ? "leader" : "follower", leader: this.leader, term: this.term }),
     });
     return new BackupKeeper({
       cluster: { id: "ab".repeat(16), name: "home" },
@@ -72,6 +78,7 @@ class Fleet {
       store: store as unknown as EventStore,
       home: member.home,
       openWriter: () => Promise.resolve(this.writer(member)),
+      caughtUp: () => Promise.resolve(this.behind === null),
       thingsIn: () => Promise.resolve(9),
       peers: () =>
         this.members.flatMap((other, at) =>
@@ -347,6 +354,45 @@ describe("a new leader", () => {
     fleet.members[0]!.answers = false;
     await fleet.pass(1_000);
     expect(fleet.row).toMatchObject({ open: null, last: { commit: written, bytes: 0, things: 9, holders: ["n2", "n3"] } });
+  });
+
+  it("that does not know yet what was recorded last writes nothing before it does", async () => {
+    const fleet = new Fleet(false);
+    trigger(fleet);
+    await fleet.pass(10_000);
+    fleet.members[1]!.answers = false;
+    fleet.dirty = true;
+    const seen = readyCluster(3).world;
+    for (const events of fleet.bench.entries.slice(seen.index)) seen.apply(events, { actor: operator });
+    trigger(fleet);
+    await fleet.pass(10_000);
+    const { commit } = fleet.row.last!;
+    [fleet.leader, fleet.term, fleet.dirty, fleet.behind] = [2, 2, true, seen];
+    fleet.members[1]!.answers = true;
+    trigger(fleet);
+    await fleet.members[1]!.keeper.look();
+    fleet.behind = null;
+    await fleet.pass(10_000);
+    const repository = await fleet.members[1]!.home.repository();
+    expect((await repository.commit(fleet.row.last!.commit)).parents).toEqual([commit]);
+  });
+
+  it("which led before, and did not notice that another one has since, goes on from what that one recorded", async () => {
+    const fleet = new Fleet(false);
+    trigger(fleet);
+    await fleet.pass(10_000);
+    const n1 = fleet.members[0]!;
+    n1.answers = false;
+    [fleet.leader, fleet.term, fleet.dirty] = [2, 2, true];
+    trigger(fleet);
+    await fleet.pass(10_000);
+    const { commit } = fleet.row.last!;
+    n1.answers = true;
+    [fleet.leader, fleet.term, fleet.dirty] = [1, 3, true];
+    trigger(fleet);
+    await fleet.pass(10_000);
+    const repository = await n1.home.repository();
+    expect((await repository.commit(fleet.row.last!.commit)).parents).toEqual([commit]);
   });
 
   it("that was behind does not take the others back before it has what they have", async () => {

@@ -32,6 +32,8 @@ export interface KeeperOptions {
   readonly store: Pick<EventStore, "world" | "role" | "applied" | "membership" | "onApplied">;
   readonly home: RepositoryHome;
   readonly openWriter: () => Promise<CommitWriter>;
+  /** Whether the rows show all that had been acknowledged before the call; false when that cannot be known in time. */
+  readonly caughtUp: () => Promise<boolean>;
   /** Things in a commit of this repository. */
   readonly thingsIn: (commit: string) => Promise<number>;
   /** The other members' copies, of those whose addresses are known. */
@@ -60,6 +62,8 @@ const mirrorLookMs = 250;
 const mirrorIdleMs = 5_000;
 
 interface Leading {
+  /** In another one somebody else may have led, and recorded backups, between two looks. */
+  readonly term: number;
   readonly since: number;
   readonly schedule: BackupSchedule;
   readonly unsubscribe: () => void;
@@ -93,15 +97,20 @@ export class BackupKeeper {
 
   /** Whether this member's repository is the one that all others are to be like. */
   get writes(): boolean {
-    return this.#leading?.settled === true && this.#o.store.role.state === "leader";
+    return this.#leading?.settled === true && this.#leads(this.#leading);
+  }
+
+  #leads({ term }: Leading): boolean {
+    const { role } = this.#o.store;
+    return role.state === "leader" && role.term === term;
   }
 
   /** Does at most one thing that is due. Never rejects for what a disk or another member does. */
   async look(): Promise<void> {
     if (this.stopped || theCluster(this.#o.store.world) === undefined) return;
-    if (this.#o.store.role.state === "leader") return this.#lead();
-    await this.#endLeading();
-    await this.#follow();
+    const { state, term } = this.#o.store.role;
+    if (state !== "leader" || this.#leading?.term !== term) await this.#endLeading();
+    return state === "leader" ? this.#lead() : this.#follow();
   }
 
   async stop(): Promise<void> {
@@ -147,12 +156,14 @@ export class BackupKeeper {
     const unsubscribe = store.onApplied((changed) => {
       if (changed === null || changed.size > 1 || !changed.has(ours)) schedule.changed(now());
     });
-    return { since: now(), schedule, unsubscribe, writer: null, settled: false, note: "" };
+    return { term: store.role.term, since: now(), schedule, unsubscribe, writer: null, settled: false, note: "" };
   }
 
   /** Before it writes, a new leader has what was recorded last, or knows that nobody who answers has it. */
   async #settle(leading: Leading): Promise<boolean> {
-    const { home, store, peers, now } = this.#o;
+    const { home, store, peers, now, caughtUp } = this.#o;
+    // until then a receipt may be in the log that the rows do not show yet
+    if (!(await caughtUp())) return false;
     const last = backupsOf(store.world).last?.commit ?? null;
     const patient = now() - leading.since < settlingMs;
     const settled = await home.exclusive(() => settleLine(home, last, peers(), patient));
@@ -178,7 +189,7 @@ export class BackupKeeper {
     }
     const facts = this.#written;
     const holders = await this.#awaitHolders(facts.commit);
-    if (this.stopped || store.role.state !== "leader") return;
+    if (this.stopped || !this.#leads(leading)) return;
     const answer = await submit({ type: "RecordBackup", id: cluster.name, ...facts, holders, note: leading.note });
     if (!answer.ok) {
       if (answer.rejection.reason === "conflict") this.#written = null;

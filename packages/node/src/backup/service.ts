@@ -57,6 +57,7 @@ export interface BackupService {
 
 const lookMs = 200;
 const submitMs = 10_000;
+const caughtUpMs = 2_000;
 /** For all of a push: a first one may be large. */
 const pushMs = 600_000;
 
@@ -93,6 +94,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
       await home.repository();
       return BackupWriter.open({ dir: home.dir, store, registry, cluster });
     },
+    caughtUp: async () => typeof (await p.gateway.barrier(caughtUpMs)) === "number",
     thingsIn: async (commit) => countOf((await (await reader()).manifest(commit)).counts),
     peers: () => copiesOf(p),
     submit: onLeader,
