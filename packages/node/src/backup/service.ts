@@ -62,13 +62,9 @@ const caughtUpMs = 2_000;
 const pushMs = 600_000;
 
 export function startBackups(p: BackupServiceParts): BackupService {
-  const { cluster, node, settings, store, log } = p;
-  const home = new RepositoryHome(settings.path === null ? join(p.dataDir, "backup.git") : join(settings.path, `${node}.git`));
-  const actor = { name: node, role: "member" } as const;
-  const onLeader = (command: Command): Promise<Answer> =>
-    new Promise((resolve) => store.submit({ command, actor, request: null }, resolve));
-  const anywhere = (command: Command): Promise<Answer> =>
-    p.gateway.settle({ command, actor, request: { client: `node:${node}`, id: randomUUID() } }, submitMs);
+  const { cluster, settings, store, log } = p;
+  const home = homeOf(p);
+  const { onLeader, anywhere } = submittersOf(p);
   const tidier = new Tidier(home, settings.keep, log);
   const ending = new AbortController();
   const pusher = new Pusher({
@@ -137,6 +133,23 @@ export function startBackups(p: BackupServiceParts): BackupService {
 
 const countOf = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((sum, count) => sum + count, 0);
+
+const homeOf = ({ settings: { path }, dataDir, node }: BackupServiceParts): RepositoryHome =>
+  new RepositoryHome(path === null ? join(dataDir, "backup.git") : join(path, `${node}.git`));
+
+type Submitter = (command: Command) => Promise<Answer>;
+
+/** As this member: to the store here, which takes it only while it leads, or to whoever leads. */
+function submittersOf({ node, store, gateway }: BackupServiceParts): {
+  readonly onLeader: Submitter;
+  readonly anywhere: Submitter;
+} {
+  const actor = { name: node, role: "member" } as const;
+  return {
+    onLeader: (command) => new Promise((resolve) => store.submit({ command, actor, request: null }, resolve)),
+    anywhere: (command) => gateway.settle({ command, actor, request: { client: `node:${node}`, id: randomUUID() } }, submitMs),
+  };
+}
 
 /** Calls `work` again and again, one at a time; `wake`: after the turn of the event loop, unless it is running. */
 function every(ms: number, work: () => Promise<void>): { wake(): void; stop(): Promise<void> } {
