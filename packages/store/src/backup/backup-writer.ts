@@ -22,7 +22,7 @@ import type { BackupMade } from "./types.ts";
 /** So many rows are taken from the present in one turn of the loop: some milliseconds. */
 const atOnceMax = 2_000;
 /** The leader's loop is not kept longer than this at once: commits go through it. */
-const stepMs = 2;
+const stepMs = 3;
 /** Bytes of folders that stay in memory from one commit to the next: those of about 300,000 files. */
 const heldMax = 16 * 1024 * 1024;
 
