@@ -84,6 +84,13 @@ describe("AWS", () => {
     });
   });
 
+  it("does not take a gateway's page that says 404 for an instance that is gone", async () => {
+    const { id } = await made("n1");
+    const astray = world.client(() => ({ kind: "refuse-before", status: 404, headers: {} }));
+    expect(await failure(astray.compute.get(id))).toMatchObject({ _tag: "Transient", status: 404 });
+    expect(await failure(astray.compute.delete(id))).toMatchObject({ _tag: "Transient" });
+  });
+
   it("waits for a predecessor that is shutting down", async () => {
     const old = await made("n1");
     const instance = inside(old);

@@ -36,13 +36,16 @@ const meanings: ReadonlyMap<string, Meaning> = new Map(
   groups.flatMap(([meaning, codes]) => codes.map((code) => [code, meaning] as const)),
 );
 
+/** Without the vendor's word it may be a proxy that speaks, or half of an answer: that a wish is wrong is never taken from such. */
 function byStatus(status: number): Meaning {
   if (status === 401) return { _tag: "Auth", kind: "unauthenticated" };
   if (status === 403) return { _tag: "Auth", kind: "forbidden" };
   if (status === 429 || status === 509) return { _tag: "Throttled" };
-  if (status >= 500 || status === 408) return { _tag: "Transient", maybeApplied: true };
-  return { _tag: "Invalid" };
+  return { _tag: "Transient", maybeApplied: true };
 }
+
+/** A code that is new to us comes from the vendor all the same: below 500 it has refused, and repeating would not help. */
+const byNewCode = (status: number): Meaning => (status < 500 ? { _tag: "Invalid" } : { _tag: "Transient", maybeApplied: true });
 
 /** `<Response><Errors><Error><Code/><Message/></Error></Errors><RequestID/></Response>`. */
 export function classifyEc2(response: HttpResponse, now: number): Without<"provider" | "op"> {
@@ -57,7 +60,7 @@ export function classifyEc2(response: HttpResponse, now: number): Without<"provi
     ...(code === "" ? {} : { code }),
     ...(requestId === "" ? {} : { requestId }),
   };
-  const meaning = meanings.get(code) ?? byStatus(status);
+  const meaning = code === "" ? byStatus(status) : (meanings.get(code) ?? byNewCode(status));
   if (meaning._tag === "Throttled") {
     const wished = retryAfterMs(response.headers["retry-after"], now);
     return wished === null ? { ...meaning, ...context } : { ...meaning, ...context, retryAfter: millis(wished) };

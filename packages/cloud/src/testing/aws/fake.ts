@@ -121,7 +121,8 @@ export class FakeEc2 implements VendorFake {
   };
 
   readonly refusal = (status: number, headers: Readonly<Record<string, string>>): HttpResponse => {
-    if (status === 502 || status === 504) return { status, headers, body: Buffer.from("<html><body>bad gateway</body></html>") };
+    if (status === 404 || status === 502 || status === 504)
+      return { status, headers, body: Buffer.from("<html><body>bad gateway</body></html>") };
     const code = status === 429 ? "RequestLimitExceeded" : status === 503 ? "Unavailable" : "InternalError";
     return { status, headers, body: Buffer.from(this.#refusalXml(code, "by plan")) };
   };
