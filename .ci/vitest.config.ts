@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 /**
  * Two projects. `unit` shares one module graph between files, which is what makes it fast; `process` gives each file a
- * process of its own, one at a time, because those tests start daemons, bind ports and send signals.
+ * process of its own, because those tests start daemons, bind ports and send signals. They wait most of the time: two at a time.
  */
 export default defineConfig({
   test: {
@@ -22,7 +22,7 @@ export default defineConfig({
           name: "process",
           include: ["packages/*/src/**/*.process.test.ts"],
           pool: "forks",
-          fileParallelism: false,
+          maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

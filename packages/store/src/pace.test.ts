@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { makePace, restMaxMs } from "./pace.ts";
+import { makePace, makeSharingPace, restMaxMs } from "./pace.ts";
 
 /** A clock that moves when told to, and by every rest. */
 function pacing() {
@@ -32,5 +32,26 @@ describe("work at a pace", () => {
     const { clock, steps } = pacing();
     await steps(60_000, 2);
     expect(clock.rests).toEqual([restMaxMs, 2]);
+  });
+
+  it("rests no longer than others have use for, and looks anew with every rest", async () => {
+    const clock = { now: 0, used: 0, rests: [] as number[] };
+    const after = (ms: number, f: () => void): void => {
+      clock.rests.push(ms);
+      clock.now += ms;
+      f();
+    };
+    const pace = makeSharingPace(
+      () => clock.now,
+      after,
+      () => clock.used,
+    );
+    for (const used of [0, 0, 0.05, 0.1, 0.25, 0.9, 0]) {
+      clock.now += 10;
+      clock.used = used;
+      await pace.rest();
+    }
+    // the first is whole: nothing is known yet; each of the others is as long as the one before it was used
+    expect(clock.rests).toEqual([10, 1, 1, 2, 4, 10, 10]);
   });
 });

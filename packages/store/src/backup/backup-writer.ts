@@ -12,7 +12,7 @@ import type { FolderTree } from "../folder-tree.ts";
 import { Folders } from "../git/folders.ts";
 import { BranchMoved, Repository } from "../git/repository.ts";
 import { Steps } from "../git/steps.ts";
-import { noPace, ownPace, type Pace } from "../pace.ts";
+import { noPace, sharingPace, type Pace } from "../pace.ts";
 import type { EventStore, Moment, StoreTiming } from "../types.ts";
 import { checkFollows, CommitMaker, type CommitMade, type Head } from "./commit-maker.ts";
 import { Gathered, idOf, nounOf, type Thing } from "./gathered.ts";
@@ -31,7 +31,7 @@ export interface BackupWriterOptions {
   readonly store: Pick<EventStore, "world" | "applied" | "moment" | "freeze" | "onApplied">;
   readonly registry: Registry;
   readonly cluster: { readonly id: string; readonly name: string };
-  /** Between steps when there is much to go through. Default: {@link ownPace}. */
+  /** Between steps when there is much to go through. Default: {@link sharingPace}. */
   readonly pace?: Pace;
   readonly timing?: Pick<StoreTiming, "now" | "immediate">;
   /** Where the files of `dir` are, if not there. */
@@ -140,7 +140,7 @@ export class BackupWriter {
 
   /** All rows, or those of many things, as they were a moment ago. */
   private async writeMany(head: Head, cause: string, force: boolean): Promise<Written | null> {
-    const { store, pace = ownPace() } = this.options;
+    const { store, pace = sharingPace() } = this.options;
     const all = this.gathered.lost;
     const frozen = await store.freeze();
     try {

@@ -13,7 +13,7 @@ const smallMemLevel = 5;
 const chunkMin = 64;
 const chunkMax = 64 * 1024;
 
-/** `level`: 1 to 9. */
+/** `level`: 0, which compresses nothing, to 9. */
 export function deflated(bytes: Uint8Array, level: number): Buffer {
   if (bytes.length > smallBytes) return deflateSync(bytes, { level, chunkSize: chunkMax });
   const windowBits = Math.min(windowBitsMax, Math.max(windowBitsMin, 32 - Math.clz32(bytes.length)));

@@ -15,8 +15,8 @@ export interface ObjectSink {
   spill(): Promise<void>;
 }
 
-/** git's own default: of objects as small as these it costs no more than less would. */
-const level = 6;
+/** git's own default: of objects as small as these it costs no more than less would. Folders are hashes mostly, of which zlib makes nothing less. */
+const levels = { blob: 6, commit: 6, tag: 6, tree: 0 } as const;
 
 /** One at a time of one name in a folder, which is part of its files' names until it is finished. */
 export class ObjectPack implements ObjectSink {
@@ -36,7 +36,7 @@ export class ObjectPack implements ObjectSink {
 
   add({ kind, bytes }: GitObject, oid: Oid = oidOf({ kind, bytes })): Oid {
     const name = Buffer.from(oid, "hex");
-    if (this.builder.find(name) < 0) this.builder.put(name, kindCodes[kind], bytes.length, deflated(bytes, level));
+    if (this.builder.find(name) < 0) this.builder.put(name, kindCodes[kind], bytes.length, deflated(bytes, levels[kind]));
     return oid;
   }
 
