@@ -4,7 +4,8 @@ const daysMax = 3_650;
 
 /**
  * Unix milliseconds of "2026-11-21 12:01:07", "2026-11-21T12:01:07.250+01:00", "2026-11-21", or of a time ago: "10m ago", "2h", "1d 6h", "1h30m".
- * A time of day without a zone is UTC, as all times that aether prints are. Null when it is none of these, no day of the calendar, or
+ * A time of day without a zone is UTC, as all times that aether prints are; one in whole seconds is the end of its second, so that what was
+ * shown to happen then has happened. Null when it is none of these, no day of the calendar, or
  * more than ten years ago.
  */
 export function parseMoment(text: string, nowMs: number): number | null {
@@ -14,7 +15,8 @@ export function parseMoment(text: string, nowMs: number): number | null {
     text.trim(),
   );
   if (match === null) return null;
-  const [, day = "", minutes = "00:00", seconds = "00", fraction = "0", zone = "Z"] = match;
+  const [, day = "", minutes = "00:00", second, digits, zone = "Z"] = match;
+  const [seconds, fraction] = second === undefined ? ["00", "0"] : [second, digits ?? "999"];
   // Date.parse takes 31 February for 3 March.
   const there = Date.parse(`${day}T00:00:00Z`);
   if (Number.isNaN(there) || new Date(there).toISOString().slice(0, 10) !== day) return null;
