@@ -23,6 +23,7 @@ export default defineConfig({
           include: ["packages/*/src/**/*.process.test.ts"],
           pool: "forks",
           maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
