@@ -125,7 +125,7 @@ export interface BackupData {
   /** Rows that change before each incremental backup. */
   readonly changes: number;
   readonly first: {
-    /** Without rests, and as the leader makes it, which rests as long as it works. */
+    /** Without rests, and as the leader makes it, which rests as far as others have work. */
     readonly ms: number[];
     readonly pacedMs: number[];
     readonly cpuMs: number[];

@@ -169,7 +169,7 @@ export function backupTable({ rows, changes, first, incremental, repository, com
     markdown([
       [`${whole(rows)} rows`, "median (lowest to highest)"],
       ["first backup, without rests", milliseconds(first.ms)],
-      ["first backup as the leader makes it, which rests as long as it works", milliseconds(first.pacedMs)],
+      ["first backup as the leader makes it, which rests as far as others have work", milliseconds(first.pacedMs)],
       ["git fast-import of the same files", milliseconds(first.fastImportMs)],
       ["git add and commit of the same files", milliseconds(first.addCommitMs)],
       ...incremental.map((each) => [
