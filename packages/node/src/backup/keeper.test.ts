@@ -6,13 +6,13 @@ import { backupsOf } from "@aether/core/backup-job/state";
 import type { Command } from "@aether/core/kernel/command";
 import type { Identity } from "@aether/core/kernel/event";
 import { memberOf, operator, readyCluster, type RulesBench } from "@aether/core/testing/rules-bench";
-import { commitOf, treeOf } from "@aether/store/git/object";
 import type { Answer, EventStore } from "@aether/store/types";
 import { afterAll, describe, expect, it } from "vitest";
 import { makeLog } from "../daemon/log.ts";
 import { BackupKeeper, settlingMs, type CommitWriter } from "./keeper.ts";
 import type { MirrorSource } from "./mirror.ts";
 import { RepositoryHome } from "./repository-home.ts";
+import { commitOn } from "./testing/commit-on.ts";
 
 const root = mkdtempSync(join(tmpdir(), "aether-keeper-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -155,19 +155,6 @@ class Fleet {
   heads(): Promise<(string | null)[]> {
     return Promise.all(this.members.map(({ home }) => home.head()));
   }
-}
-
-async function commitOn(home: RepositoryHome, text: string): Promise<string> {
-  const repository = await home.repository();
-  const head = await repository.head();
-  const writer = repository.writer();
-  const oid = writer.add({ kind: "blob", bytes: Buffer.from(text) });
-  const tree = writer.add(treeOf([{ name: "file", kind: "blob", oid }]));
-  const by = "Aether <aether@home>";
-  const commit = writer.add(commitOf({ tree, parents: head === null ? [] : [head], by, at: 1, message: text }));
-  await writer.finish();
-  await repository.moveHead(head, commit);
-  return commit;
 }
 
 const sourceOf = (member: Member): MirrorSource => ({

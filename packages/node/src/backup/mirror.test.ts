@@ -2,30 +2,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { commitOf, treeOf } from "@aether/store/git/object";
 import { afterAll, describe, expect, it } from "vitest";
 import { mirror, MirrorFault, type MirrorSource } from "./mirror.ts";
 import { RepositoryHome } from "./repository-home.ts";
+import { commitOn } from "./testing/commit-on.ts";
 
 const root = mkdtempSync(join(tmpdir(), "aether-mirror-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 let homes = 0;
 const newHome = (): RepositoryHome => new RepositoryHome(join(root, `${++homes}`, "backup.git"));
 const packsOf = (home: RepositoryHome): string[] => readdirSync(join(home.dir, "objects/pack")).toSorted();
-
-/** One commit of one file, in a pack of its own, on top of what is there. */
-async function commit(home: RepositoryHome, text: string): Promise<string> {
-  const repository = await home.repository();
-  const head = await repository.head();
-  const writer = repository.writer();
-  const oid = writer.add({ kind: "blob", bytes: Buffer.from(text) });
-  const tree = writer.add(treeOf([{ name: "file", kind: "blob", oid }]));
-  const by = "Aether <aether@home>";
-  const made = writer.add(commitOf({ tree, parents: head === null ? [] : [head], by, at: 1, message: text }));
-  await writer.finish();
-  await repository.moveHead(head, made);
-  return made;
-}
 
 interface Watched extends MirrorSource {
   readonly fetched: string[];
@@ -52,10 +38,10 @@ describe("a mirror", () => {
     const [writer, member] = [newHome(), newHome()];
     const source = sourceOf(writer);
     expect(await run(member, source)).toEqual({ head: null, bytes: 0, aside: null });
-    await commit(writer, "one");
+    await commitOn(writer, "one");
     await run(member, source);
     source.fetched.length = 0;
-    const head = await commit(writer, "two");
+    const head = await commitOn(writer, "two");
     const done = await run(member, source);
     expect(done).toMatchObject({ head, aside: null });
     expect(source.fetched).toHaveLength(2);
@@ -66,10 +52,10 @@ describe("a mirror", () => {
 
   it("drops packs that the writer has no longer, and follows where the history is cut off", async () => {
     const [writer, member] = [newHome(), newHome()];
-    await commit(writer, "one");
+    await commitOn(writer, "one");
     const [pack = "", index = ""] = packsOf(writer);
     await run(member, sourceOf(writer));
-    const head = await commit(writer, "two");
+    const head = await commitOn(writer, "two");
     writeFileSync(join(writer.dir, "shallow"), `${head}\n`);
     for (const name of [pack, index]) rmSync(join(writer.dir, "objects/pack", name));
     await run(member, sourceOf(writer));
@@ -82,9 +68,9 @@ describe("a mirror", () => {
 
   it("takes nothing that did not come as it was written, and keeps what it had", async () => {
     const [writer, member] = [newHome(), newHome()];
-    const head = await commit(writer, "one");
+    const head = await commitOn(writer, "one");
     await run(member, sourceOf(writer));
-    const next = await commit(writer, "two");
+    const next = await commitOn(writer, "two");
     const flipped = (ending: string) => (name: string, bytes: Buffer) => {
       const copy = Buffer.from(bytes);
       if (name.endsWith(ending)) copy[20] = (copy[20] ?? 0) ^ 1;
@@ -123,10 +109,10 @@ describe("a mirror", () => {
 
   it("of a writer that was deposed loses only the commit that nobody else has", async () => {
     const [writer, member] = [newHome(), newHome()];
-    await commit(writer, "one");
+    await commitOn(writer, "one");
     await run(member, sourceOf(writer));
-    const lost = await commit(member, "of the old leader");
-    const head = await commit(writer, "of the new leader");
+    const lost = await commitOn(member, "of the old leader");
+    const head = await commitOn(writer, "of the new leader");
     expect(await run(member, sourceOf(writer))).toMatchObject({ head, aside: null });
     await expect((await member.repository()).commit(lost)).rejects.toThrow(/missing/);
   });
@@ -135,8 +121,8 @@ describe("a mirror", () => {
     const member = newHome();
     for (const round of [1, 2, 3]) {
       const writer = newHome();
-      const head = await commit(writer, `a writer that began anew ${round}`);
-      for (const text of ["a", "b"]) await commit(member, `${text}${round}`);
+      const head = await commitOn(writer, `a writer that began anew ${round}`);
+      for (const text of ["a", "b"]) await commitOn(member, `${text}${round}`);
       const { aside } = await run(member, sourceOf(writer));
       expect(aside).toBe(`${member.dir}.aside-${round}`);
       expect(await member.head()).toBe(head);
@@ -146,7 +132,7 @@ describe("a mirror", () => {
 
   it("that cannot be read is kept beside a new one", async () => {
     const [writer, member] = [newHome(), newHome()];
-    const head = await commit(writer, "one");
+    const head = await commitOn(writer, "one");
     await run(member, sourceOf(writer));
     for (const name of packsOf(member)) writeFileSync(join(member.dir, "objects/pack", name), "torn");
     const restarted = new RepositoryHome(member.dir);
