@@ -30,8 +30,9 @@ export const specDigest = (spec: InstanceSpec): string =>
 
 function machineFacts({ machine }: InstanceSpec): readonly unknown[] {
   if (machine === undefined) return [];
-  const { size, image, zone, publicIp, networks, firewalls, sshKeys, placementGroup } = machine;
-  return [size, image, zone ?? null, publicIp, networks, firewalls, sshKeys, placementGroup ?? null];
+  const { size, image, zone, publicIp, networks, firewalls, sshKeys, placementGroup, spot, identity } = machine;
+  const where = [zone ?? null, publicIp, networks, firewalls, sshKeys, placementGroup ?? null];
+  return [size, image, ...where, spot ?? false, identity ?? null];
 }
 
 /** Labels in which a provider keeps what it must know about an instance later. Callers neither see nor set them. */

@@ -90,6 +90,10 @@ export interface MachineSpec {
   readonly firewalls: readonly string[];
   readonly sshKeys: readonly string[];
   readonly placementGroup?: string;
+  /** Cheaper, and the vendor may take it away at any time. */
+  readonly spot?: boolean;
+  /** As whom programs on it may call the vendor: a service account, an instance profile, a managed identity. None when absent. */
+  readonly identity?: string;
 }
 
 export interface InstanceSpec {

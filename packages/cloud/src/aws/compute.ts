@@ -1,10 +1,11 @@
 /** Instances on EC2. Nothing is remembered between calls: what is true is asked of the vendor each time. */
 import { createHash } from "node:crypto";
 import { millis, toMillis } from "effect/Duration";
-import { bookedLabels, bookKeys, bookKeysIn, cloudSpecFault, instanceName, specDigest } from "../derivation.ts";
+import { adoptionFault } from "../adoption.ts";
+import { bookedLabels, bookKeysIn, cloudSpecFault, instanceName } from "../derivation.ts";
 import { asEffect, CloudFailure } from "../failure.ts";
 import type { Clock } from "../http/clock.ts";
-import { applyLabels, carries, clusterLabels, labelFault, labelKeys, patchFault } from "../labels.ts";
+import { applyLabels, clusterLabels, labelFault, labelKeys, patchFault } from "../labels.ts";
 import { pollUntil } from "../polling.ts";
 import type { Compute, Instance, InstanceId, InstanceSpec, InstanceState, LabelPatch, Labels, PowerAction } from "../provider.ts";
 import type { Ec2, Ec2Instance, RunInstance } from "./ec2.ts";
@@ -69,7 +70,8 @@ async function ensure(parts: ComputeParts, spec: InstanceSpec, signal: AbortSign
     throw fault({ _tag: "Deadline", waitedFor: millis(times.ensureMs), op, message });
   }
   if (settled.found !== null) {
-    refuseAnother(parts, settled.found, spec, op);
+    const wrong = adoptionFault(settled.found.labels, spec, settled.found.id);
+    if (wrong !== null) throw fault({ ...wrong, op });
     return { instance: describeInstance(settled.found), created: false };
   }
   const made = await ec2.run(wish, spec.userData, signal);
@@ -123,24 +125,6 @@ async function findInstance(
     throw fault({ _tag: "Conflict", kind: "exists", op, message });
   }
   return staying[0] ?? all[0] ?? null;
-}
-
-/** Only what its labels prove to be ours and the same wish is taken for the instance asked for. */
-function refuseAnother(parts: ComputeParts, instance: Ec2Instance, spec: InstanceSpec, op: string): void {
-  const conflict = (kind: "exists" | "stale", message: string): CloudFailure => fault({ _tag: "Conflict", kind, op, message });
-  const identity = Object.values(labelKeys).filter((key) => spec.labels[key] !== undefined);
-  const wanted = Object.fromEntries(identity.map((key) => [key, spec.labels[key] ?? ""]));
-  if (!isOf(instance, parts.cluster) || !carries(instance.labels, wanted)) {
-    throw conflict("exists", `${instance.id} is node ${spec.name} of another cluster of this name`);
-  }
-  const attempt = Number(instance.labels[bookKeys.attempt]);
-  if (attempt !== spec.key.attempt) {
-    const message = `${spec.name} exists from attempt ${attempt}; attempt ${spec.key.attempt} needs it deleted first`;
-    throw conflict(attempt > spec.key.attempt ? "stale" : "exists", message);
-  }
-  if (instance.labels[bookKeys.spec] !== specDigest(spec)) {
-    throw conflict("exists", `${spec.name} exists with another machine, address, labels or user data`);
-  }
 }
 
 async function list({ ec2 }: ComputeParts, selector: Labels, signal: AbortSignal): Promise<readonly Instance[]> {

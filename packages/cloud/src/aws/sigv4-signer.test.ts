@@ -73,12 +73,12 @@ describe("signatures", () => {
     const clock = new VirtualClock(start);
     const signer = signerOf(clock);
     const refusal = (date?: string) => ({ status: 400, headers: date === undefined ? {} : { date }, body: Buffer.alloc(0) });
-    expect(signer.learn?.(refusal(), clock.now())).toBe(false);
-    expect(signer.learn?.(refusal("yesterday"), clock.now())).toBe(false);
-    expect(signer.learn?.(refusal(new Date(start + 30_000).toUTCString()), clock.now())).toBe(false);
+    expect(signer.learn?.(refusal(), clock.now(), request)).toBe(false);
+    expect(signer.learn?.(refusal("yesterday"), clock.now(), request)).toBe(false);
+    expect(signer.learn?.(refusal(new Date(start + 30_000).toUTCString()), clock.now(), request)).toBe(false);
     const theirs = new Date(start + 900_000).toUTCString();
-    expect(signer.learn?.(refusal(theirs), clock.now())).toBe(true);
-    expect(signer.learn?.(refusal(theirs), clock.now())).toBe(false);
+    expect(signer.learn?.(refusal(theirs), clock.now(), request)).toBe(true);
+    expect(signer.learn?.(refusal(theirs), clock.now(), request)).toBe(false);
     expect((await signer.sign(request, never)).headers["x-amz-date"]).toBe("20260101T001500Z");
   });
 });

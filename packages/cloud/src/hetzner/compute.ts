@@ -1,9 +1,10 @@
 /** Instances on Hetzner. Nothing is remembered between calls: what is true is asked of the vendor each time. */
 import { millis, toMillis } from "effect/Duration";
-import { bookedLabels, bookKeys, bookKeysIn, cloudSpecFault, instanceName, specDigest } from "../derivation.ts";
+import { adoptionFault } from "../adoption.ts";
+import { bookedLabels, bookKeysIn, cloudSpecFault, instanceName } from "../derivation.ts";
 import { asEffect, CloudFailure } from "../failure.ts";
 import type { Clock } from "../http/clock.ts";
-import { applyLabels, carries, clusterLabels, labelFault, labelKeys, patchFault } from "../labels.ts";
+import { applyLabels, clusterLabels, labelFault, labelKeys, patchFault } from "../labels.ts";
 import { pollUntil } from "../polling.ts";
 import type { Compute, Instance, InstanceId, InstanceSpec, InstanceState, LabelPatch, Labels, MachineSpec } from "../provider.ts";
 import type { ActionWaiter } from "./actions.ts";
@@ -79,7 +80,8 @@ async function ensure(parts: ComputeParts, spec: InstanceSpec, signal: AbortSign
   for (let tried = 0; ;) {
     const found = await findServer(parts, spec, op, signal);
     if (found !== null && found.status !== "deleting") {
-      refuseAnother(parts, found, spec, op);
+      const wrong = adoptionFault(found.labels, spec, `server ${found.id}`);
+      if (wrong !== null) throw fault({ ...wrong, op });
       return { instance: describeServer(found, clock.now()), created: isLost };
     }
     if (clock.now() >= until || tried >= createsMax) {
@@ -117,6 +119,8 @@ function createBody(parts: ComputeParts, spec: InstanceSpec, op: string): Create
   const wrong = cloudSpecFault(spec, userDataBytesMax);
   if (wrong !== null || spec.machine === undefined) throw invalid(wrong ?? "no machine");
   const { size, image, zone, networks, firewalls, sshKeys, placementGroup, publicIp } = spec.machine;
+  if (spec.machine.spot === true) throw invalid("Hetzner has no spot machines");
+  if (spec.machine.identity !== undefined) throw invalid("Hetzner gives machines no identity of their own");
   const ids = numbersOf(spec.machine);
   if (ids === null)
     throw invalid(`networks, firewalls and placement group are numbers: ${[...networks, ...firewalls].join(", ")}`);
@@ -153,24 +157,6 @@ async function findServer(parts: ComputeParts, spec: InstanceSpec, op: string, s
   if (found.size < 2) return [...found.values()][0] ?? null;
   const message = `servers ${[...found.keys()].join(" and ")} both are, or are called like, node ${spec.key.node}; remove the wrong one`;
   throw fault({ _tag: "Conflict", kind: "exists", op, message });
-}
-
-/** Only what its labels prove to be ours and the same wish is taken for the instance asked for. */
-function refuseAnother(parts: ComputeParts, server: Server, spec: InstanceSpec, op: string): void {
-  const conflict = (kind: "exists" | "stale", message: string): CloudFailure => fault({ _tag: "Conflict", kind, op, message });
-  const identity = Object.values(labelKeys).filter((key) => spec.labels[key] !== undefined);
-  const wanted = Object.fromEntries(identity.map((key) => [key, spec.labels[key] ?? ""]));
-  if (!isOf(server, parts.cluster) || !carries(server.labels, wanted)) {
-    throw conflict("exists", `server ${server.id} is called ${server.name} and does not carry the labels of this node`);
-  }
-  const attempt = Number(server.labels[bookKeys.attempt]);
-  if (attempt !== spec.key.attempt) {
-    const message = `${spec.name} exists from attempt ${attempt}; attempt ${spec.key.attempt} needs it deleted first`;
-    throw conflict(attempt > spec.key.attempt ? "stale" : "exists", message);
-  }
-  if (server.labels[bookKeys.spec] !== specDigest(spec)) {
-    throw conflict("exists", `${spec.name} exists with another machine, address, labels or user data`);
-  }
 }
 
 async function list({ api, clock }: ComputeParts, selector: Labels, signal: AbortSignal): Promise<readonly Instance[]> {

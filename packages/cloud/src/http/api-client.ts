@@ -63,7 +63,8 @@ export function makeApiClient(parts: ApiClientParts): ApiClient {
   const pacing = { clock: parts.clock, random: parts.random, policy: parts.retry ?? defaultRetryPolicy };
   return {
     call: (call, signal) => {
-      const clean = redactor([...parts.signer.confidential, ...(call.confidential ?? [])]);
+      // A token may be fetched within the call, so what is confidential is asked for when something has gone wrong.
+      const clean: Redactor = (text) => redactor([...parts.signer.confidential, ...(call.confidential ?? [])])(text);
       return withRetries(pacing, call.idempotent, signal, () => attempt(parts, call, clean, signal));
     },
   };
@@ -80,7 +81,8 @@ async function attempt<A>(parts: ApiClientParts, call: ApiCall<A>, clean: Redact
       throw fail({ _tag: "Throttled", code: "local_queue_full", message: "too many calls of this account are waiting already" });
     }
     const request = { ...first, url };
-    const response = answerOf(await parts.transport.send(await parts.signer.sign(request, signal), signal), fail);
+    const signed = await parts.signer.sign(request, signal);
+    const response = answerOf(await parts.transport.send(signed, signal), fail);
     const remaining = parts.remaining(response);
     if (remaining !== null) parts.limiter.observe(remaining);
     if (response.status >= 200 && response.status < 300) return call.read(response, readingOf(response, fail));
@@ -89,7 +91,7 @@ async function attempt<A>(parts: ApiClientParts, call: ApiCall<A>, clean: Redact
       continue;
     }
     const error = parts.classify(response, parts.clock.now());
-    if (error._tag === "Auth" && !hasLearned && parts.signer.learn?.(response, parts.clock.now()) === true) {
+    if (error._tag === "Auth" && !hasLearned && parts.signer.learn?.(response, parts.clock.now(), signed) === true) {
       hasLearned = true;
       continue;
     }

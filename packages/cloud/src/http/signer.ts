@@ -8,9 +8,9 @@ export interface Signer {
   readonly sign: (request: HttpRequest, signal: AbortSignal) => Promise<HttpRequest>;
   /**
    * Learns from a refusal of what it signed (a wrong clock, a token that has ended). True when the same call is worth one
-   * more try, which then is made at once.
+   * more try, which then is made at once. `signed` is the request as it was sent.
    */
-  readonly learn?: (refusal: HttpResponse, now: number) => boolean;
+  readonly learn?: (refusal: HttpResponse, now: number, signed: HttpRequest) => boolean;
 }
 
 /** A token that stays the same (RFC 6750). */
