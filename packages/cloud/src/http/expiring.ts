@@ -34,59 +34,33 @@ interface Held<A> extends Fetched<A> {
 }
 
 interface Flight<A> {
-  readonly done: Promise<Fetched<A>>;
+  readonly done: Promise<A>;
   readonly stop: AbortController;
   waiting: number;
 }
 
 /** Within its last `earlyMs` a value still serves when there is no newer one to be had. */
 export function makeExpiring<A>(options: ExpiringOptions<A>): Expiring<A> {
-  const { fetch, clock, earlyMs = 300_000, failureMs = 1_000 } = options;
+  const { clock, earlyMs = 300_000, failureMs = 1_000 } = options;
   let held: Held<A> | null = null;
   let before: A | null = null;
-  let flight: Flight<A> | null = null;
   let failed: { readonly reason: unknown; readonly until: number } | null = null;
 
-  const keep = (fetched: Fetched<A>): void => {
-    const now = clock.now();
-    const early = Math.min(earlyMs, Math.max(0, fetched.expiresAt - now) / 2);
-    if (held !== null) before = held.value;
-    held = { ...fetched, refreshAt: fetched.expiresAt - early };
-    failed = null;
-  };
-  const takeOff = (): Flight<A> => {
-    const stop = new AbortController();
-    const done = fetch(stop.signal);
-    const mine: Flight<A> = { done, stop, waiting: 0 };
-    const land = (): void => {
-      if (flight === mine) flight = null;
-    };
-    done.then(
-      (fetched) => {
-        land();
-        keep(fetched);
-      },
-      (reason: unknown) => {
-        land();
-        // One that was called off says nothing about the next.
-        if (!stop.signal.aborted) failed = { reason, until: clock.now() + failureMs };
-      },
-    );
-    return mine;
-  };
-  const join = async (signal: AbortSignal): Promise<A> => {
-    const mine = (flight ??= takeOff());
-    mine.waiting += 1;
+  const fetch = async (signal: AbortSignal): Promise<A> => {
     try {
-      return (await orAborted(mine.done, signal)).value;
-    } finally {
-      mine.waiting -= 1;
-      if (mine.waiting === 0 && flight === mine) {
-        flight = null;
-        mine.stop.abort(new Error("nobody waits for it any more"));
-      }
+      const fetched = await options.fetch(signal);
+      const early = Math.min(earlyMs, Math.max(0, fetched.expiresAt - clock.now()) / 2);
+      if (held !== null) before = held.value;
+      held = { ...fetched, refreshAt: fetched.expiresAt - early };
+      failed = null;
+      return fetched.value;
+    } catch (reason) {
+      // One that was called off says nothing about the next.
+      if (!signal.aborted) failed = { reason, until: clock.now() + failureMs };
+      throw reason;
     }
   };
+  const join = singleFlight(fetch);
   return {
     get: async (signal) => {
       signal.throwIfAborted();
@@ -112,6 +86,27 @@ export function makeExpiring<A>(options: ExpiringOptions<A>): Expiring<A> {
       before = value;
       held = null;
     },
+  };
+}
+
+/** One run of `work` at a time, for all who ask while it runs; it is called off when the last of them has left. */
+function singleFlight<A>(work: (signal: AbortSignal) => Promise<A>): (signal: AbortSignal) => Promise<A> {
+  let flight: Flight<A> | null = null;
+  return async (signal) => {
+    if (flight === null) {
+      const stop = new AbortController();
+      flight = { done: work(stop.signal), stop, waiting: 0 };
+    }
+    const mine = flight;
+    mine.waiting += 1;
+    try {
+      return await orAborted(mine.done, signal);
+    } finally {
+      mine.waiting -= 1;
+      if (flight === mine && (mine.waiting === 0 || !signal.aborted)) flight = null;
+      // Of one that is over already this changes nothing.
+      if (mine.waiting === 0) mine.stop.abort(new Error("nobody waits for it any more"));
+    }
   };
 }
 
