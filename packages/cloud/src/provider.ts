@@ -201,6 +201,15 @@ export interface ManagedCertificate {
   readonly state: CertificateState;
   /** Unix milliseconds, null while there is none. */
   readonly notAfter: number | null;
+  /** What a person must put into the DNS, and leave there for renewals, so that the vendor believes whose the domains are. */
+  readonly challenge?: readonly DnsRecord[];
+}
+
+export interface DnsRecord {
+  /** Fully qualified, without a final dot. */
+  readonly name: string;
+  readonly type: "CNAME" | "TXT";
+  readonly value: string;
 }
 
 /** Certificates for the edge: what the provider's load balancers show. Nodes trust the cluster's own CA. */

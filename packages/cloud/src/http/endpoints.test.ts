@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CloudFailure } from "../failure.ts";
-import { baseFault, endpointsFrom, onSameOrigin } from "./endpoints.ts";
+import { baseFault, endpointsFrom, isMetadataHost, metadataFrom, onSameOrigin } from "./endpoints.ts";
 
 const vendor = (service: string): string => `https://${service}.vendor.example/v1`;
 const base = (env: Record<string, string>, service = "ec2"): string => endpointsFrom("aws", env, vendor).base(service).href;
@@ -32,6 +32,24 @@ describe("endpoints", () => {
 
   it("do not repeat credentials that somebody put into a URL", () => {
     expect(baseFault("https://user:hunter2secret@vendor.example")).not.toContain("hunter2secret");
+  });
+});
+
+describe("a metadata service", () => {
+  const own = "http://169.254.169.254/latest";
+  const place = (text: string) => metadataFrom("aws", { AETHER_AWS_METADATA_ENDPOINT: text }, own).href;
+  it("is the vendor's, or a stand-in on this computer and nowhere else", () => {
+    expect(place("")).toBe(own);
+    expect(place("http://127.0.0.1:4500/")).toBe("http://127.0.0.1:4500/");
+    for (const text of ["https://vendor.example", "http://10.0.0.1", "http://169.254.169.253", "nonsense"]) {
+      expect(() => place(text)).toThrowError(/^AETHER_AWS_METADATA_ENDPOINT /);
+    }
+  });
+  it("is spoken to without TLS only at the addresses that never leave the host", () => {
+    const known = ["http://169.254.169.254/a", "http://metadata.google.internal/", "http://[fd00:ec2::23]/v1"];
+    expect(known.filter((text) => isMetadataHost(new URL(text)))).toEqual(known);
+    const strange = ["http://169.254.169.254:8080/", "http://metadata.google.internal.evil.example/", "http://169.254.1.1/"];
+    expect(strange.filter((text) => isMetadataHost(new URL(text)))).toEqual([]);
   });
 });
 

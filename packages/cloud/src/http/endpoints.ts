@@ -43,6 +43,31 @@ export function baseFault(text: string): string | null {
 
 export const isLoopback = (url: URL): boolean => /^(127(\.\d{1,3}){3}|\[::1\]|localhost)$/.test(url.hostname);
 
+const metadataHosts: ReadonlySet<string> = new Set([
+  "169.254.169.254",
+  "169.254.170.2",
+  "169.254.170.23",
+  "[fd00:ec2::254]",
+  "[fd00:ec2::23]",
+  "metadata.google.internal",
+]);
+
+/**
+ * Where a vendor gives an instance its identity: an address that never leaves the host, and the only ones beside loopback that are
+ * spoken to without TLS. No endpoint of a service can be put there: {@link baseFault} knows only loopback.
+ */
+export const isMetadataHost = (url: URL): boolean => metadataHosts.has(url.hostname) && url.port === "";
+
+/** The metadata service: `AETHER_<PROVIDER>_METADATA_ENDPOINT` (on this computer only), else the vendor's. */
+export function metadataFrom(provider: ProviderName, env: Readonly<Record<string, string | undefined>>, vendor: string): URL {
+  const name = `AETHER_${provider.toUpperCase()}_METADATA_ENDPOINT`;
+  const text = env[name] ?? "";
+  if (text === "") return new URL(vendor);
+  const fault = baseFault(text) ?? (isLoopback(new URL(text)) ? null : "is not on this computer");
+  if (fault === null) return new URL(text.replace(/\/+$/, ""));
+  throw new CloudFailure({ _tag: "Invalid", provider, op: "metadata endpoint", message: `${name} ${fault}` });
+}
+
 /**
  * A URL that a server gave, if it stays with the server that we were told to trust: same scheme, host and port as `base`.
  * Anything else would carry our credentials to a stranger.

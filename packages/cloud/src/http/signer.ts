@@ -3,7 +3,7 @@ import type { HttpRequest, HttpResponse } from "./transport.ts";
 
 /** Puts credentials on a request. Runs anew for each try, for signatures and tokens grow old. */
 export interface Signer {
-  /** What must never be seen in an error or a log: the credentials in use. */
+  /** What must never be seen in an error or a log: the credentials in use. Read anew for each text. */
   readonly confidential: readonly Redacted[];
   readonly sign: (request: HttpRequest, signal: AbortSignal) => Promise<HttpRequest>;
   /**

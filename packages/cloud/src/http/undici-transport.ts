@@ -1,5 +1,5 @@
 /** HTTP over undici. Its import costs 80 ms, so it is loaded with the first request. */
-import { isLoopback } from "./endpoints.ts";
+import { isLoopback, isMetadataHost } from "./endpoints.ts";
 import type { HttpRequest, HttpResponse, Outcome, Transport } from "./transport.ts";
 
 export interface TransportLimits {
@@ -33,7 +33,7 @@ export function makeUndiciTransport(limits: TransportLimits = defaultTransportLi
   return {
     send: async (request, signal) => {
       // Endpoints say so already; a URL that came another way must not carry a token in clear.
-      if (request.url.protocol !== "https:" && !isLoopback(request.url)) {
+      if (request.url.protocol !== "https:" && !isLoopback(request.url) && !isMetadataHost(request.url)) {
         throw new Error(`a request to ${request.url.origin} without TLS`);
       }
       signal.throwIfAborted();

@@ -5,8 +5,7 @@
 import { make as redact } from "effect/Redacted";
 import { asEffect, CloudFailure } from "../failure.ts";
 import type { ProviderName, SecretRef, Secrets, SecretValue } from "../provider.ts";
-
-const pathGrammar = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,255}$/;
+import { fieldOf, secretPathGrammar } from "./secret-field.ts";
 
 export const secretVariable = (path: string): string => `AETHER_SECRET_${path.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`;
 
@@ -48,7 +47,7 @@ function collidingPaths(refs: readonly SecretRef[]): string | null {
 
 function readOne(env: Readonly<Record<string, string | undefined>>, ref: SecretRef): SecretValue | { readonly fault: string } {
   const variable = secretVariable(ref.path);
-  if (!pathGrammar.test(ref.path)) return { fault: `${JSON.stringify(ref.path)} is no path of a secret` };
+  if (!secretPathGrammar.test(ref.path)) return { fault: `${JSON.stringify(ref.path)} is no path of a secret` };
   if (ref.version !== undefined) return { fault: `${ref.path}@${ref.version}: variables have no versions` };
   const text = env[variable];
   if (text === undefined || text === "") return { fault: `${ref.path}: ${variable} is not set` };
@@ -56,19 +55,4 @@ function readOne(env: Readonly<Record<string, string | undefined>>, ref: SecretR
   return value === null
     ? { fault: `${ref.path}#${ref.field ?? ""}: ${variable} is no JSON with that field` }
     : { value: redact(value) };
-}
-
-/** A text, or a number or truth as text, at a dotted path in JSON. */
-function fieldOf(text: string, field: string): string | null {
-  let at: unknown;
-  try {
-    at = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  for (const name of field.split(".")) {
-    if (typeof at !== "object" || at === null || !Object.hasOwn(at, name)) return null;
-    at = (at as Record<string, unknown>)[name];
-  }
-  return typeof at === "string" || typeof at === "number" || typeof at === "boolean" ? String(at) : null;
 }
