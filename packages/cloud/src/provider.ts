@@ -223,6 +223,8 @@ export interface Certificates {
     labels: Labels,
   ) => Effect<ManagedCertificate, CloudError>;
   readonly get: (ref: string) => Effect<ManagedCertificate, CloudError>;
+  /** All that carry every given label, sorted by name, for a sweep. An empty selector is Invalid. */
+  readonly list?: (selector: Labels) => Effect<readonly ManagedCertificate[], CloudError>;
   readonly delete: (ref: string) => Effect<"deleted" | "absent", CloudError>;
 }
 
