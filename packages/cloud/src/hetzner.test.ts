@@ -8,6 +8,7 @@ import { clusterLabels, nodeLabels } from "./labels.ts";
 import type { CloudError, CloudProvider, Instance, InstanceId } from "./provider.ts";
 import { sweepInstances } from "./sweep.ts";
 import { conformance } from "./testing/conformance.ts";
+import { edgeConformance } from "./testing/edge-conformance.ts";
 import type { Fault } from "./testing/faults.ts";
 import { fakeDefaults } from "./testing/hetzner/fake.ts";
 import {
@@ -25,6 +26,7 @@ const failure = <A>(effect: Effect<A, CloudError>): Promise<CloudError> => runPr
 
 conformance("hetzner", () => Promise.resolve(makeHetznerWorld()));
 conformance("hetzner over HTTP", () => makeServedWorld(noFaults));
+edgeConformance("hetzner", () => Promise.resolve(makeHetznerWorld()));
 
 describe("Hetzner", () => {
   let world: HetznerWorld;

@@ -47,6 +47,8 @@ export interface HetznerApi {
   readonly addTarget: (balancer: number, server: number, privately: boolean, signal: AbortSignal) => Promise<Action>;
   readonly removeTarget: (balancer: number, server: number, signal: AbortSignal) => Promise<Action>;
   readonly certificates: (name: string, signal: AbortSignal) => Promise<readonly HetznerCertificate[]>;
+  /** All that carry these labels, by id. */
+  readonly labelledCertificates: (selector: Labels, signal: AbortSignal) => Promise<readonly HetznerCertificate[]>;
   readonly certificate: (id: number, signal: AbortSignal) => Promise<HetznerCertificate>;
   readonly uploadCertificate: (upload: CertificateUpload, signal: AbortSignal) => Promise<HetznerCertificate>;
   readonly deleteCertificate: (id: number, signal: AbortSignal) => Promise<void>;
@@ -112,7 +114,7 @@ export function makeHetznerApi(client: ApiClient, pageSize = perPage): HetznerAp
       return (await get("read actions", "/actions", readActions, signal, [...query, ["per_page", String(perPage)]])).actions;
     },
     ...balancerCalls(get, post),
-    ...certificateCalls(client, get),
+    ...certificateCalls(client, get, pageSize),
     locations: async (name, signal) =>
       (await get(`look for location ${name}`, "/locations", readNamed.locations, signal, [["name", name]])).locations.map(
         (one) => one.name,
@@ -158,6 +160,11 @@ const serverPage: ApiCall<Page<Server>>["read"] = (response, reading) => ({
   ...readPage(response, reading).meta.pagination,
 });
 
+const certificatePage: ApiCall<Page<HetznerCertificate>>["read"] = (response, reading) => ({
+  items: readCertificates(response, reading).certificates,
+  ...readPage(response, reading).meta.pagination,
+});
+
 const withBody = (body: unknown) => (body === undefined ? {} : { body: jsonBody(body) });
 
 /** `k=v,k=v`: ANDed. The label grammar leaves nothing in a value that could mean something here. */
@@ -182,8 +189,15 @@ function balancerCalls(get: Get, post: Post) {
   };
 }
 
-function certificateCalls(client: ApiClient, get: Get) {
+function certificateCalls(client: ApiClient, get: Get, pageSize: number) {
   return {
+    labelledCertificates: (selector: Labels, signal: AbortSignal) => {
+      const query: Query = [
+        ["label_selector", selectorOf(selector)],
+        ["sort", "id:asc"],
+      ];
+      return allPages(client, "/certificates", "list certificates", query, certificatePage, pageSize, signal);
+    },
     certificates: async (name: string, signal: AbortSignal) =>
       (await get(`look for certificate ${name}`, "/certificates", readCertificates, signal, [["name", name]])).certificates,
     certificate: async (id: number, signal: AbortSignal) =>

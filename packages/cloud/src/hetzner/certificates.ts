@@ -1,7 +1,7 @@
 /** Uploaded certificates, for what stands on a load balancer. Those that the vendor issues itself need its DNS, which we do not hold. */
 import { fail } from "effect/Effect";
 import { asEffect } from "../failure.ts";
-import { labelFault } from "../labels.ts";
+import { carries, labelFault } from "../labels.ts";
 import type { Certificates, ManagedCertificate } from "../provider.ts";
 import type { HetznerApi } from "./api.ts";
 import { failedAs, fault } from "./failure.ts";
@@ -29,6 +29,13 @@ export function makeCertificates(api: HetznerApi): Certificates {
           if (now === undefined) throw failure;
           return sameOrConflict(now, chain, op);
         }
+      }),
+    list: (selector) =>
+      asEffect(async (signal) => {
+        const wrong = labelFault(selector);
+        if (wrong !== null) throw fault({ _tag: "Invalid", op: "list certificates", message: wrong });
+        const all = (await api.labelledCertificates(selector, signal)).filter(({ labels }) => carries(labels, selector));
+        return all.map(describe).toSorted((a, b) => (a.name < b.name ? -1 : 1));
       }),
     get: (ref) => asEffect(async (signal) => describe(await api.certificate(idOf(ref), signal))),
     delete: (ref) =>

@@ -67,6 +67,13 @@ interface Call {
 }
 type Reply = readonly [status: number, body?: unknown];
 
+/** What its label selector chooses: `k=v,k=v`. */
+function carrying<A extends { readonly labels: Readonly<Record<string, string>> }>(call: Call, all: readonly A[]): readonly A[] {
+  const selector = call.query.get("label_selector");
+  const wanted = selector === null ? [] : selector.split(",").map((part) => part.split("="));
+  return all.filter(({ labels }) => wanted.every(([key = "", value]) => labels[key] === value));
+}
+
 export class FakeHetzner implements VendorFake {
   readonly servers = new Map<number, FakeServer>();
   readonly balancers = new Map<number, FakeBalancer>();
@@ -225,7 +232,10 @@ export class FakeHetzner implements VendorFake {
           ),
         ];
       case "GET /certificates":
-        return [200, this.#page(call, "certificates", named([...this.certificates.values()]).map(rows.certificateJson))];
+        return [
+          200,
+          this.#page(call, "certificates", carrying(call, named([...this.certificates.values()])).map(rows.certificateJson)),
+        ];
       default:
         return this.#routeDeeper(route, call);
     }
@@ -250,10 +260,8 @@ export class FakeHetzner implements VendorFake {
   }
 
   #listServers(call: Call, named: (items: readonly FakeServer[]) => readonly FakeServer[]): Reply {
-    const selector = call.query.get("label_selector");
-    const wanted = selector === null ? [] : selector.split(",").map((part) => part.split("="));
     const visible = [...this.servers.values()].filter((server) => this.#options.now() - server.createdAt >= this.#options.lagMs);
-    const chosen = named(visible).filter(({ labels }) => wanted.every(([key = "", value]) => labels[key] === value));
+    const chosen = carrying(call, named(visible));
     return [200, this.#page(call, "servers", chosen.toSorted((a, b) => a.id - b.id).map(rows.serverJson))];
   }
 
@@ -361,7 +369,7 @@ export class FakeHetzner implements VendorFake {
     if ([...this.certificates.values()].some((one) => one.name === name)) {
       throw new Refused(409, "uniqueness_error", `a certificate has the name ${name}`);
     }
-    if (!String(body["private_key"]).includes("PRIVATE KEY")) {
+    if (!String(body["private_key"]).includes("BEGIN PRIVATE KEY")) {
       throw new Refused(422, "invalid_input", `the private key is not readable: ${String(body["private_key"])}`);
     }
     const certificate: FakeCertificate = {

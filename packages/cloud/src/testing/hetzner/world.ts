@@ -7,7 +7,8 @@ import type { Transport } from "../../http/transport.ts";
 import { defaultTransportLimits, makeUndiciTransport } from "../../http/undici-transport.ts";
 import { nodeLabels } from "../../labels.ts";
 import type { CloudProvider, Instance, InstanceSpec } from "../../provider.ts";
-import type { CloudWorld } from "../conformance.ts";
+import type { EdgePlace, EdgeWorld } from "../edge-conformance.ts";
+import { secretVariable } from "../../secrets/env-secrets.ts";
 import { directTransport, serveFake, type FaultPlan } from "../http-fake.ts";
 import { seededRandom, VirtualClock } from "../virtual-clock.ts";
 import { fakeDefaults, FakeHetzner, type FakeHetznerOptions } from "./fake.ts";
@@ -28,9 +29,11 @@ export const hetznerSpec = (name: string, extra: Partial<InstanceSpec> = {}): In
 
 export const noFaults: FaultPlan = () => undefined;
 
-export interface HetznerWorld extends CloudWorld {
+export interface HetznerWorld extends EdgeWorld {
   readonly fake: FakeHetzner;
   readonly clock: VirtualClock;
+  /** What the clients read of the environment. */
+  readonly env: Record<string, string>;
   /** A client as a process of its own would be: nothing shared but the vendor. */
   client(plan?: FaultPlan, options?: Partial<HetznerOptions>): CloudProvider;
 }
@@ -38,8 +41,9 @@ export interface HetznerWorld extends CloudWorld {
 export function makeHetznerWorld(options: Partial<FakeHetznerOptions> = {}, seed = 1): HetznerWorld {
   const clock = new VirtualClock();
   const fake = new FakeHetzner({ now: clock.now, ...options });
+  const env: Record<string, string> = {};
   const client = (plan: FaultPlan = noFaults, other: Partial<HetznerOptions> = {}): CloudProvider =>
-    provider(clock, seed, directTransport(fake, "/v1", plan), other);
+    provider(clock, seed, directTransport(fake, "/v1", plan), { env, ...other });
   return {
     fake,
     clock,
@@ -54,9 +58,29 @@ export function makeHetznerWorld(options: Partial<FakeHetznerOptions> = {}, seed
       clock.advance(bootMs);
       return Promise.resolve();
     },
+    edge: edgePlace(fake, env),
+    env,
     close: () => refuseViolations(fake),
   };
 }
+
+const edgePlace = (fake: FakeHetzner, env: Record<string, string>): EdgePlace => ({
+  putSecret: (path, text) => {
+    env[secretVariable(path)] = text;
+    return Promise.resolve(null);
+  },
+  addBalancer: (name) => {
+    fake.addBalancer(name);
+    return Promise.resolve();
+  },
+  disown: ({ id }) => {
+    const server = fake.servers.get(Number(id));
+    if (server === undefined) throw new Error(`no server ${id}`);
+    server.labels = { team: "web" };
+    return Promise.resolve();
+  },
+  validate: null,
+});
 
 /** The same over real HTTP on loopback. `exchangeMs` is real time. */
 export async function makeServedWorld(plan: FaultPlan, exchangeMs = defaultTransportLimits.exchangeMs): Promise<HetznerWorld> {
@@ -64,7 +88,7 @@ export async function makeServedWorld(plan: FaultPlan, exchangeMs = defaultTrans
   const served = await serveFake(world.fake, "/v1", plan);
   const transports = [0, 1].map(() => makeUndiciTransport({ ...defaultTransportLimits, exchangeMs }));
   const [one, another] = transports.map((transport) =>
-    provider(world.clock, 1, transport, { env: { AETHER_HETZNER_ENDPOINT: served.url } }),
+    provider(world.clock, 1, transport, { env: Object.assign(world.env, { AETHER_HETZNER_ENDPOINT: served.url }) }),
   );
   if (one === undefined || another === undefined) throw new Error("two clients");
   return {
