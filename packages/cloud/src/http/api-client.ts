@@ -22,6 +22,8 @@ export interface ApiCall<A> {
   readonly path: string;
   readonly query?: readonly (readonly [string, string])[];
   readonly body?: { readonly type: string; readonly bytes: Uint8Array };
+  /** What else the vendor wants in the header, by lower-case names: a condition, the name of an action. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** May it happen twice without harm? */
   readonly idempotent: boolean;
   /** What in this call is nobody's business, besides the credentials: user data, a private key. */
@@ -108,7 +110,7 @@ function requestOf(base: URL, call: ApiCall<unknown>): HttpRequest {
   const url = new URL(base);
   url.pathname = `${base.pathname.replace(/\/$/, "")}${call.path}`;
   for (const [name, value] of call.query ?? []) url.searchParams.append(name, value);
-  const headers: Record<string, string> = { accept: "application/json", "user-agent": "aether" };
+  const headers: Record<string, string> = { accept: "application/json", "user-agent": "aether", ...call.headers };
   if (call.body !== undefined) headers["content-type"] = call.body.type;
   return { method: call.method, url, headers, body: call.body?.bytes ?? null };
 }
