@@ -196,15 +196,17 @@ describe("a file with faults", () => {
 });
 
 describe("what may be stored of a file", () => {
-  it("has references in place of what they gave, and defaults filled in", () => {
+  it("has references in place of what they gave, but for what machines are made from, and defaults filled in", () => {
     const text =
       '[cluster]\nname = "a"\n[cloud]\nprovider = "aws"\nregion = "eu-${env:R}"\ninstance_type = "m7g"\n' +
       '[security]\ncluster_secret = "${secrets:cluster/secret}"\n';
     const c = read(text, { ...secrets, env: { ...secrets.env, R: "west-1" } });
     expect(c.cloud.region).toBe("eu-west-1");
+    const defaults = { node_port: 7400, public_ip: true, heal_after: "off", node_credentials: "identity", spot: false };
     expect(redactConfiguration(c)).toEqual({
       cluster: { name: "a", size: 3 },
-      cloud: { provider: "aws", region: "eu-${env:R}", instance_type: "m7g" },
+      cloud: { provider: "aws", region: "eu-west-1", instance_type: "m7g", ...defaults },
+      aws: {},
       security: { cluster_secret: "${secrets:cluster/secret}" },
       local: {},
       raft: { tick_ms: 50, election_ticks: 20, heartbeat_ticks: 2 },

@@ -10,7 +10,10 @@ import { parse as parseToml, TomlError } from "smol-toml";
 import type { Provider } from "../kernel/grammar.ts";
 import { nearest } from "../kernel/nearest.ts";
 import { durationText, parseDuration, type BackupSettings } from "./backup-settings.ts";
-import { ClusterFile, sections, type KeyDoc } from "./cluster-schema.ts";
+import { cloudFaults, withEnvironment } from "./cloud-rules.ts";
+import { cloudNames, settingsOf, storedSections, type CloudSettings } from "./cloud-settings.ts";
+import { ClusterFile, sections } from "./cluster-schema.ts";
+import type { KeyDoc } from "./key-doc.ts";
 import { scanPositions, type Path, type Position, type Positions } from "./positions.ts";
 import { timingFault, type RaftTiming } from "./raft-timing.ts";
 import { replaceReferences, type ReferenceSources } from "./references.ts";
@@ -27,6 +30,8 @@ export interface ConfigError extends Position {
 export interface ClusterConfiguration {
   readonly cluster: { readonly name: string; readonly size: number };
   readonly cloud: { readonly provider: Provider; readonly region: string | null; readonly instanceType: string | null };
+  /** All that the file says about machines in a cloud; null for the local provider. */
+  readonly machines: CloudSettings | null;
   /** Null only for the local provider: one is generated. */
   readonly security: { readonly clusterSecret: Redacted.Redacted | null };
   readonly local: { readonly basePort: number | null; readonly dataDir: string | null };
@@ -53,7 +58,7 @@ export function parseClusterFile(text: string, sources: ReferenceSources): Clust
   if ("line" in parsed) return failed([parsed]);
   const { tree } = parsed;
   const reader = new Reader(scanPositions(text), sources);
-  const resolved = reader.resolve(tree, []) as Tree;
+  const resolved = withEnvironment(reader.resolve(tree, []) as Tree, sources.env);
   const decoded = decode(resolved);
   if (Result.isFailure(decoded)) reader.issues(describe(decoded.failure.issue).issues, tree);
   reader.provider(resolved);
@@ -123,7 +128,7 @@ class Reader {
     const { text, secret, env, faults } = replaceReferences(value, this.sources);
     const key = path.join(".");
     for (const { message, expected } of faults) this.error(path, message, expected);
-    const known = docOf(path);
+    const known = docOf(path) ?? docOf(keyPathOf(path));
     if (secret && known !== undefined && known.secret !== true) {
       this.error(path, `${key} is stored and shown, so it cannot hold a secret`, "plain text or ${env:NAME}");
     }
@@ -140,7 +145,8 @@ class Reader {
     paths.forEach((path, at) => isUnknown(at) || this.issue(path, found[at]?.message ?? "", tree));
   }
 
-  private issue(path: Path, message: string, tree: Tree): void {
+  private issue(at: Path, message: string, tree: Tree): void {
+    const path = keyPathOf(at);
     const key = path.join(".");
     if (this.broken.has(key)) return;
     if (this.errors.some((error) => error.key === key)) return;
@@ -197,7 +203,9 @@ class Reader {
   /** Clouds need to know where and what; a cluster that outlives this computer needs a secret that does. */
   provider(tree: Tree): void {
     const provider = valueAt(tree, ["cloud", "provider"]);
-    if (typeof provider !== "string" || provider === "local" || this.errors.some(({ key }) => key === "cloud.provider")) return;
+    if (typeof provider !== "string" || this.errors.some(({ key }) => key === "cloud.provider")) return;
+    for (const { path, message, expected } of cloudFaults(tree)) this.error(path, message, expected);
+    if (provider === "local") return;
     for (const path of [
       ["cloud", "region"],
       ["cloud", "instance_type"],
@@ -225,11 +233,15 @@ const ofType: Readonly<Record<KeyDoc["type"], (value: unknown) => boolean>> = {
   text: (value) => typeof value === "string",
   "whole number": Number.isSafeInteger,
   "true or false": (value) => typeof value === "boolean",
+  "list of texts": (value) => Array.isArray(value) && value.every((item) => typeof item === "string"),
 };
 const isTable = (value: unknown): value is Tree =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 const docOf = (path: Path): KeyDoc | undefined =>
   path.length === 2 ? sections.get(String(path[0]))?.keys.get(String(path[1])) : undefined;
+/** The path of the list that this is an item of, or the path itself. */
+const keyPathOf = (path: Path): Path =>
+  path.length === 3 && docOf(path.slice(0, 2))?.type === "list of texts" ? path.slice(0, 2) : path;
 /** How the key's line could read. */
 const lineOf = (path: Path, doc: KeyDoc | undefined): string =>
   doc === undefined ? "" : `for example: ${path.at(-1)} = ${doc.example}`;
@@ -257,6 +269,7 @@ function configurationOf(file: ClusterFile, references: Readonly<Record<string, 
     cluster: file.cluster,
     cloud: { provider: file.cloud.provider, region: file.cloud.region ?? null, instanceType: file.cloud.instance_type ?? null },
     security: { clusterSecret: secret === undefined ? null : Redacted.make(secret, { label: "cluster_secret" }) },
+    machines: settingsOf(file),
     local: { basePort: file.local.base_port ?? null, dataDir: file.local.data_dir ?? null },
     raft: {
       tickMs: file.raft.tick_ms,
@@ -283,17 +296,19 @@ function backupOf(file: ClusterFile["backup"]): ClusterConfiguration["backup"] {
   };
 }
 
-type Plain = string | number | boolean;
+type Plain = string | number | boolean | readonly string[];
 
 /**
  * What may be stored: the file's sections and keys, defaults filled in, with its references as they stood in the file in place
- * of what they gave. A secret that was written into the file itself is left out.
+ * of what they gave. A secret that was written into the file itself is left out. Sections about clouds, which can hold no secret,
+ * are stored as resolved: a leader makes machines from them, and it has another environment.
  */
 export function redactConfiguration(c: ClusterConfiguration): Readonly<Record<string, Readonly<Record<string, Plain>>>> {
   const { enabled, intervalMs, debounceMs, path, remote, remoteUser, keep } = c.backup;
-  const plain: Record<string, Record<string, Plain | null>> = {
+  const resolved: readonly string[] = ["cloud", ...cloudNames];
+  const plain: Record<string, Readonly<Record<string, Plain | null>>> = {
     cluster: c.cluster,
-    cloud: { provider: c.cloud.provider, region: c.cloud.region, instance_type: c.cloud.instanceType },
+    ...(c.machines === null ? { cloud: localCloud(c) } : storedSections(c.machines)),
     security: { cluster_secret: null },
     local: { base_port: c.local.basePort, data_dir: c.local.dataDir },
     raft: { tick_ms: c.raft.tickMs, election_ticks: c.raft.electionTicks, heartbeat_ticks: c.raft.heartbeatTicks },
@@ -311,13 +326,17 @@ export function redactConfiguration(c: ClusterConfiguration): Readonly<Record<st
   };
   const entries = Object.entries(plain).map(([section, keys]) => {
     const kept = Object.entries(keys).flatMap(([name, value]): [string, Plain][] => {
-      const stored = c.references[`${section}.${name}`] ?? value;
+      const reference = c.machines !== null && resolved.includes(section) ? undefined : c.references[`${section}.${name}`];
+      const stored = reference ?? value;
       return stored === null ? [] : [[name, stored]];
     });
     return [section, Object.fromEntries(kept)];
   });
   return Object.fromEntries(entries);
 }
+
+const localCloud = ({ cloud: { provider, region, instanceType } }: ClusterConfiguration) =>
+  ({ provider, region, instance_type: instanceType }) as const;
 
 /** `file:line:column key: what is wrong; right is: what would be right`, one line. */
 export const renderConfigError = (file: string, e: ConfigError): string =>

@@ -2,10 +2,9 @@
  * `cluster.toml` as one Schema: what may stand in it, what each key means, and what holds when it is left out. The parser, the
  * error messages and docs/cluster-toml.md all come from here.
  */
-import * as Effect from "effect/Effect";
 import * as Schema from "effect/Schema";
 import { between } from "../kernel/fields.ts";
-import { clusterName, providers } from "../kernel/grammar.ts";
+import { clusterName } from "../kernel/grammar.ts";
 import {
   backupDefaults,
   backupRanges,
@@ -15,31 +14,10 @@ import {
   remoteGrammar,
   remoteUserGrammar,
 } from "./backup-settings.ts";
+import { aws, azure, cloud, gcp, hetzner } from "./cloud-sections.ts";
+import { key, keyAnnotation, orDefault, section, sectionAnnotation, word, type KeyDoc } from "./key-doc.ts";
 import { beatsPerElectionMin, keepDefault, keepRange, raftDefaults, raftRanges } from "./raft-timing.ts";
 
-/** What a key's reader wants to know. Shown in the docs and, `rule` and `example`, in errors. */
-export interface KeyDoc {
-  readonly type: "text" | "whole number" | "true or false";
-  readonly doc: string;
-  readonly rule: string;
-  readonly example: string;
-  /** In words, for a key that may be left out. */
-  readonly default?: string;
-  /** The only keys that may hold `${secrets:…}`, and that are never stored or shown. */
-  readonly secret?: true;
-  /** A wrong value may hold a password: errors do not repeat it. */
-  readonly unshown?: true;
-}
-
-const keyAnnotation = "aether/key";
-const sectionAnnotation = "aether/section";
-
-const key = <S extends Schema.Top>(schema: S, doc: KeyDoc): S => schema.annotate({ [keyAnnotation]: doc }) as unknown as S;
-const section = <S extends Schema.Top>(schema: S, doc: string): S =>
-  schema.annotate({ [sectionAnnotation]: doc }) as unknown as S;
-const word = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }));
-const orDefault = <S extends Schema.Top>(schema: S, value: S["Encoded"]) =>
-  schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)));
 const range = ([low, high]: readonly [number, number]): string => `${low} to ${high}`;
 const ticks = (which: "tickMs" | "electionTicks" | "heartbeatTicks") => {
   const [low, high] = raftRanges[which];
@@ -47,8 +25,6 @@ const ticks = (which: "tickMs" | "electionTicks" | "heartbeatTicks") => {
 };
 
 const oddSize = "1, 3, 5 or 7: an even size survives no more failures than the odd one below it";
-const region = "1 to 63 lower-case letters, digits and -";
-const instanceType = "1 to 63 letters, digits and _ . -";
 const path = "a path of at most 1024 characters";
 const portRange = [1024, 65_529] as const;
 const secret = "at least 8 and at most 4096 characters";
@@ -66,29 +42,6 @@ const cluster = Schema.Struct({
     rule: oddSize,
     example: "5",
     default: "3",
-  }),
-});
-
-const cloud = Schema.Struct({
-  provider: key(Schema.Literals(providers).annotate({ expected: `one of ${providers.join(", ")}` }), {
-    type: "text",
-    doc: "Where the instances are made. `local`: processes on this computer.",
-    rule: `one of ${providers.join(", ")}`,
-    example: '"hetzner"',
-  }),
-  region: key(Schema.optionalKey(word(/^[a-z0-9][a-z0-9-]{0,62}$/, region)), {
-    type: "text",
-    doc: "The provider's region or location.",
-    rule: region,
-    example: '"fsn1"',
-    default: "none; needed unless the provider is local, which does not read it",
-  }),
-  instance_type: key(Schema.optionalKey(word(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, instanceType)), {
-    type: "text",
-    doc: "The provider's name for the kind of machine.",
-    rule: instanceType,
-    example: '"cx31"',
-    default: "none; needed unless the provider is local, which does not read it",
   }),
 });
 
@@ -233,6 +186,10 @@ export const ClusterFile = Schema.Struct({
   cloud: section(cloud, "Where it runs."),
   security: section(orDefault(security, {}), "What its members trust."),
   local: section(orDefault(local, {}), "Read only when the provider is local."),
+  hetzner: section(orDefault(hetzner, {}), "Only with provider hetzner. Its API token is the environment variable HCLOUD_TOKEN."),
+  aws: section(orDefault(aws, {}), "Only with provider aws. Credentials are found where the vendor's own tools find them."),
+  gcp: section(orDefault(gcp, {}), "Only with provider gcp. Credentials are the application default ones."),
+  azure: section(orDefault(azure, {}), "Only with provider azure. Credentials are AZURE_… variables or a managed identity."),
   raft: section(
     orDefault(raft, {}),
     "Raft's clockwork. The defaults suit one computer and one region; slower links want more ticks.",
@@ -248,7 +205,7 @@ export interface SectionDoc {
   readonly keys: ReadonlyMap<string, KeyDoc>;
 }
 
-const structs = { cluster, cloud, security, local, raft, history, backup };
+const structs = { cluster, cloud, security, local, hetzner, aws, gcp, azure, raft, history, backup };
 
 /** The Schema's sections and keys in their order, read from its annotations. Throws on one that is not documented. */
 export const sections: ReadonlyMap<string, SectionDoc> = new Map(

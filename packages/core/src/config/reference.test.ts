@@ -2,10 +2,12 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseDuration } from "./backup-settings.ts";
+import { cloudNames } from "./cloud-settings.ts";
 import { parseClusterFile } from "./cluster-file.ts";
 import { sections } from "./cluster-schema.ts";
 import { renderReference } from "./reference.ts";
 
+const secrets = { env: {}, readSecret: () => "a secret of some length" };
 const page = join(import.meta.dirname, "../../../../docs/cluster-toml.md");
 
 describe("docs/cluster-toml.md", () => {
@@ -14,14 +16,20 @@ describe("docs/cluster-toml.md", () => {
     expect(readFileSync(page, "utf8")).toBe(renderReference());
   });
 
-  it("shows only examples that the parser takes", () => {
-    const text = [...sections].map(
-      ([name, { keys }]) => `[${name}]\n${[...keys].map(([key, { example }]) => `${key} = ${example}`).join("\n")}\n`,
-    );
-    const parsed = parseClusterFile(text.join("\n"), { env: {}, readSecret: () => "a secret of some length" });
+  it.each(["local", ...cloudNames])("shows only examples that the parser takes with provider %s", (provider) => {
+    // Both say who may log in: each is an example by itself.
+    const isLeftOut = (section: string, key: string) =>
+      provider === "aws" ? section === "aws" && key === "key_name" : provider !== "hetzner" && key === "zones";
+    const text = [...sections]
+      .filter(([name]) => name === provider || !cloudNames.some((other) => other === name))
+      .map(([name, { keys }]) => {
+        const lines = [...keys].filter(([key]) => !isLeftOut(name, key)).map(([key, { example }]) => `${key} = ${example}`);
+        return `[${name}]\n${lines.join("\n")}\n`;
+      });
+    const parsed = parseClusterFile(text.join("\n").replace('provider = "hetzner"', `provider = "${provider}"`), secrets);
     expect("errors" in parsed ? parsed.errors : []).toEqual([]);
     const [, shown = ""] = /```toml\n([\s\S]*?)```/.exec(renderReference()) ?? [];
-    expect(parseClusterFile(shown, { env: {}, readSecret: () => "a secret of some length" })).toHaveProperty("ok");
+    expect(parseClusterFile(shown, secrets)).toHaveProperty("ok");
   });
 
   it("tells the defaults that the parser fills in", () => {

@@ -1,5 +1,6 @@
 /** Renders docs/cluster-toml.md from the Schema, so that the page cannot say what the parser does not do. */
-import { sections, type KeyDoc, type SectionDoc } from "./cluster-schema.ts";
+import { sections, type SectionDoc } from "./cluster-schema.ts";
+import type { KeyDoc } from "./key-doc.ts";
 
 const head = `# cluster.toml
 
@@ -39,7 +40,10 @@ In the variable's name every character of the path that is no letter or digit be
 \`_ . / -\`, and cannot climb out of the folder. \`\${secrets:…}\` is possible only in keys that are marked secret below.
 
 References are resolved in the parsed file: one in a comment is a comment, and no value can change the file's structure. What they give
-is not looked at again. What is stored of a file has the references in place of their values.
+is not looked at again. What is stored of a file has the references in place of their values; only the sections about clouds, which can
+hold no secret, are stored as resolved, because the cluster's leader makes machines from them.
+
+A complete example for each provider is in \`fixtures/clusters/\`.
 `;
 
 /** The whole page. */

@@ -1,0 +1,80 @@
+/** From the settings of a cluster to the machine of one node, in the words that its provider takes. Pure. */
+import type { CloudSettings } from "@aether/core/config/cloud-settings";
+import type { MachineSpec } from "./provider.ts";
+
+/** Debian 12 by each vendor's name for it: it has systemd, cloud-init and curl. */
+const images: Readonly<Record<CloudSettings["provider"], string>> = {
+  hetzner: "debian-12",
+  aws: "debian-12",
+  gcp: "projects/debian-cloud/global/images/family/debian-12",
+  azure: "Debian:debian-12:12-gen2:latest",
+};
+
+export const imageOf = (settings: CloudSettings): string => settings.image ?? images[settings.provider];
+
+/** The wanted size first, then those to try where there is no room for it. Never empty. */
+export const sizesOf = (settings: CloudSettings): readonly string[] => [
+  settings.instanceType,
+  ...settings.otherInstanceTypes.filter((size) => size !== settings.instanceType),
+];
+
+/**
+ * Where nodes are spread over, the first ones first; never empty. A zone that is the region itself leaves the choice to the vendor. Of
+ * gcp's zones those are taken that all of its regions have: some lack an `a`.
+ */
+export function zonesOf({ provider, region, zones }: CloudSettings): readonly string[] {
+  if (zones.length > 0) return zones;
+  return provider === "gcp" ? [`${region}-b`, `${region}-c`] : [region];
+}
+
+/** Throws a RangeError for a zone that is not one of {@link zonesOf}. */
+export function machineOf(settings: CloudSettings, where: { readonly zone: string; readonly size: string }): MachineSpec {
+  const at = zonesOf(settings).indexOf(where.zone);
+  if (at < 0) throw new RangeError(`${where.zone} is none of the zones ${zonesOf(settings).join(", ")}`);
+  const { provider, region, publicIp, spot } = settings;
+  const isPlace = provider === "hetzner" || where.zone !== region;
+  return {
+    size: where.size,
+    image: imageOf(settings),
+    publicIp,
+    ...(isPlace ? { zone: where.zone } : {}),
+    ...(spot ? { spot } : {}),
+    ...vendorParts[provider](settings, at),
+  };
+}
+
+type VendorParts = Pick<MachineSpec, "networks" | "firewalls" | "sshKeys" | "placementGroup" | "identity">;
+const some = (text: string | undefined): readonly string[] => (text === undefined ? [] : [text]);
+const identity = (name: string | undefined) => (name === undefined ? {} : { identity: name });
+
+const vendorParts: Readonly<Record<CloudSettings["provider"], (settings: CloudSettings, zoneAt: number) => VendorParts>> = {
+  hetzner: ({ hetzner: h, sshKeys }) => ({
+    networks: some(h.network),
+    firewalls: h.firewalls,
+    sshKeys,
+    ...(h.placement_group === undefined ? {} : { placementGroup: h.placement_group }),
+  }),
+  aws: ({ aws, sshKeys }, zoneAt) => ({
+    networks: some(aws.subnets[zoneAt]),
+    firewalls: aws.security_groups,
+    sshKeys: aws.key_name === undefined ? sshKeys : [aws.key_name],
+    ...identity(aws.instance_profile),
+  }),
+  // What lets traffic through is a rule for a network tag.
+  gcp: ({ gcp, sshKeys }) => ({
+    networks: some(gcp.subnet ?? gcp.network),
+    firewalls: gcp.tags,
+    sshKeys,
+    ...identity(gcp.service_account),
+  }),
+  azure: ({ azure, sshKeys }) => ({
+    networks: [azureSubnet(azure)],
+    firewalls: some(azure.security_group),
+    sshKeys,
+    ...identity(azure.identity),
+  }),
+};
+
+/** "network/subnet" in the resource group, or the id of one elsewhere. */
+const azureSubnet = ({ vnet = "aether", subnet = "default" }: CloudSettings["azure"]): string =>
+  subnet.startsWith("/") ? subnet : `${vnet}/${subnet}`;

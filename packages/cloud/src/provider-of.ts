@@ -1,0 +1,84 @@
+/** The one place that knows all clouds: from the settings of a cluster to its provider. The command and the leader both come here. */
+import { make as redact } from "effect/Redacted";
+import type { CloudSettings } from "@aether/core/config/cloud-settings";
+import { credentialsFrom } from "./aws/credentials.ts";
+import { makeAwsProvider } from "./aws.ts";
+import { CloudFailure } from "./failure.ts";
+import { makeHetznerProvider } from "./hetzner.ts";
+import { systemClock, type Clock, type Random } from "./http/clock.ts";
+import { makeAccountLimits, type RateLimiter, type RateLimits } from "./http/rate-limiter.ts";
+import type { RetryPolicy } from "./http/retry.ts";
+import type { Transport } from "./http/transport.ts";
+import { makeUndiciTransport } from "./http/undici-transport.ts";
+import { machineOf, zonesOf } from "./machine.ts";
+import type { CloudProvider } from "./provider.ts";
+
+/** What providers are given of the world outside. One for each process: its accounts share their limits. */
+export interface CloudSeams {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limiterOf: (account: string, limits: RateLimits) => RateLimiter;
+  readonly retry?: RetryPolicy;
+}
+
+export interface ProviderWish {
+  readonly settings: CloudSettings;
+  /** Its name; only instances of this cluster are made. */
+  readonly cluster: string;
+  /** Credentials, AETHER_…_ENDPOINT and AETHER_SECRET_…; the program's environment. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly seams: CloudSeams;
+}
+
+/** The real world. `close` ends idle connections, which would keep a command from ending. */
+export function processSeams(): CloudSeams & { readonly close: () => Promise<void> } {
+  const transport = makeUndiciTransport();
+  return {
+    transport,
+    clock: systemClock,
+    random: Math.random,
+    limiterOf: makeAccountLimits(systemClock),
+    close: () => transport.close(),
+  };
+}
+
+/** Nothing is sent until an effect runs. Throws a CloudFailure: Auth without credentials, Invalid for an endpoint that cannot be. */
+export function providerOf(wish: ProviderWish): CloudProvider {
+  const { settings } = wish;
+  const [zone = settings.region] = zonesOf(settings);
+  return makers[settings.provider](wish, machineOf(settings, { zone, size: settings.instanceType }));
+}
+
+type Maker = (wish: ProviderWish, machine: ReturnType<typeof machineOf>) => CloudProvider;
+
+const makers: Readonly<Record<CloudSettings["provider"], Maker>> = {
+  hetzner: ({ settings, cluster, env, seams }, machine) => {
+    const { HCLOUD_TOKEN: token = "" } = env;
+    if (token === "") throw unauthenticated("hetzner", "the environment variable HCLOUD_TOKEN is not set");
+    return makeHetznerProvider({ cluster, region: settings.region, machine, token: redact(token), env }, seams);
+  },
+  aws: ({ settings, cluster, env, seams }, machine) => {
+    const credentials = credentialsFrom(env);
+    if (credentials === null) throw unauthenticated("aws", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set");
+    return makeAwsProvider({ cluster, region: settings.region, machine, credentials, env }, seams);
+  },
+  gcp: () => {
+    throw notYet("gcp");
+  },
+  azure: () => {
+    throw notYet("azure");
+  },
+};
+
+const unauthenticated = (provider: "hetzner" | "aws", message: string): CloudFailure =>
+  new CloudFailure({ _tag: "Auth", kind: "unauthenticated", provider, op: "look for credentials", message });
+
+const notYet = (provider: "gcp" | "azure"): CloudFailure =>
+  new CloudFailure({
+    _tag: "Unsupported",
+    capability: "compute",
+    provider,
+    op: "choose the provider",
+    message: `this version makes no machines on ${provider}`,
+  });
