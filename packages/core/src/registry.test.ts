@@ -98,6 +98,8 @@ describe("the registry", () => {
       "node",
       "setting",
       "backup",
+      "instance",
+      "fleet",
       "restoration",
       "restoration-part",
     ]);

@@ -41,6 +41,7 @@ describe("the API's document", () => {
       "get /v1/health/live",
       "get /v1/health/ready",
       "get /v1/history/{noun}/{id}",
+      "get /v1/instances",
       "get /v1/member",
       "get /v1/nodes",
       "get /v1/nodes/{name}",

@@ -13,6 +13,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema";
 import * as OpenApi from "effect/http-api/OpenApi";
 import { backups } from "./backups.ts";
 import { says, wholeNumber, write } from "./endpoint.ts";
+import { instances } from "./instances.ts";
 import { Invalid, Problems } from "./problem.ts";
 import * as shapes from "./shapes.ts";
 
@@ -150,6 +151,7 @@ export const AetherApi = HttpApi.make("aether")
   .add(settings)
   .add(log)
   .add(backups)
+  .add(instances)
   .middleware(RequestFaults)
   .annotateMerge(
     OpenApi.annotations({

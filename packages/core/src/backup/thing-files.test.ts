@@ -110,6 +110,8 @@ describe("a thing's file", () => {
     const without = {
       backup: "a restore must not undo what is known of backups",
       restoration: "a record of what was restored, which a restore must not undo either",
+      instance: "what a vendor has made and deleted, which no restore can undo",
+      fleet: "what stands in the leader's way at the vendor's",
       "restoration-part": "what is on its way into the rows, and wanted by nobody yet",
     };
     const [inBackups, others] = [true, false].map((has) => registry.nouns.filter((one) => (one.backup !== undefined) === has));

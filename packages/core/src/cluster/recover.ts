@@ -2,6 +2,9 @@
 import { reject, type Decision } from "../kernel/command.ts";
 import type { DomainEvent } from "../kernel/event.ts";
 import type { World } from "../kernel/world.ts";
+import { InstanceGone } from "../instance/events.ts";
+import type { InstanceRow } from "../instance/state.ts";
+import { mayLive } from "../instance/transitions.ts";
 import { NodeLeft, NodeRecovered, NodeShutdownStarted } from "../node/events.ts";
 import type { NodeRow } from "../node/state.ts";
 import { ClusterRecovered } from "./events.ts";
@@ -60,9 +63,19 @@ export function decideRecover(world: World, r: Recovering): Decision {
       ClusterRecovered.of(cluster.id, { from: survivor.name, oldClusterId, clusterId, member, upTo, chain }),
       NodeRecovered.of(survivor.name, { old: r.old, member, address }),
       ...gone.flatMap((row) => takenOut(row, `lost for good: the cluster was recovered from ${survivor.name} at entry ${upTo}`)),
+      ...releasedInstances(world, upTo),
     ],
   };
 }
+
+/** Machines of the old cluster are not touched: they may hold what is lost here. `aether cloud orphans` shows them. */
+const releasedInstances = (world: World, upTo: number): readonly DomainEvent[] =>
+  [...world.all<InstanceRow>("instance")]
+    .filter(({ row }) => mayLive(row.state))
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    .map(({ id, row: { attempt } }) =>
+      InstanceGone.of(id, { attempt, how: `let go: the cluster was recovered at entry ${upTo}`, fruitless: 0 }),
+    );
 
 function takenOut({ name, member, duty }: NodeRow, reason: string): readonly DomainEvent[] {
   const left = NodeLeft.of(name, { member });

@@ -42,6 +42,12 @@ const some = (
 const reason = fc.constantFrom("", "test");
 const commit = fc.constantFrom("a".repeat(40), "b".repeat(40));
 const counts = { tookMs: member, bytes: member, things: member, changed: member };
+const attempt = fc.integer({ min: 1, max: 3 });
+const machine = fc.constantFrom("i-1", "i-2");
+const place = { zone: fc.constantFrom("a", "b"), size: fc.constant("small") };
+const said = { code: reason, requestId: reason, message: reason };
+const area = fc.constantFrom("credentials", "instances", "load_balancer");
+const target = fc.record({ node: nodeId, instance: machine });
 const anyCommand = fc.oneof(
   some("InitialiseCluster", home, {
     clusterId: fc.constantFrom(clusterId, "cd".repeat(16)),
@@ -87,6 +93,24 @@ const anyCommand = fc.oneof(
   some("FailBackup", home, { why: reason, hint: reason }),
   some("RecordPush", home, { commit, remote: reason }),
   some("FailPush", home, { commit, remote: reason, why: reason, hint: reason }),
+  some("WantInstance", nodeId, { attempt, ...place, spec: reason, why: reason }),
+  some("AdoptInstance", nodeId, { attempt, ...place, instance: machine, address }),
+  some("RecordInstance", nodeId, {
+    attempt,
+    step: fc.constantFrom("accepted", "running", "enrolled"),
+    instance: machine,
+    address,
+  }),
+  some("RefuseInstance", nodeId, { attempt, tag: fc.constantFrom("Capacity", "Quota"), ...said }),
+  some("RetryInstance", nodeId),
+  some("StopInstance", nodeId, { attempt, why: reason }),
+  some("RecordStopped", nodeId, { attempt }),
+  some("RemoveInstance", nodeId, { attempt, instance: machine, why: reason }),
+  some("RecordGone", nodeId, { attempt, how: reason }),
+  some("RecordTrouble", home, { area, tag: fc.constant("Auth"), ...said }),
+  some("MendTrouble", home, { area }),
+  some("WantTargets", home, { balancer: fc.constant("lb"), targets: fc.array(target, { maxLength: 2 }) }),
+  some("RecordTargets", home, { request: version, added: version, removed: version }),
   some("RecordDrill", home, { commit, sound: fc.boolean(), things: member, tookMs: member, why: reason }),
 );
 /** Up to 60 commands of any kind. */

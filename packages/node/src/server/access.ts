@@ -29,6 +29,7 @@ export const doors: readonly Door[] = [
   { method: "POST", path: "/v1/nodes/{name}/drain", roles: ["operator"] },
   { method: "POST", path: "/v1/nodes/{name}/undrain", roles: ["operator"] },
   { method: "POST", path: "/v1/nodes/{name}/shutdown", roles: ["operator"] },
+  { method: "GET", path: "/v1/instances", roles: readers },
   { method: "GET", path: "/v1/settings", roles: readers },
   { method: "GET", path: "/v1/settings/{key...}", roles: readers },
   { method: "PUT", path: "/v1/settings/{key...}", roles: ["operator"] },

@@ -27,6 +27,7 @@ import {
 } from "./operations.ts";
 import type { BackupDeps } from "../backup/operations.ts";
 import { backupsGroup } from "./backup-handlers.ts";
+import { instancesGroup } from "./instance-handlers.ts";
 import { askedOf, type CallOf, type Running, type WriteHeaders } from "./handler-parts.ts";
 
 interface Consistent {
@@ -97,6 +98,7 @@ export function apiLayers(d: Aetherd, callOf: CallOf) {
     settingsGroup(running, write),
     logGroup(running),
     backupsGroup(running, callOf),
+    instancesGroup(running),
   ).pipe(Layer.provide(requestFaults(index)));
 }
 
