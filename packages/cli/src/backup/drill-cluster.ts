@@ -15,7 +15,7 @@ import { bootstrapCluster } from "../bootstrap/bootstrap.ts";
 import { nounsOfThePlace } from "../bootstrap/new-world.ts";
 import { Steps } from "../bootstrap/steps.ts";
 import { deleteInstances } from "../cluster/destroy.ts";
-import type { Api, BackupTaken } from "../context/api.ts";
+import type { Api, BackupAnswer, BackupTaken } from "../context/api.ts";
 import { connectContext, type Connection } from "../context/connection.ts";
 import { chooseContext, readContexts } from "../context/contexts.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
@@ -113,6 +113,7 @@ export class DrillCluster {
     }
     if (connection === null) throw new Error("a commit of a cluster needs a connection to it");
     say("copying the cluster's repository");
+    await expectThere(connection.api, source.cluster, this.waitMs);
     await copyRepository(connection.api, copyTo);
     return openPlace({ repository: copyTo, commit: source.cluster }, { credentials: null, copyTo, say });
   }
@@ -158,6 +159,15 @@ export async function sweepDrills(): Promise<void> {
     const folder = join(tmpdir(), entry);
     const owner = (await stat(folder).catch(() => null))?.uid;
     if (owner === process.getuid?.()) await removeFolder(folder);
+  }
+}
+
+/** Lets the member that answers fetch the commit that another one has written. What else is wrong with it is what a drill finds. */
+async function expectThere(api: Api, commit: string, timeoutMs: number): Promise<void> {
+  try {
+    await api.call<BackupAnswer>("GET", `/v1/backups/${commit}`, { timeoutMs });
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code === exit.notReady) throw error;
   }
 }
 

@@ -16,10 +16,10 @@ export interface PeerCopy {
 /** Commits that may have come after one that was recorded; a handful at most. */
 const unrecordedMax = 1_000;
 
-type Seen = { readonly peer: PeerCopy; readonly listing: RepositoryListing | null };
+export type Seen = { readonly peer: PeerCopy; readonly listing: RepositoryListing | null };
 
-/** Null for those that do not answer. */
-const look = (peers: readonly PeerCopy[]): Promise<readonly Seen[]> =>
+/** What each holds; null for those that do not answer. */
+export const lookAt = (peers: readonly PeerCopy[]): Promise<readonly Seen[]> =>
   Promise.all(peers.map(async (peer) => ({ peer, listing: await peer.source.listing().catch(() => null) })));
 
 /** Nodes whose repository is at the commit, this one's included, and whether the voters among them are a quorum. */
@@ -28,7 +28,7 @@ export async function holdersOf(
   commit: string,
   peers: readonly PeerCopy[],
 ): Promise<{ readonly holders: readonly string[]; readonly quorum: boolean }> {
-  const seen = await look(peers);
+  const seen = await lookAt(peers);
   const members = new Set([role.leader, ...seen.flatMap(({ peer, listing }) => (listing?.head === commit ? [peer.member] : []))]);
   const most = (voters: readonly NodeId[]): boolean =>
     voters.filter((voter) => members.has(voter)).length > Math.floor(voters.length / 2);
@@ -48,7 +48,7 @@ export async function settleLine(
   patient: boolean,
 ): Promise<string | null> {
   if (last === null || (await holds(home, last))) return "";
-  const seen = await look(peers);
+  const seen = await lookAt(peers);
   let fault = "";
   for (const { peer, listing } of seen) {
     if (listing?.head !== last) continue;
@@ -66,7 +66,7 @@ export async function settleLine(
 }
 
 /** Whether the commit is in the line that the branch is at the end of. A repository that cannot be read holds nothing. */
-async function holds(home: RepositoryHome, commit: string): Promise<boolean> {
+export async function holds(home: RepositoryHome, commit: string): Promise<boolean> {
   try {
     for await (const { oid } of (await home.repository()).log(unrecordedMax)) if (oid === commit) return true;
     return false;

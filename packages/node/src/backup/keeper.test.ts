@@ -10,7 +10,7 @@ import type { Answer, EventStore } from "@aether/store/types";
 import { afterAll, describe, expect, it } from "vitest";
 import { makeLog } from "../daemon/log.ts";
 import { BackupKeeper, settlingMs, type CommitWriter } from "./keeper.ts";
-import type { MirrorSource } from "./mirror.ts";
+import { mirror, type MirrorSource } from "./mirror.ts";
 import { RepositoryHome } from "./repository-home.ts";
 import { commitOn } from "./testing/commit-on.ts";
 
@@ -23,6 +23,8 @@ interface Member {
   home: RepositoryHome;
   keeper: BackupKeeper;
   answers: boolean;
+  /** Called before a listing that was made is given. */
+  listed: () => Promise<void>;
   /** What the next backup fails with. */
   fault: (Error & { code?: string }) | null;
 }
@@ -50,7 +52,7 @@ class Fleet {
 
   private member(id: number): Member {
     const home = new RepositoryHome(join(root, `${++made}`, "backup.git"));
-    const member = { name: `n${id}`, home, answers: true, fault: null } as unknown as Member;
+    const member = { name: `n${id}`, home, answers: true, listed: () => Promise.resolve(), fault: null } as unknown as Member;
     member.keeper = this.keeperOf(member, id);
     return member;
   }
@@ -160,7 +162,9 @@ class Fleet {
 const sourceOf = (member: Member): MirrorSource => ({
   listing: async () => {
     if (!member.answers) throw new Error(`${member.name} does not answer`);
-    return member.home.listing(member.keeper.writes);
+    const listing = await member.home.listing(member.keeper.writes);
+    await member.listed();
+    return listing;
   },
   read: async function* (name) {
     yield await readFile(join(member.home.dir, "objects/pack", name));
@@ -295,6 +299,34 @@ describe("a member that does not lead", () => {
     await fleet.pass(2_000);
     expect(await n3.home.head()).toBe(fleet.row.last!.commit);
     expect(readdirSync(join(n3.home.dir, ".."))).toEqual(["backup.git", "backup.git.aside-1"]);
+  });
+
+  it("is not taken back by what it began to fetch before somebody brought it up to what is there now", async () => {
+    const fleet = new Fleet(false);
+    const [n1, , n3] = fleet.members as [Member, Member, Member];
+    trigger(fleet);
+    await fleet.pass(10_000);
+    let goOn: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (goOn = resolve));
+    const isListed = new Promise<void>((resolve) => {
+      n1.listed = () => {
+        resolve();
+        return held;
+      };
+    });
+    for (let count = 1; count <= 3; count++) await commitOn(n1.home, `more ${count}`);
+    trigger(fleet);
+    const following = n3.keeper.look();
+    await isListed;
+    n1.listed = () => Promise.resolve();
+    const newest = await commitOn(n1.home, "newest");
+    const asked = n3.home.exclusive(async () => mirror(n3.home, sourceOf(n1), await n1.home.listing(true)));
+    // the one that fetches by the older listing goes on last where nothing holds them apart
+    await Promise.race([asked, new Promise((resume) => setTimeout(resume, 50))]);
+    goOn();
+    await Promise.all([following, asked]);
+    expect(await n3.home.head()).toBe(newest);
+    expect(readdirSync(join(n3.home.dir, ".."))).toEqual(["backup.git"]);
   });
 
   it("says once why it cannot follow, and follows when it can", async () => {

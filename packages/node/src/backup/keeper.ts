@@ -277,10 +277,15 @@ export class BackupKeeper {
 
   async #mirrorFrom(source: MirrorSource): Promise<boolean> {
     const { home, log, now } = this.#o;
-    const listing = await source.listing();
-    if (!listing.writes || listing.head === null || listing.head === this.#head) return false;
     const began = now();
-    const { head, bytes, aside } = await home.exclusive(() => mirror(home, source, listing));
+    const mirrored = await home.exclusive(async () => {
+      // listed in here: by an older listing a repository that was brought up meanwhile would be taken back
+      const listing = await source.listing();
+      if (!listing.writes || listing.head === null || listing.head === this.#head) return null;
+      return mirror(home, source, listing);
+    });
+    if (mirrored === null) return false;
+    const { head, bytes, aside } = mirrored;
     this.#head = head;
     if (aside !== null) log.warn("backup-aside", { kept: aside, why: "the leader's repository is of another line" });
     log.info("backup-mirrored", { head: head ?? "", bytes, ms: Math.round(now() - began) });

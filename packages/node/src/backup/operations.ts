@@ -5,11 +5,12 @@ import { backupsOf } from "@aether/core/backup-job/state";
 import { BackupFault } from "@aether/core/backup/thing-files";
 import { reject, type Rejection } from "@aether/core/kernel/command";
 import type { BackupReader } from "@aether/store/backup/backup-reader";
-import { ObjectDamaged } from "@aether/store/git/object";
+import { ObjectDamaged, type Oid } from "@aether/store/git/object";
 import { NoSuchCommit } from "@aether/store/git/repository";
 import { readPoint, submitCommand, type Asked, type OperationDeps, type Written } from "../server/operations.ts";
-import { backupFault } from "./fault.ts";
 import { checkAudit } from "./audit-check.ts";
+import type { Behind } from "./catch-up.ts";
+import { backupFault } from "./fault.ts";
 import { differencesToState, inOrder, planAnswer, planOfChanges } from "./plan-answer.ts";
 import { pushHint } from "./pusher.ts";
 import type { BackupService } from "./service.ts";
@@ -27,6 +28,24 @@ const readingsMax = 8;
 const takenMs = 290_000;
 const takenLookMs = 50;
 
+/** How long a request waits for what this node has to fetch before it can answer. */
+const fetchMs = 6_000;
+/** A list shows what is here by then. */
+const listFetchMs = 1_000;
+/** For a name that need not be known to anybody else. */
+const newestReadMs = 2_000;
+
+/** What a request is refused with, out of the middle of its work in {@link reading}. */
+class Refused extends Error {
+  override readonly name = "Refused";
+  readonly rejection: Rejection;
+
+  constructor(rejection: Rejection) {
+    super(rejection.message);
+    this.rejection = rejection;
+  }
+}
+
 /** Runs `work` over this member's repository; what is wrong with the repository, or with the name of a commit, is a refusal. */
 export async function reading<A>(d: BackupDeps, work: (reader: BackupReader) => Promise<A>): Promise<A | Rejection> {
   if (d.backups.readings.size >= readingsMax)
@@ -36,6 +55,7 @@ export async function reading<A>(d: BackupDeps, work: (reader: BackupReader) => 
   try {
     return await work(await d.backups.reader());
   } catch (error) {
+    if (error instanceof Refused) return error.rejection;
     if (error instanceof NoSuchCommit) return reject("not_found", error.message, "aether backup list shows what there is");
     if (error instanceof RangeError) return reject("invalid", error.message, "for example setting/cpu_*, node/n1, or a noun");
     if (error instanceof BackupFault || error instanceof ObjectDamaged)
@@ -48,9 +68,52 @@ export async function reading<A>(d: BackupDeps, work: (reader: BackupReader) => 
   }
 }
 
+/**
+ * The commit that a person means, in this node's repository by then: what was recorded and is at other nodes only is fetched first. The
+ * newest is the one that was recorded last. Call in {@link reading}. Rejects with NoSuchCommit when no node has it, as far as is recorded.
+ */
+export async function commitNamed(d: BackupDeps, reader: BackupReader, name: string): Promise<Oid> {
+  const { repository } = reader;
+  const newest = name === "HEAD" || name === "main";
+  if (!newest) {
+    const here = await repository.resolve(name).catch(orNone);
+    if (here !== null) return here;
+  }
+  const at = d.store.role.leader === 0 ? null : await d.gateway.barrier(newestReadMs);
+  await upToDate(d, reader, newest ? "the newest commit" : `commit ${name}`);
+  if (newest || typeof at === "number") return repository.resolve(name);
+  return repository.resolve(name).catch((error: unknown) => {
+    if (!(error instanceof NoSuchCommit)) throw error;
+    const why = at?.message ?? "no leader is known";
+    throw new Refused(reject("not_ready", `${error.message}, and the cluster cannot be asked for it: ${why}`, at?.hint));
+  });
+}
+
+function orNone(error: unknown): null {
+  if (error instanceof NoSuchCommit) return null;
+  throw error;
+}
+
+/** Brings the repository up to what was recorded last, or refuses. `wanted`: what for. */
+export async function upToDate(d: BackupDeps, reader: BackupReader, wanted: string): Promise<void> {
+  const behind = await d.backups.newest(fetchMs);
+  if (behind !== null) throw new Refused(lacking(wanted, behind));
+  await reader.repository.refresh();
+}
+
+function lacking(wanted: string, { commit, holders, why }: Behind): Rejection {
+  const fetched = why === "" ? "it is being fetched" : `it cannot be fetched: ${why}`;
+  const message = `${wanted}: this node's repository lacks commit ${commit.slice(0, 12)}, which was recorded last; ${fetched}`;
+  const others =
+    holders.length === 0 ? "" : `${holders.join(", ")} ${holders.length === 1 ? "holds" : "hold"} it: ask there, or `;
+  return reject("not_ready", message, `${others}try again in a moment; aether backup list shows what is here`);
+}
+
 export function listBackups(d: BackupDeps, limit: number = listLimitDefault): Answer<typeof shapes.BackupsAnswer> {
   return reading(d, async (reader) => {
     const { store, backups } = d;
+    await backups.newest(listFetchMs);
+    await reader.repository.refresh();
     const { head, files } = await backups.home.listing(false);
     const row = backupsOf(store.world);
     const listed: (typeof shapes.Backup.Type)[] = [];
@@ -73,7 +136,7 @@ export function listBackups(d: BackupDeps, limit: number = listLimitDefault): An
 
 export function showBackup(d: BackupDeps, name: string): Answer<typeof shapes.BackupAnswer> {
   return reading(d, async (reader) => {
-    const commit = await reader.repository.resolve(name);
+    const commit = await commitNamed(d, reader, name);
     const manifest = await reader.manifest(commit);
     const { message, parents } = await reader.repository.commit(commit);
     const changed: (typeof shapes.BackupAnswer.Type)["changes"][number][] = [];
@@ -107,8 +170,8 @@ export async function diffBackup(
   if (typeof at !== "number") return at;
   const patterns = only.split(",").filter((pattern) => pattern !== "");
   return reading(d, async (reader) => {
-    const from = await reader.repository.resolve(name);
-    const target = to === "now" ? null : await reader.repository.resolve(to);
+    const from = await commitNamed(d, reader, name);
+    const target = to === "now" ? null : await commitNamed(d, reader, to);
     if (target === null) return toNow(d, reader, from, patterns, limit);
     const plan = await planOfChanges(d.registry, reader.changes(from, target), patterns);
     return { index: d.store.applied, ...planAnswer(plan, { from, to: target, limit }) };
@@ -128,9 +191,7 @@ async function toNow(d: BackupDeps, reader: BackupReader, from: string, patterns
 
 export function verifyBackup(d: BackupDeps, name?: string): Answer<typeof shapes.VerifyAnswer> {
   return reading(d, async (reader) => {
-    const { commit, sound, objects, files, faults, manifest } = await reader.verify(
-      await reader.repository.resolve(name ?? "HEAD"),
-    );
+    const { commit, sound, objects, files, faults, manifest } = await reader.verify(await commitNamed(d, reader, name ?? "HEAD"));
     const why = "the manifest cannot be read";
     const audit = manifest === null ? { checked: false, why, agrees: true } : await checkAudit(manifest, d.store);
     const all = audit.agrees ? faults : [...faults, { path: "manifest.json", what: audit.why }];
@@ -168,6 +229,9 @@ export async function triggerBackup(d: BackupDeps, asked: Asked, cause: string):
 export async function pushBackup(d: BackupDeps, force: boolean): Answer<typeof shapes.PushAnswer> {
   const { remote } = d.backups.settings;
   if (remote === null) return reject("conflict", "there is no remote to push to", "give [backup] remote in cluster.toml");
+  const behind = await d.backups.newest(fetchMs);
+  // what is here is better than nothing at a remote, and worse than what it may have
+  if (behind !== null && force) return lacking("a forced push", behind);
   const pushed = await d.backups.pushNow(force);
   if (pushed.ok) return { index: d.store.applied, commit: pushed.pushed, remote, forced: force };
   const reason = ({ diverged: "conflict", refused: "forbidden", unreachable: "not_ready" } as const)[pushed.kind];
@@ -178,6 +242,8 @@ export const recordDrill = (d: BackupDeps, asked: Asked, result: typeof shapes.D
   submitCommand(d, asked, { type: "RecordDrill", id: d.cluster.name, ...result });
 
 export async function readRestoration(d: BackupDeps, id: string): Promise<Record<string, unknown> | Rejection> {
+  const point = await readPoint(d, "linearizable");
+  if (typeof point !== "number") return point;
   const stored = d.store.world.get("restoration", id);
   if (stored === undefined) return reject("not_found", `there is no restoration ${id}`, "the newest twenty are kept");
   const { version, index, at, row } = stored;

@@ -10,7 +10,7 @@ import type { BackupReader } from "@aether/store/backup/backup-reader";
 import { indexAt, worldAt } from "@aether/store/backup/moment";
 import { readPoint, type Asked } from "../server/operations.ts";
 import { clientOf } from "../server/stream-session.ts";
-import { reading, type BackupDeps } from "./operations.ts";
+import { commitNamed, reading, upToDate, type BackupDeps } from "./operations.ts";
 import { planAnswer } from "./plan-answer.ts";
 import { RestoreRunner, type RestorePlan, type Submit } from "./restore-runner.ts";
 
@@ -78,15 +78,15 @@ async function find(d: BackupDeps, reader: BackupReader, asked: Asking): Promise
   if ([commit, atIndex, atTime].filter((one) => one !== undefined).length > 1)
     return reject("invalid", "a restore is of a commit, of an index or of a time", "give one of them");
   if (atIndex !== undefined) return atMoment(d, reader, atIndex);
-  if (atTime === undefined) return ofCommit(reader, commit ?? "HEAD");
+  if (atTime === undefined) return ofCommit(d, reader, commit ?? "HEAD");
   const index = await indexAt(d.store, atTime);
   if (index !== null) return atMoment(d, reader, index);
   const message = `the log does not reach back to ${new Date(atTime).toISOString()}`;
   return reject("compacted", message, "aether backup list shows the commits of earlier times");
 }
 
-async function ofCommit(reader: BackupReader, name: string): Promise<Found> {
-  const commit = await reader.repository.resolve(name);
+async function ofCommit(d: BackupDeps, reader: BackupReader, name: string): Promise<Found> {
+  const commit = await commitNamed(d, reader, name);
   const { index, at } = await reader.manifest(commit);
   const things: WantedThing[] = [];
   for await (const thing of reader.things(commit)) things.push(thing);
@@ -95,7 +95,11 @@ async function ofCommit(reader: BackupReader, name: string): Promise<Found> {
 
 async function atMoment(d: BackupDeps, reader: BackupReader, index: number): Promise<Found | Rejection> {
   const { registry, store } = d;
-  const moment = await worldAt({ registry, store, reader }, index);
+  let moment = await worldAt({ registry, store, reader }, index);
+  if (!moment.ok) {
+    await upToDate(d, reader, `index ${index}`);
+    moment = await worldAt({ registry, store, reader }, index);
+  }
   if (!moment.ok) {
     const ranges = moment.ranges.map(({ from, to }) => `${from} to ${to}`).join(", ");
     return reject("compacted", moment.why, ranges === "" ? "no moment can be had" : `what can be had: ${ranges}`);

@@ -20,6 +20,7 @@ import type { Answer, EventStore } from "@aether/store/types";
 import type { Redacted } from "effect/Redacted";
 import type { Log } from "../daemon/log.ts";
 import type { Gateway } from "../server/gateway.ts";
+import { CatchUp, type Behind } from "./catch-up.ts";
 import type { PeerCopy } from "./copies.ts";
 import { backupFault } from "./fault.ts";
 import { BackupKeeper } from "./keeper.ts";
@@ -47,6 +48,8 @@ export interface BackupService {
   readonly writes: boolean;
   /** Over the repository as it is now; rejects where it cannot be read. */
   reader(): Promise<BackupReader>;
+  /** Null when this member's repository holds what was recorded last; else what it lacks, after at most `withinMs` of fetching it. */
+  newest(withinMs: number): Promise<Behind | null>;
   /** Requests that read the repository at the moment. */
   readonly readings: Set<symbol>;
   /** From this member, whoever leads. Call only with a remote. */
@@ -101,6 +104,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
     wallClock: Date.now,
     pause: (ms) => sleep(ms),
   });
+  const catchUp = catchUpOf(p, home, tidier, () => keeper.writes);
   const failed = (error: unknown): void => log.error("backups", { ...backupFault(error, home.dir) });
   const loop = every(lookMs, () => keeper.look().catch(failed));
   const pushes = every(lookMs, () => pusher.look().catch(failed));
@@ -116,6 +120,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
       return keeper.writes;
     },
     reader,
+    newest: (withinMs) => catchUp.newest(withinMs),
     readings: new Set(),
     pushNow: (force) => pusher.push(force),
     stop: async () => {
@@ -124,7 +129,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
       keeper.stopped = true;
       // what is being fetched breaks off
       p.peers.close();
-      await Promise.all([loop.stop(), pushes.stop()]);
+      await Promise.all([loop.stop(), pushes.stop(), catchUp.stop()]);
       await keeper.stop();
       await tidier.stop();
     },
@@ -136,6 +141,18 @@ const countOf = (counts: Readonly<Record<string, number>>): number =>
 
 const homeOf = ({ settings: { path }, dataDir, node }: BackupServiceParts): RepositoryHome =>
   new RepositoryHome(path === null ? join(dataDir, "backup.git") : join(path, `${node}.git`));
+
+const catchUpOf = (p: BackupServiceParts, home: RepositoryHome, tidier: Tidier, writes: () => boolean): CatchUp =>
+  new CatchUp({
+    store: p.store,
+    node: p.node,
+    home,
+    peers: () => copiesOf(p),
+    writes,
+    stopTidying: () => tidier.stop(),
+    now: () => performance.now(),
+    pause: (ms) => sleep(ms, undefined, { ref: false }),
+  });
 
 type Submitter = (command: Command) => Promise<Answer>;
 
