@@ -41,6 +41,14 @@ const Backup = Schema.Struct({
   keep: ranged(backupRanges.keep, backupDefaults.keep),
 });
 
+const SecretFile = matching(/^file:.+$/s, '"file:" and the path of a file that only the daemon may read');
+/** What a member of a cluster in a cloud needs in order to make and end machines. */
+const Fleet = Schema.Struct({
+  clusterSecret: SecretFile,
+  /** A JSON object of environment variables, e.g. HCLOUD_TOKEN; null where the machine's own identity is enough. */
+  providerEnv: orDefault(Schema.NullOr(SecretFile), null),
+});
+
 export const NodeFile = Schema.Struct({
   cluster: Schema.Struct({ id: ClusterId, name: ClusterName }),
   /** `member` is the number minted for this node when it was decided; a folder that was replaced has another one since. */
@@ -57,6 +65,7 @@ export const NodeFile = Schema.Struct({
   raft: orDefault(Raft, {}),
   history: orDefault(Schema.Struct({ keep: ranged(keepRange, keepDefault) }), {}),
   backup: orDefault(Backup, {}),
+  fleet: orDefault(Schema.NullOr(Fleet), null),
 });
 export type NodeFile = typeof NodeFile.Type;
 

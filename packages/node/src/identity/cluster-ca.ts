@@ -5,7 +5,7 @@
  * The certificate library costs a tenth of a second to load, and only whoever issues needs it; it is therefore loaded
  * by `deriveCa` itself and not with this file.
  */
-import { createECDH, hkdfSync, randomBytes, webcrypto } from "node:crypto";
+import { createECDH, createPublicKey, hkdfSync, randomBytes, webcrypto } from "node:crypto";
 import { isIP } from "node:net";
 import type { Role } from "@aether/core/kernel/event";
 import type { JsonGeneralName } from "@peculiar/x509";
@@ -32,6 +32,8 @@ export interface ClusterCa {
   readonly certificate: string;
   /** Throws a RangeError on a name, host, cluster id or validity that no certificate may carry. */
   issue(request: IssueRequest): Promise<IssuedCertificate>;
+  /** The same for a holder whose private key nobody else has. `publicKey`: PEM (SPKI) of a P-256 key; resolves with the certificate's PEM. */
+  certify(request: IssueRequest, publicKey: string): Promise<string>;
 }
 
 /** Order of the curve P-256's base point (SEC 2, secp256r1). */
@@ -74,9 +76,8 @@ export async function deriveCa(secret: string, clusterName: string): Promise<Clu
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  const issue = async (request: IssueRequest): Promise<IssuedCertificate> => {
+  const sign = async (request: IssueRequest, publicKey: webcrypto.CryptoKey): Promise<string> => {
     checkRequest(request);
-    const leaf = await webcrypto.subtle.generateKey(keyAlgorithm, true, ["sign", "verify"]);
     const now = Date.now();
     const issued = await x509.X509CertificateGenerator.create({
       serialNumber: freshSerial(),
@@ -85,21 +86,29 @@ export async function deriveCa(secret: string, clusterName: string): Promise<Clu
       notBefore: new Date(now - backDateMs),
       notAfter: new Date(now + request.days * 86_400_000),
       signingAlgorithm,
-      publicKey: leaf.publicKey,
+      publicKey,
       signingKey: keys.privateKey,
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
         new x509.ExtendedKeyUsageExtension([clientAuth, serverAuth]),
         new x509.SubjectAlternativeNameExtension(alternativeNames(request)),
-        await x509.SubjectKeyIdentifierExtension.create(leaf.publicKey),
+        await x509.SubjectKeyIdentifierExtension.create(publicKey),
         await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey),
       ],
     });
-    const key = x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", leaf.privateKey), "PRIVATE KEY");
-    return { certificate: endLine(issued.toString("pem")), key: endLine(key) };
+    return endLine(issued.toString("pem"));
   };
-  return { certificate: endLine(own.toString("pem")), issue };
+  const issue = async (request: IssueRequest): Promise<IssuedCertificate> => {
+    const leaf = await webcrypto.subtle.generateKey(keyAlgorithm, true, ["sign", "verify"]);
+    const key = x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", leaf.privateKey), "PRIVATE KEY");
+    return { certificate: await sign(request, leaf.publicKey), key: endLine(key) };
+  };
+  const certify = async (request: IssueRequest, publicKey: string): Promise<string> => {
+    const der = createPublicKey(publicKey).export({ type: "spki", format: "der" });
+    return sign(request, await webcrypto.subtle.importKey("spki", der, keyAlgorithm, true, ["verify"]));
+  };
+  return { certificate: endLine(own.toString("pem")), issue, certify };
 }
 
 /** 48 bytes reduced into 1..n-1: 128 bits more than the curve's order leave no measurable bias. */
