@@ -25,6 +25,7 @@ describe("the daemon's configuration", () => {
         raft: { tickMs: 50, electionTicks: 20, heartbeatTicks: 2 },
         history: { keep: 100_000 },
         backup: { ...backupDefaults, remoteToken: null },
+        fleet: null,
       },
     });
     expect(parseNodeFile(JSON.stringify({ ...file, raft: { tickMs: 25 } }))).toMatchObject({

@@ -26,7 +26,9 @@ export const makerProof = (birth: Birth, encounter: Encounter, body: Uint8Array)
 function prove(birth: Birth, { makerNonce, nodeNonce, tlsKey }: Encounter, role: readonly string[]): string {
   const { cluster, node, attempt } = birth;
   const words = ["aether/enrolment/v1", ...role, cluster.id, node, String(attempt), makerNonce, nodeNonce, tlsKey];
-  return createHmac("sha256", Buffer.from(reveal(birth.ticket), "base64url")).update(JSON.stringify(words)).digest("base64url");
+  return createHmac("sha256", Buffer.from(reveal(birth.ticket), "base64url"))
+    .update(JSON.stringify(words))
+    .digest("base64url");
 }
 
 /** Compares in a time that tells nothing. */

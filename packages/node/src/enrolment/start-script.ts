@@ -6,7 +6,8 @@ export interface Bundle {
   readonly sha256: string;
 }
 
-const grammar = /^((?:https:\/\/|http:\/\/(?:127\.\d+\.\d+\.\d+|localhost|\[::1\])[:/])[A-Za-z0-9._~:/?@!$&()*+,;=%[\]-]+)#sha256=([0-9a-f]{64})$/;
+const grammar =
+  /^((?:https:\/\/|http:\/\/(?:127\.\d+\.\d+\.\d+|localhost|\[::1\])[:/])[A-Za-z0-9._~:/?@!$&()*+,;=%[\]-]+)#sha256=([0-9a-f]{64})$/;
 
 /** `https://HOST/NAME#sha256=HEX` taken apart; http only on loopback, where nobody stands between. Null when it is no such line. */
 export function parseBundleUrl(text: string): Bundle | null {

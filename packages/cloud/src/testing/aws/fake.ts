@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseXml } from "@rgrove/parse-xml";
 import type { HttpRequest, HttpResponse } from "../../http/transport.ts";
 import type { VendorFake } from "../http-fake.ts";
+import { noMachines, type Machines } from "../machines.ts";
 import { checkAnswer, checkParams, type AwsModel } from "./model.ts";
 import { verifySignature } from "./sigv4.ts";
 
@@ -30,6 +31,7 @@ export interface FakeEc2Options {
   /** How far the vendor's clock is ahead of ours. */
   readonly aheadMs: number;
   readonly mayCreate: boolean;
+  readonly machines: Machines;
 }
 
 export const fakeDefaults = {
@@ -44,6 +46,7 @@ export const fakeDefaults = {
   room: 100,
   aheadMs: 0,
   mayCreate: true,
+  machines: noMachines,
 };
 
 export interface FakeInstance {
@@ -55,6 +58,8 @@ export interface FakeInstance {
   readonly createdAt: number;
   readonly userData: string;
   readonly publicIp: boolean;
+  /** Where its processes really listen, or null where nothing runs. */
+  readonly listensAt: string | null;
   tags: Record<string, string>;
   state: string;
   reason: string;
@@ -140,6 +145,7 @@ export class FakeEc2 implements VendorFake {
   /** The guest switches itself off. */
   crash(id: string): void {
     const instance = this.#instance(id);
+    this.#options.machines.stop(id, "hard");
     [instance.state, instance.reason, instance.next] = ["stopped", "Client.InstanceInitiatedShutdown", []];
   }
 
@@ -168,7 +174,7 @@ export class FakeEc2 implements VendorFake {
 
   #answer(action: string, of: ReadonlyMap<string, string>, own: readonly (readonly [string, string])[]): Xml {
     const ids = own.filter(([key]) => /^(InstanceId|ResourceId)\.\d+$/.test(key)).map(([, value]) => value);
-    const { now, stopMs, terminateMs } = this.#options;
+    const { now, stopMs, terminateMs, machines } = this.#options;
     const change = (name: string, to: (instance: FakeInstance) => void): Xml =>
       set(
         name,
@@ -183,6 +189,7 @@ export class FakeEc2 implements VendorFake {
       case "TerminateInstances":
         return change("instancesSet", (instance) => {
           if (instance.state === "terminated" || instance.state === "shutting-down") return;
+          machines.destroy(instance.id);
           [instance.state, instance.next] = ["shutting-down", soon(terminateMs, "terminated", "Client.UserInitiatedShutdown")];
         });
       case "StartInstances":
@@ -190,6 +197,7 @@ export class FakeEc2 implements VendorFake {
           if (instance.state === "running" || instance.state === "pending") return;
           if (instance.state !== "stopped")
             throw new Refused(400, "IncorrectInstanceState", `${instance.id} is ${instance.state}`);
+          machines.start(instance.id);
           [instance.state, instance.next] = ["pending", soon(stopMs, "running", "")];
         });
       case "StopInstances":
@@ -197,10 +205,14 @@ export class FakeEc2 implements VendorFake {
           if (instance.state === "stopped" || instance.state === "stopping") return;
           if (instance.state !== "running")
             throw new Refused(400, "IncorrectInstanceState", `${instance.id} is ${instance.state}`);
+          machines.stop(instance.id, of.get("Force") === "true" ? "hard" : "graceful");
           [instance.state, instance.next] = ["stopping", soon(stopMs, "stopped", "Client.UserInitiatedShutdown")];
         });
       case "RebootInstances":
-        ids.forEach((id) => this.#instance(id));
+        for (const id of ids) {
+          machines.stop(this.#instance(id).id, "graceful");
+          machines.start(id);
+        }
         return leaf("return", "true");
       case "CreateTags":
         ids.forEach((id) => Object.assign(this.#instance(id).tags, pairs(own, "Tag.")));
@@ -258,8 +270,9 @@ export class FakeEc2 implements VendorFake {
     const userData = Buffer.from(of.get("UserData") ?? "", "base64").toString();
     if (Buffer.byteLength(userData) > 16 * 1024)
       throw new Refused(400, "InvalidParameterValue", `user data is too long: ${userData}`);
+    const id = `i-${(this.instances.size + 0x1000).toString(16).padStart(17, "0")}`;
     const instance: FakeInstance = {
-      id: `i-${(this.instances.size + 0x1000).toString(16).padStart(17, "0")}`,
+      id,
       token,
       size,
       image: of.get("ImageId") ?? "",
@@ -267,6 +280,7 @@ export class FakeEc2 implements VendorFake {
       createdAt: now(),
       userData,
       publicIp: of.get("NetworkInterface.1.AssociatePublicIpAddress") === "true",
+      listensAt: this.#options.machines.boot({ id, name: "", userData }),
       tags: pairs(own, "TagSpecification.1.Tag."),
       state: "pending",
       reason: "",
@@ -324,8 +338,8 @@ export class FakeEc2 implements VendorFake {
       leaf("instanceType", instance.size),
       leaf("launchTime", new Date(createdAt).toISOString()),
       tag("placement", leaf("availabilityZone", zone)),
-      state === "terminated" ? "" : leaf("privateIpAddress", `10.1.0.${last}`),
-      instance.publicIp && state === "running" ? leaf("ipAddress", `192.0.2.${last}`) : "",
+      state === "terminated" ? "" : leaf("privateIpAddress", instance.listensAt ?? `10.1.0.${last}`),
+      instance.publicIp && state === "running" ? leaf("ipAddress", instance.listensAt ?? `192.0.2.${last}`) : "",
       instance.reason === "" ? "" : tag("stateReason", leaf("code", instance.reason) + leaf("message", instance.reason)),
       set(
         "tagSet",

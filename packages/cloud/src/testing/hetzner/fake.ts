@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HttpRequest, HttpResponse } from "../../http/transport.ts";
 import type { VendorFake } from "../http-fake.ts";
+import { noMachines, type Machines } from "../machines.ts";
 import { checkRequest, checkResponse, type ModelSlice } from "../openapi-check.ts";
 import * as rows from "./rows.ts";
 import type { FakeAction, FakeBalancer, FakeCertificate, FakeServer } from "./rows.ts";
@@ -26,6 +27,7 @@ export interface FakeHetznerOptions {
   /** Servers that there is room for, by location; these are the locations. */
   readonly room: Readonly<Record<string, number>>;
   readonly callsPerHour: number;
+  readonly machines: Machines;
 }
 
 export const fakeDefaults = {
@@ -39,6 +41,7 @@ export const fakeDefaults = {
   serversMax: 100,
   room: { fsn1: 50, nbg1: 50 },
   callsPerHour: 36_000,
+  machines: noMachines,
 };
 
 const model = JSON.parse(
@@ -132,6 +135,7 @@ export class FakeHetzner implements VendorFake {
   /** The guest ends by itself, or a person pulls the plug. */
   crash(id: number): void {
     const server = this.#server(id);
+    this.#options.machines.stop(String(id), "hard");
     [server.status, server.next] = ["off", []];
   }
 
@@ -290,8 +294,9 @@ export class FakeHetzner implements VendorFake {
       throw new Refused(412, "resource_unavailable", `no room in ${location}`);
     }
     const net = body["public_net"] as { readonly enable_ipv4?: boolean } | undefined;
+    const id = this.#newId();
     const server: FakeServer = {
-      id: this.#newId(),
+      id,
       name,
       type: "cx22",
       image: "debian-12",
@@ -300,6 +305,7 @@ export class FakeHetzner implements VendorFake {
       userData,
       publicNet: net?.enable_ipv4 ?? true,
       networks: (body["networks"] ?? []) as number[],
+      listensAt: this.#options.machines.boot({ id: String(id), name, userData }),
       labels: (body["labels"] ?? {}) as Record<string, string>,
       status: "initializing",
       next: [
@@ -320,6 +326,7 @@ export class FakeHetzner implements VendorFake {
   #deleteServer(id: number): Reply {
     const server = this.#server(id);
     if (server.status !== "deleting") {
+      this.#options.machines.destroy(String(id));
       server.status = "deleting";
       server.next = [{ at: this.#options.now() + this.#options.deleteMs, status: "gone" }];
       for (const balancer of this.balancers.values()) {
@@ -339,6 +346,15 @@ export class FakeHetzner implements VendorFake {
     const action = this.#start(`${command}_server`, server.id, actionMs);
     const at = now() + actionMs;
     if (error === null) {
+      const { machines } = this.#options;
+      const name = String(server.id);
+      if (command === "poweroff") machines.stop(name, "hard");
+      if (command === "poweron") machines.start(name);
+      if (command === "shutdown" && !this.deaf.has(server.id)) machines.stop(name, "graceful");
+      if (command === "reboot") {
+        machines.stop(name, "graceful");
+        machines.start(name);
+      }
       if (command === "poweroff") server.next = [{ at, status: "off" }];
       if (command === "poweron") server.next = [{ at, status: "running" }];
       // The button is pressed within the action; the guest takes its time after it.

@@ -20,6 +20,8 @@ export interface FakeServer {
   readonly userData: string;
   readonly publicNet: boolean;
   readonly networks: readonly number[];
+  /** Where its processes really listen, or null where nothing runs. */
+  readonly listensAt: string | null;
   labels: Record<string, string>;
   status: string;
   /** What it becomes, and when; "gone" removes it. */
@@ -114,14 +116,16 @@ export function serverJson(server: FakeServer) {
     status: server.status,
     created: iso(server.createdAt),
     public_net: {
-      ipv4: server.publicNet ? { id: id + 1, ip: address(id, 1), blocked: false, dns_ptr: "server.example" } : null,
+      ipv4: server.publicNet
+        ? { id: id + 1, ip: server.listensAt ?? address(id, 1), blocked: false, dns_ptr: "server.example" }
+        : null,
       ipv6: server.publicNet ? { id: id + 2, ip: `2001:db8:${id.toString(16)}::/64`, blocked: false, dns_ptr: [] } : null,
       floating_ips: [],
       firewalls: [],
     },
     private_net: server.networks.map((network) => ({
       network,
-      ip: address(id, 2),
+      ip: server.listensAt ?? address(id, 2),
       alias_ips: [],
       mac_address: "86:00:ff:2a:7d:e1",
     })),
