@@ -82,13 +82,18 @@ const edgePlace = (fake: FakeHetzner, env: Record<string, string>): EdgePlace =>
   validate: null,
 });
 
-/** The same over real HTTP on loopback. `exchangeMs` is real time. */
-export async function makeServedWorld(plan: FaultPlan, exchangeMs = defaultTransportLimits.exchangeMs): Promise<HetznerWorld> {
+/** The same over real HTTP on loopback. `exchangeMs` is real time; `between` stands before the fake and gives its own URL. */
+export async function makeServedWorld(
+  plan: FaultPlan,
+  exchangeMs = defaultTransportLimits.exchangeMs,
+  between: (url: string) => Promise<string> = (url) => Promise.resolve(url),
+): Promise<HetznerWorld> {
   const world = makeHetznerWorld();
   const served = await serveFake(world.fake, "/v1", plan);
+  const url = await between(served.url);
   const transports = [0, 1].map(() => makeUndiciTransport({ ...defaultTransportLimits, exchangeMs }));
   const [one, another] = transports.map((transport) =>
-    provider(world.clock, 1, transport, { env: Object.assign(world.env, { AETHER_HETZNER_ENDPOINT: served.url }) }),
+    provider(world.clock, 1, transport, { env: Object.assign(world.env, { AETHER_HETZNER_ENDPOINT: url }) }),
   );
   if (one === undefined || another === undefined) throw new Error("two clients");
   return {
