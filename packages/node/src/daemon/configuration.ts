@@ -14,6 +14,8 @@ export type Loaded =
   | { readonly errors: readonly string[] };
 
 const variable = "AETHER_NODE_CONFIG";
+/** An address of this machine to listen on in place of the configuration's: many machines of a test share one computer. */
+const bindVariable = "AETHER_BIND";
 
 /** `--config FILE` comes before the environment. Every error is a line that names the key and what was expected. */
 export async function loadConfiguration(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Loaded> {
@@ -23,7 +25,10 @@ export async function loadConfiguration(args: readonly string[], env: NodeJS.Pro
   if ("errors" in parsed) return { errors: parsed.errors.map((error) => `${found.from}: ${error}`) };
   const [tls, token] = [await readTls(parsed.ok.tls), await readToken(parsed.ok.backup.remoteToken)];
   if ("errors" in tls) return "errors" in token ? { errors: [...tls.errors, ...token.errors] } : tls;
-  return "errors" in token ? token : { configuration: parsed.ok, tls, remoteToken: token.ok };
+  if ("errors" in token) return token;
+  const { listen } = parsed.ok;
+  const configuration = { ...parsed.ok, listen: { ...listen, host: env[bindVariable] ?? listen.host } };
+  return { configuration, tls, remoteToken: token.ok };
 }
 
 type Text = { readonly text: string; readonly from: string } | { readonly errors: readonly string[] };
@@ -36,7 +41,7 @@ async function findText(args: readonly string[], env: NodeJS.ProcessEnv): Promis
     return { errors: [`no configuration: give --config FILE, or the JSON in ${variable}`] };
   }
   if (option !== "--config" || path === undefined || rest.length > 0) {
-    return { errors: [`unknown arguments: ${args.join(" ")}; expected --config FILE (see --help)`] };
+    return { errors: [`unknown arguments: ${args.join(" ")}; expected --config FILE or --birth FILE (see --help)`] };
   }
   return readFile(path, "utf8").then(
     (text) => ({ text, from: path }),

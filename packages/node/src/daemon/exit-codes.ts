@@ -12,5 +12,7 @@ export const exitCodes = {
   removed: 72,
   /** The address or the data folder is in use by another process. */
   inUse: 73,
+  /** A machine that was to become a node, and nobody made it one. */
+  notEnrolled: 74,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];

@@ -1,6 +1,13 @@
 /** The maker's side of an enrolment: dials a machine that it had made, and makes a node of it. */
-import type { Birth } from "./birth-file.ts";
-import type { Gift } from "./gift.ts";
+import { X509Certificate, type KeyObject } from "node:crypto";
+import { Agent, request, type IncomingMessage } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect, type TLSSocket } from "node:tls";
+import { isRefusal, readIdentity } from "../identity/certificate-identity.ts";
+import { keyFingerprint, type Birth } from "./birth-file.ts";
+import { giftBody, type Gift } from "./gift.ts";
+import { freshNonce, isNonce, isSameProof, makerProof, nodeProof } from "./proof.ts";
+import { doors, proofHeader } from "./waiting-room.ts";
 
 export interface Enrol {
   /** "host:port" where the machine can be reached from here. */
@@ -25,4 +32,151 @@ export class EnrolmentFailed extends Error {
     super(message);
     this.fault = fault;
   }
+}
+
+const exchangeMs = 15_000;
+const answerBytesMax = 16 * 1024;
+/** Between two tries: at first short, because a machine that boots may be a moment away; then not more than this. */
+const pauseMaxMs = 2_000;
+const pauseMinMs = 100;
+
+/**
+ * Resolves with `already` when a daemon with a certificate of the cluster's CA for this node answers: somebody else was first, or the
+ * answer to an earlier try was lost. Repeats for `withinMs` while nothing answers; rejects with {@link EnrolmentFailed}, which tells no secret,
+ * and with the signal's reason when that is aborted.
+ */
+export async function enrol(e: Enrol): Promise<"enrolled" | "already"> {
+  const until = performance.now() + e.withinMs;
+  for (let pause = pauseMinMs; ; pause = Math.min(pause * 2, pauseMaxMs)) {
+    e.signal?.throwIfAborted();
+    const met = await meet(e);
+    if (met === "enrolled" || met === "already") return met;
+    if (performance.now() >= until) {
+      throw new EnrolmentFailed(
+        "unreachable",
+        `${e.birth.node} at ${e.address} was not reached in ${e.withinMs} ms: ${met.silent}`,
+      );
+    }
+    await sleep(pause, undefined, e.signal === undefined ? {} : { signal: e.signal });
+  }
+}
+
+type Met = "enrolled" | "already" | { readonly silent: string };
+
+/** One encounter. What may be different in a moment is `silent`. */
+async function meet(e: Enrol): Promise<Met> {
+  const within = AbortSignal.any([AbortSignal.timeout(exchangeMs), ...(e.signal === undefined ? [] : [e.signal])]);
+  const socket = await dial(e.address, within);
+  if ("silent" in socket) return socket;
+  const agent = new OneSocket(socket);
+  try {
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) return { silent: "it showed no certificate" };
+    if (isOfCluster(certificate, e.identity.ca)) return judgeDaemon(certificate, e);
+    return await introduce(e, certificate.publicKey, agent, within);
+  } catch (error) {
+    if (error instanceof EnrolmentFailed) throw error;
+    return { silent: error instanceof Error ? error.message : String(error) };
+  } finally {
+    agent.destroy();
+    socket.destroy();
+  }
+}
+
+function isOfCluster(certificate: X509Certificate, caPem: string): boolean {
+  const ca = new X509Certificate(caPem);
+  return certificate.checkIssued(ca) && certificate.verify(ca.publicKey);
+}
+
+/** TLS has shown that it holds the certificate's key. */
+function judgeDaemon(certificate: X509Certificate, { birth, address }: Enrol): "already" {
+  const who = readIdentity(certificate, birth.cluster.id, () => false, null);
+  if (!isRefusal(who) && who.role === "member" && who.name === birth.node) return "already";
+  const found = isRefusal(who) ? who.detail : `${who.role}:${who.name}`;
+  throw new EnrolmentFailed("otherNode", `at ${address} answers ${found}, ${birth.node} was expected`);
+}
+
+async function introduce(e: Enrol, tlsKey: KeyObject, agent: Agent, signal: AbortSignal): Promise<Met> {
+  const makerNonce = freshNonce();
+  const hello = await post(agent, doors.hello, Buffer.from(JSON.stringify({ nonce: makerNonce })), {}, signal);
+  const { nonce, publicKey, proof } = hello.body;
+  const encounter = { makerNonce, nodeNonce: isNonce(nonce) ? nonce : "", tlsKey: keyFingerprint(tlsKey) };
+  const isTheKey = typeof publicKey === "string" && publicKey === tlsKey.export({ type: "spki", format: "pem" });
+  if (hello.status !== 200 || !isTheKey || !isSameProof(nodeProof(e.birth, encounter), proof)) {
+    const message = `what answers at ${e.address} does not have the ticket of ${e.birth.node}, attempt ${e.birth.attempt}`;
+    throw new EnrolmentFailed("impostor", message);
+  }
+  const body = await giftBody(e.identity, publicKey);
+  const headers = { [proofHeader]: makerProof(e.birth, encounter, body) };
+  const { status, body: answer } = await post(agent, doors.gift, body, headers, signal);
+  if (status === 201) return "enrolled";
+  const why = String(answer["why"]).slice(0, 500);
+  if (status === 409 || status >= 500) return { silent: why };
+  throw new EnrolmentFailed("refused", `${e.birth.node} at ${e.address} refuses what it was given (${status}): ${why}`);
+}
+
+/** Whatever it shows, for the moment: who it is comes out afterwards. */
+function dial(address: string, signal: AbortSignal): Promise<TLSSocket | { readonly silent: string }> {
+  const { hostname, port } = new URL(`https://${address}`);
+  const host = hostname.replaceAll(/[[\]]/g, "");
+  return new Promise((resolve) => {
+    const socket = connect({ host, port: Number(port === "" ? 443 : port), rejectUnauthorized: false, minVersion: "TLSv1.3" });
+    const give = (): void => void socket.destroy(new Error(`no answer within ${exchangeMs} ms`));
+    signal.addEventListener("abort", give, { once: true });
+    socket.once("secureConnect", () => resolve(socket));
+    // Stays for the life of the socket: a daemon cuts those off that show no certificate.
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve({ silent: error.code ?? error.message }));
+    socket.once("close", () => {
+      signal.removeEventListener("abort", give);
+      resolve({ silent: "the connection was closed" });
+    });
+  });
+}
+
+/** Both requests go over the connection whose key is in the proofs, or nowhere. */
+class OneSocket extends Agent {
+  readonly #socket: TLSSocket;
+  constructor(socket: TLSSocket) {
+    super({ keepAlive: true, maxSockets: 1 });
+    this.#socket = socket;
+  }
+  override createConnection(): TLSSocket {
+    return this.#socket;
+  }
+}
+
+interface Answered {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+async function post(
+  agent: Agent,
+  path: string,
+  body: Uint8Array,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<Answered> {
+  const response = await new Promise<IncomingMessage>((resolve, fail) => {
+    const sent = request({
+      agent,
+      path,
+      method: "POST",
+      headers: { ...headers, host: "node", "content-length": body.length },
+      signal,
+    });
+    sent.once("response", resolve);
+    sent.once("error", fail);
+    sent.end(body);
+  });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > answerBytesMax) throw new Error(`the answer has more than ${answerBytesMax} bytes`);
+    chunks.push(chunk as Buffer);
+  }
+  const json: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  if (typeof json !== "object" || json === null) throw new Error("the answer is no object");
+  return { status: response.statusCode ?? 0, body: json as Answered["body"] };
 }

@@ -95,7 +95,7 @@ systemctl start --no-block aetherd.service
 
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** Exit codes 2, 72, 73 and 74 are for people (exit-codes.ts): starting again changes nothing. */
+/** Exit codes 2, 72 and 74 are for people (exit-codes.ts): starting again changes nothing. */
 export const unit = (nodeOptions: readonly string[]): string => `[Unit]
 Description=Aether node
 Wants=network-online.target
@@ -111,7 +111,7 @@ TimeoutStartSec=3h
 TimeoutStopSec=30
 Restart=on-failure
 RestartSec=2
-RestartPreventExitStatus=2 72 73 74
+RestartPreventExitStatus=2 72 74
 LimitNOFILE=65536
 NoNewPrivileges=yes
 ProtectSystem=full
