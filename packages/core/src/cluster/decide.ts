@@ -1,9 +1,11 @@
 /** The rules of the cluster row: it is made once, grows by intent, and remembers what its members report. */
 import { reject, type Command, type DecideContext, type Decision, type Rejection } from "../kernel/command.ts";
-import type { DomainEvent } from "../kernel/event.ts";
+import type { DomainEvent, Identity } from "../kernel/event.ts";
 import type { Provider } from "../kernel/grammar.ts";
 import type { World } from "../kernel/world.ts";
 import { NodeExpected, NodeJoined } from "../node/events.ts";
+import { InstanceRetried } from "../instance/events.ts";
+import { waits, type InstanceRow } from "../instance/state.ts";
 import type { NodeRow } from "../node/state.ts";
 import { SettingChanged } from "../setting/events.ts";
 import { thresholds } from "../setting/thresholds.ts";
@@ -90,7 +92,13 @@ export interface ScaleAnswer {
   readonly warnings: readonly string[];
 }
 
-export function decideScale(world: World, command: Command & { readonly size: number }): Decision {
+/** Whose machines were refused and wait: to scale is to say that they are to be tried again. */
+function retried(world: World, names: readonly string[], { role, name }: Identity): readonly DomainEvent[] {
+  const waiting = names.filter((node) => waits(world.get<InstanceRow>("instance", node)?.row));
+  return waiting.map((node) => InstanceRetried.of(node, { by: `${role}:${name}` }));
+}
+
+export function decideScale(world: World, command: Command & { readonly size: number }, { actor }: DecideContext): Decision {
   const { id, size } = command;
   const row = rowOf(world, id);
   if (row === undefined) return noCluster(id);
@@ -110,9 +118,14 @@ export function decideScale(world: World, command: Command & { readonly size: nu
     surplus: Math.max(0, staying.length - size),
     warnings: size % 2 === 0 ? [`${size} members survive no more failures than ${size - 1}: an odd size is better`] : [],
   };
-  if (size === row.size && missing === 0) return { events: [], answer };
+  const again = retried(
+    world,
+    answer.expected.map(({ name }) => name),
+    actor,
+  );
+  if (size === row.size && missing === 0) return { events: again, answer };
   const scaled = events.ClusterScaled.of(id, { from: row.size, size, nextMember: row.nextMember + missing });
-  return { events: [scaled, ...fresh.map(({ name, member }) => NodeExpected.of(name, { member }))], answer };
+  return { events: [scaled, ...fresh.map(({ name, member }) => NodeExpected.of(name, { member })), ...again], answer };
 }
 
 /** n1, n2, …: the lowest that no row has, that of a node which has left included. */

@@ -6,7 +6,7 @@ import type { Provider } from "../kernel/grammar.ts";
 import type { World } from "../kernel/world.ts";
 import { hasJoined, type NodeRow } from "../node/state.ts";
 import * as events from "./events.ts";
-import type { InstanceRow } from "./state.ts";
+import { waits, type InstanceRow } from "./state.ts";
 import { mayLive, stateAfter, type InstanceState } from "./transitions.ts";
 
 const nothing: Decision = { events: [] };
@@ -119,8 +119,7 @@ export function decideRetry(world: World, { id }: Command, { actor }: DecideCont
   const row = rowOf(world, id);
   if (row === undefined)
     return reject("not_found", `node ${id} has no machine`, "aether cluster instances shows those there are");
-  const isWaiting = row.held || (row.state === "refused" && row.tried.length > 0);
-  return isWaiting ? step(row, events.InstanceRetried.of(id, { by: `${actor.role}:${actor.name}` })) : nothing;
+  return waits(row) ? step(row, events.InstanceRetried.of(id, { by: `${actor.role}:${actor.name}` })) : nothing;
 }
 
 export function decideStop(world: World, command: Attempt & { readonly why: string }): Decision {

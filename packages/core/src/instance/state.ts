@@ -53,6 +53,10 @@ export const triedMax = 64;
 /** So many attempts may come to nothing before an operator is waited for. */
 export const fruitlessMax = 3;
 
+/** Whether the leader tries nothing until an operator says so, or until it has waited for room. */
+export const waits = (row: InstanceRow | undefined): boolean =>
+  row !== undefined && (row.held || (row.state === "refused" && row.tried.length > 0));
+
 /** Throws on an event that the table does not allow: decide must not have made it. */
 export function evolveInstance(row: InstanceRow | undefined, event: DomainEvent, { index, at }: EventContext): InstanceRow {
   const state = stateAfter(row?.state, event.type);
