@@ -1,10 +1,9 @@
 /** The maker's side of an enrolment: dials a machine that it had made, and makes a node of it. */
 import { X509Certificate, type KeyObject } from "node:crypto";
-import { Agent, request, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, type TLSSocket } from "node:tls";
 import { isRefusal, readIdentity } from "../identity/certificate-identity.ts";
 import { keyFingerprint, type Birth } from "./birth-file.ts";
+import { dial, OneSocket, post } from "./exchange.ts";
 import { giftBody, type Gift } from "./gift.ts";
 import { freshNonce, isNonce, isSameProof, makerProof, nodeProof } from "./proof.ts";
 import { doors, proofHeader } from "./waiting-room.ts";
@@ -35,7 +34,6 @@ export class EnrolmentFailed extends Error {
 }
 
 const exchangeMs = 15_000;
-const answerBytesMax = 16 * 1024;
 /** Between two tries: at first short, because a machine that boots may be a moment away; then not more than this. */
 const pauseMaxMs = 2_000;
 const pauseMinMs = 100;
@@ -96,7 +94,7 @@ function judgeDaemon(certificate: X509Certificate, { birth, address }: Enrol): "
   throw new EnrolmentFailed("otherNode", `at ${address} answers ${found}, ${birth.node} was expected`);
 }
 
-async function introduce(e: Enrol, tlsKey: KeyObject, agent: Agent, signal: AbortSignal): Promise<Met> {
+async function introduce(e: Enrol, tlsKey: KeyObject, agent: OneSocket, signal: AbortSignal): Promise<Met> {
   const makerNonce = freshNonce();
   const hello = await post(agent, doors.hello, Buffer.from(JSON.stringify({ nonce: makerNonce })), {}, signal);
   const { nonce, publicKey, proof } = hello.body;
@@ -113,70 +111,4 @@ async function introduce(e: Enrol, tlsKey: KeyObject, agent: Agent, signal: Abor
   const why = String(answer["why"]).slice(0, 500);
   if (status === 409 || status >= 500) return { silent: why };
   throw new EnrolmentFailed("refused", `${e.birth.node} at ${e.address} refuses what it was given (${status}): ${why}`);
-}
-
-/** Whatever it shows, for the moment: who it is comes out afterwards. */
-function dial(address: string, signal: AbortSignal): Promise<TLSSocket | { readonly silent: string }> {
-  const { hostname, port } = new URL(`https://${address}`);
-  const host = hostname.replaceAll(/[[\]]/g, "");
-  return new Promise((resolve) => {
-    const socket = connect({ host, port: Number(port === "" ? 443 : port), rejectUnauthorized: false, minVersion: "TLSv1.3" });
-    const give = (): void => void socket.destroy(new Error(`no answer within ${exchangeMs} ms`));
-    signal.addEventListener("abort", give, { once: true });
-    socket.once("secureConnect", () => resolve(socket));
-    // Stays for the life of the socket: a daemon cuts those off that show no certificate.
-    socket.on("error", (error: NodeJS.ErrnoException) => resolve({ silent: error.code ?? error.message }));
-    socket.once("close", () => {
-      signal.removeEventListener("abort", give);
-      resolve({ silent: "the connection was closed" });
-    });
-  });
-}
-
-/** Both requests go over the connection whose key is in the proofs, or nowhere. */
-class OneSocket extends Agent {
-  readonly #socket: TLSSocket;
-  constructor(socket: TLSSocket) {
-    super({ keepAlive: true, maxSockets: 1 });
-    this.#socket = socket;
-  }
-  override createConnection(): TLSSocket {
-    return this.#socket;
-  }
-}
-
-interface Answered {
-  readonly status: number;
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
-async function post(
-  agent: Agent,
-  path: string,
-  body: Uint8Array,
-  headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-): Promise<Answered> {
-  const response = await new Promise<IncomingMessage>((resolve, fail) => {
-    const sent = request({
-      agent,
-      path,
-      method: "POST",
-      headers: { ...headers, host: "node", "content-length": body.length },
-      signal,
-    });
-    sent.once("response", resolve);
-    sent.once("error", fail);
-    sent.end(body);
-  });
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > answerBytesMax) throw new Error(`the answer has more than ${answerBytesMax} bytes`);
-    chunks.push(chunk as Buffer);
-  }
-  const json: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-  if (typeof json !== "object" || json === null) throw new Error("the answer is no object");
-  return { status: response.statusCode ?? 0, body: json as Answered["body"] };
 }

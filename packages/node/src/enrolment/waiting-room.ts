@@ -28,11 +28,16 @@ export interface WaitingRoomOptions {
   readonly log: Log;
   /** Given up after this time, milliseconds. */
   readonly waitMs: number;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal;
   /** How long a wrong proof waits for its answer. Default: 1 s. */
   readonly refusalMs?: number;
   /** Writes a file that is whole or absent, mode 0600. Default: the disk. */
   readonly write?: (path: string, text: string) => Promise<void>;
 }
+
+/** born: a maker has made this a node; tooLong: nobody has in time; stopped: by the signal. */
+export type WaitEnded = "born" | "tooLong" | "stopped";
 
 const connectionsMax = 64;
 const connectionsOfOneAddressMax = 8;
@@ -44,10 +49,8 @@ const refusalLinesMax = 50;
 /** How long the maker may take to read the answer before its connection is cut. */
 const farewellMs = 2_000;
 
-/**
- * Resolves when a maker has made this a node (`born`), or nobody has in time. Rejects when the port cannot be had.
- */
-export async function awaitMaker(o: WaitingRoomOptions): Promise<"born" | "tooLong"> {
+/** Rejects when the port cannot be had. */
+export async function awaitMaker(o: WaitingRoomOptions): Promise<WaitEnded> {
   const own = await makeOwnKey(`aether ${o.birth.node} waits`);
   const room = new WaitingRoom(o, own);
   return room.open();
@@ -69,7 +72,7 @@ class WaitingRoom {
   readonly #sockets = new Set<Socket>();
   #giving = false;
   #refusals = 0;
-  #finish: (how: "born" | "tooLong") => void = () => undefined;
+  #finish: (how: WaitEnded) => void = () => undefined;
 
   constructor(o: WaitingRoomOptions, own: OwnKey) {
     this.#o = o;
@@ -94,9 +97,9 @@ class WaitingRoom {
     this.#server.on("request", (req, res) => this.#serve(req, res));
   }
 
-  async open(): Promise<"born" | "tooLong"> {
-    const { birth, host, log, waitMs } = this.#o;
-    const ended = new Promise<"born" | "tooLong">((resolve) => (this.#finish = resolve));
+  async open(): Promise<WaitEnded> {
+    const { birth, host, log, waitMs, signal } = this.#o;
+    const ended = new Promise<WaitEnded>((resolve) => (this.#finish = resolve));
     await new Promise<void>((resolve, fail) => {
       this.#server.once("error", fail);
       this.#server.listen({ host, port: birth.port }, () => {
@@ -106,8 +109,12 @@ class WaitingRoom {
     });
     log.info("waiting-for-maker", { cluster: birth.cluster.name, attempt: birth.attempt, host, port: birth.port });
     const late = setTimeout(() => this.#finish("tooLong"), waitMs);
+    const stop = (): void => this.#finish("stopped");
+    signal?.addEventListener("abort", stop, { once: true });
+    if (signal?.aborted === true) stop();
     const how = await ended;
     clearTimeout(late);
+    signal?.removeEventListener("abort", stop);
     await this.#close(how === "born" ? farewellMs : 0);
     return how;
   }
