@@ -2,8 +2,8 @@
  * Bundles the two commands: packages/cli/dist/aether.js in parts that load when they are needed, and packages/node/dist/aetherd.js
  * in one piece, because a daemon outlives the next build and must not look for parts that are gone.
  */
-import { readdirSync, rmSync } from "node:fs";
-import { basename, join, relative, resolve } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { build, type BuildOptions } from "esbuild";
 
 const root = resolve(import.meta.dirname, "..");
@@ -36,11 +36,22 @@ async function bundle(name: string, folder: string, options: BuildOptions): Prom
     ...options,
     entryPoints: [at(`${folder}/src/${name}.ts`)],
     outdir: at(`${folder}/dist`),
+    write: false,
   });
+  for (const { path, contents } of made.outputFiles) replaceOld(path, contents);
   const outputs = Object.keys(made.metafile?.outputs ?? {});
   removeOld(at(`${folder}/dist`), new Set(outputs.map((output) => at(output))));
   const bytes = Object.values(made.metafile?.outputs ?? {}).reduce((sum, output) => sum + output.bytes, 0);
   console.error(`${relative(root, at(`${folder}/dist/${name}.js`))}: ${outputs.length} files, ${Math.round(bytes / 1024)} KiB`);
+}
+
+/** In one step, and only where it is another: daemons and commands may be starting meanwhile. */
+function replaceOld(path: string, contents: Uint8Array): void {
+  if (existsSync(path) && readFileSync(path).equals(contents)) return;
+  mkdirSync(dirname(path), { recursive: true });
+  const making = `${path}.making-${process.pid}`;
+  writeFileSync(making, contents);
+  renameSync(making, path);
 }
 
 /** Parts of earlier builds. Those with the same content kept their names, so a command that runs meanwhile finds its parts. */

@@ -1,4 +1,4 @@
-/** `npm test`: install, check types, lint, format, build, and run every test. Arguments go to vitest. */
+/** `npm test`: install, check types, lint, format, and run every test, for which vitest builds first. Arguments go to vitest. */
 import { install, run } from "./install.js";
 
 const bin = (name, file) => `node_modules/${name}/${file}`;
@@ -21,5 +21,4 @@ if (rest.length === 0) {
     "!**/results/**",
   ]);
 }
-run("the build", [".ci/build.ts"]);
 run("the tests", [bin("vitest", "vitest.mjs"), "run", "--config", ".ci/vitest.config.ts", "--root", ".", ...rest]);

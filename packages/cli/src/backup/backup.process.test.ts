@@ -6,8 +6,8 @@ import type { BackupsAnswer, BackupTaken, RestoreAnswer, RestorePlan, SettingsAn
 import { exit } from "../shell/failure.ts";
 import type { StatusView } from "../cluster/status.ts";
 import { Operator } from "../testing/operator.ts";
+import { builtCommand } from "../testing/built-command.ts";
 
-const entry = join(import.meta.dirname, "..", "aether.ts");
 /** Backups come when they are asked for, and at no other time. */
 const toml = '[cluster]\nname = "{name}"\nsize = 1\n\n[cloud]\nprovider = "local"\n\n[backup]\nenabled = false\n';
 
@@ -198,7 +198,7 @@ describe("backups of a cluster", () => {
 
   it("are shown anew to whoever is asked, when somebody writes before the answer", async () => {
     await set("app/x", 7);
-    const pty = spawn(process.execPath, [entry, "backup", "restore", first.commit, "--only", "setting/app/*"], {
+    const pty = spawn(process.execPath, [builtCommand, "backup", "restore", first.commit, "--only", "setting/app/*"], {
       cols: 120,
       rows: 40,
       env: { PATH: process.env["PATH"] ?? "", TERM: "dumb", AETHER_HOME: operator.home },

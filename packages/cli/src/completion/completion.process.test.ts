@@ -3,15 +3,16 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-
-const entry = join(import.meta.dirname, "..", "aether.ts");
+import { builtCommand } from "../testing/built-command.ts";
 
 describe("completion in bash", () => {
   const folder = mkdtempSync(join(tmpdir(), "aether-complete-"));
   const home = join(folder, "home");
   const env = { PATH: `${folder}:${dirname(process.execPath)}:${process.env["PATH"]}`, AETHER_HOME: home };
   beforeAll(() => {
-    writeFileSync(join(folder, "aether-run.sh"), `#!/bin/sh\nexec "${process.execPath}" "${entry}" "$@"\n`, { mode: 0o755 });
+    writeFileSync(join(folder, "aether-run.sh"), `#!/bin/sh\nexec "${process.execPath}" "${builtCommand}" "$@"\n`, {
+      mode: 0o755,
+    });
     symlinkSync("aether-run.sh", join(folder, "aether"));
     mkdirSync(home);
     const fields = 'cluster = "x"\ncluster_id = "0"\nendpoints = []\nca = "c"\ncertificate = "d"\nkey = "e"\n';
@@ -50,7 +51,7 @@ describe("completion in bash", () => {
   });
 
   it.each(["bash", "zsh"])("is a script that %s can parse, where it is installed", (shell) => {
-    const script = spawnSync(process.execPath, [entry, "completion", shell], { env, encoding: "utf8" }).stdout;
+    const script = spawnSync(process.execPath, [builtCommand, "completion", shell], { env, encoding: "utf8" }).stdout;
     expect(script).toContain("cluster");
     const parsed = spawnSync(shell, ["-n"], { input: script, encoding: "utf8" });
     if (parsed.error !== undefined) return console.warn(`skipped: ${shell} is not installed`);
@@ -58,7 +59,7 @@ describe("completion in bash", () => {
   });
 
   it("gives fish every command with its words", () => {
-    const script = spawnSync(process.execPath, [entry, "completion", "fish"], { env, encoding: "utf8" }).stdout;
+    const script = spawnSync(process.execPath, [builtCommand, "completion", "fish"], { env, encoding: "utf8" }).stdout;
     expect(script).toContain("-a bootstrap -d 'Make a cluster from one file, in twelve steps'");
     expect(script).toContain("-a '(aether __complete node 2>/dev/null)'");
     const parsed = spawnSync("fish", ["--no-execute"], { input: script, encoding: "utf8" });

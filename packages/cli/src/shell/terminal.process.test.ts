@@ -5,8 +5,8 @@ import { stripVTControlCharacters } from "node:util";
 import { spawn, type IPty } from "node-pty";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { exit } from "./failure.ts";
+import { builtCommand } from "../testing/built-command.ts";
 
-const entry = join(import.meta.dirname, "..", "aether.ts");
 const journal = {
   format: 1,
   name: "demo",
@@ -35,7 +35,7 @@ describe("the command on a terminal", () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   const run = (words: readonly string[], env: Record<string, string> = {}) => {
-    const pty: IPty = spawn(process.execPath, [entry, ...words], {
+    const pty: IPty = spawn(process.execPath, [builtCommand, ...words], {
       cols: 100,
       rows: 40,
       env: { PATH: process.env["PATH"] ?? "", TERM: "xterm", AETHER_HOME: home, ...env },

@@ -9,10 +9,8 @@ import { join } from "node:path";
 import { awaitEnd, signalProcess } from "@aether/cloud/local/process-table";
 import type { InstanceRecord } from "@aether/cloud/local/registry";
 import type { Journal } from "../bootstrap/journal.ts";
+import { builtCommand, compileCache } from "./built-command.ts";
 
-const entry = join(import.meta.dirname, "..", "aether.ts");
-/** Compiled sources, kept between runs: it halves the time that a command takes to start. */
-const compileCache = join(import.meta.dirname, "../../../../node_modules/.cache/aether");
 const runMs = 90_000;
 
 export interface Ended {
@@ -49,7 +47,7 @@ export class Operator {
 
   /** Begins `aether WORDS` without waiting for it. */
   begin(words: readonly string[], env: Record<string, string> = {}): Running {
-    const child = spawn(process.execPath, [entry, ...words], {
+    const child = spawn(process.execPath, [builtCommand, ...words], {
       env: { PATH: process.env["PATH"], HOME: this.folder, AETHER_HOME: this.home, NODE_COMPILE_CACHE: compileCache, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -8,10 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { awaitEnd, signalProcess } from "@aether/cloud/local/process-table";
 import type { InstanceRecord } from "@aether/cloud/local/registry";
+import { builtCommand, compileCache } from "./built-command.ts";
 
-const entry = join(import.meta.dirname, "..", "aether.ts");
 const fixtures = join(import.meta.dirname, "../../../../fixtures/clusters");
-const compileCache = join(import.meta.dirname, "../../../../node_modules/.cache/aether");
 const runMs = 110_000;
 
 export class PageShell {
@@ -21,7 +20,7 @@ export class PageShell {
   constructor() {
     const bin = join(this.folder, "bin");
     mkdirSync(bin);
-    writeFileSync(join(bin, "aether"), `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`);
+    writeFileSync(join(bin, "aether"), `#!/bin/sh\nexec '${process.execPath}' '${builtCommand}' "$@"\n`);
     chmodSync(join(bin, "aether"), 0o755);
     // Typed lines may be long apart: a backup that comes by itself in between would be the newest one.
     const cluster = readFileSync(join(fixtures, "local.toml"), "utf8");

@@ -54,12 +54,13 @@ export interface KeeperOptions {
 const failedMs = [5_000, 300_000] as const;
 const mirrorFailedMs = [1_000, 60_000] as const;
 const holdersMs = 10_000;
-const holdersLookMs = 250;
+/** Between two looks at who holds a commit, and at the leader while a backup is asked for. Looks begin close together and come apart. */
+const looksMs = [20, 250] as const;
+/** Between two looks at a leader that has nothing newer while nothing is asked for, as one that settles. */
+const idleLooksMs = [250, 5_000] as const;
 /** How long a new leader looks for the newest commit that was recorded. */
 export const settlingMs = 60_000;
-const mirrorLookMs = 250;
-/** Between two looks at a leader that has nothing newer. */
-const mirrorIdleMs = 5_000;
+const settleLookMs = 250;
 
 interface Leading {
   /** In another one somebody else may have led, and recorded backups, between two looks. */
@@ -89,6 +90,8 @@ export class BackupKeeper {
   /** The newest request that was tried: one that comes after a failure does not wait. */
   #tried = 0;
   #nextMirror = Number.NEGATIVE_INFINITY;
+  /** How far apart the looks at this leader are, for what the rows say is asked for and recorded. */
+  #looks = { at: "", ms: 0 };
   #said = "";
 
   constructor(o: KeeperOptions) {
@@ -98,6 +101,11 @@ export class BackupKeeper {
   /** Whether this member's repository is the one that all others are to be like. */
   get writes(): boolean {
     return this.#leading?.settled === true && this.#leads(this.#leading);
+  }
+
+  /** Whether something is asked for and not done: it is to be looked at more often. */
+  get busy(): boolean {
+    return !this.stopped && backupsOf(this.#o.store.world).open !== null;
   }
 
   #leads({ term }: Leading): boolean {
@@ -168,7 +176,7 @@ export class BackupKeeper {
     const patient = now() - leading.since < settlingMs;
     const settled = await home.exclusive(() => settleLine(home, last, peers(), patient));
     if (settled === null) {
-      await this.#o.pause(holdersLookMs);
+      await this.#o.pause(settleLookMs);
       return false;
     }
     if (settled !== "") this.#o.log.warn("backup-line", { why: settled });
@@ -222,10 +230,10 @@ export class BackupKeeper {
   async #awaitHolders(commit: string): Promise<readonly string[]> {
     const { store, peers, now, pause } = this.#o;
     const until = now() + holdersMs;
-    for (;;) {
+    for (let ms: number = looksMs[0]; ; ms = Math.min(2 * ms, looksMs[1])) {
       const { holders, quorum } = await holdersOf(store, commit, peers());
       if (quorum || now() >= until || this.stopped || store.role.state !== "leader") return holders;
-      await pause(holdersLookMs);
+      await pause(ms);
     }
   }
 
@@ -250,7 +258,7 @@ export class BackupKeeper {
       const leader = peers().find(({ member }) => member === store.role.leader);
       if (leader === undefined) return;
       const changed = await this.#mirrorFrom(leader.source);
-      this.#nextMirror = now() + (changed || open !== null ? mirrorLookMs : mirrorIdleMs);
+      this.#nextMirror = now() + (changed ? looksMs[1] : this.#untilNextLook(open, last));
       this.#mirrorFailed.done();
       this.#said = "";
     } catch (error) {
@@ -260,6 +268,15 @@ export class BackupKeeper {
       if (why !== this.#said) log.warn("backup-mirror", { why, hint });
       this.#said = why;
     }
+  }
+
+  /** The leader had nothing newer. */
+  #untilNextLook(open: BackupRequest | null, last: BackupReceipt | null): number {
+    const [least, most] = open === null ? idleLooksMs : looksMs;
+    const { leader, term } = this.#o.store.role;
+    const at = [open?.index, last?.index, leader, term].join();
+    this.#looks = { at, ms: this.#looks.at === at ? Math.min(2 * this.#looks.ms, most) : least };
+    return this.#looks.ms;
   }
 
   /** Null as well for a repository that cannot be read: the mirror sees to it. */

@@ -59,6 +59,8 @@ export interface BackupService {
 }
 
 const lookMs = 200;
+/** While a backup is asked for. */
+const busyLookMs = 20;
 const submitMs = 10_000;
 const caughtUpMs = 2_000;
 /** For all of a push: a first one may be large. */
@@ -105,14 +107,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
     pause: (ms) => sleep(ms),
   });
   const catchUp = catchUpOf(p, home, tidier, () => keeper.writes);
-  const failed = (error: unknown): void => log.error("backups", { ...backupFault(error, home.dir) });
-  const loop = every(lookMs, () => keeper.look().catch(failed));
-  const pushes = every(lookMs, () => pusher.look().catch(failed));
-  const unsubscribe = store.onApplied((changed) => {
-    if (changed?.has(`backup/${cluster.name}`) !== true) return;
-    loop.wake();
-    pushes.wake();
-  });
+  const loops = startLoops(p, home, keeper, pusher);
   return {
     settings,
     home,
@@ -124,12 +119,11 @@ export function startBackups(p: BackupServiceParts): BackupService {
     readings: new Set(),
     pushNow: (force) => pusher.push(force),
     stop: async () => {
-      unsubscribe();
       ending.abort();
       keeper.stopped = true;
       // what is being fetched breaks off
       p.peers.close();
-      await Promise.all([loop.stop(), pushes.stop(), catchUp.stop()]);
+      await Promise.all([loops.stop(), catchUp.stop()]);
       await keeper.stop();
       await tidier.stop();
     },
@@ -154,6 +148,35 @@ const catchUpOf = (p: BackupServiceParts, home: RepositoryHome, tidier: Tidier, 
     pause: (ms) => sleep(ms, undefined, { ref: false }),
   });
 
+/** Both look again and again, and at once when the row of the backups has changed. */
+function startLoops(
+  p: BackupServiceParts,
+  home: RepositoryHome,
+  keeper: BackupKeeper,
+  pusher: Pusher,
+): { stop(): Promise<void> } {
+  const failed = (error: unknown): void => p.log.error("backups", { ...backupFault(error, home.dir) });
+  const looks = every(
+    () => (keeper.busy ? busyLookMs : lookMs),
+    () => keeper.look().catch(failed),
+  );
+  const pushes = every(
+    () => lookMs,
+    () => pusher.look().catch(failed),
+  );
+  const unsubscribe = p.store.onApplied((changed) => {
+    if (changed?.has(`backup/${p.cluster.name}`) !== true) return;
+    looks.wake();
+    pushes.wake();
+  });
+  return {
+    stop: async () => {
+      unsubscribe();
+      await Promise.all([looks.stop(), pushes.stop()]);
+    },
+  };
+}
+
 type Submitter = (command: Command) => Promise<Answer>;
 
 /** As this member: to the store here, which takes it only while it leads, or to whoever leads. */
@@ -168,19 +191,28 @@ function submittersOf({ node, store, gateway }: BackupServiceParts): {
   };
 }
 
-/** Calls `work` again and again, one at a time; `wake`: after the turn of the event loop, unless it is running. */
-function every(ms: number, work: () => Promise<void>): { wake(): void; stop(): Promise<void> } {
+/** Calls `work` again and again, one at a time, so many ms apart; `wake`: after the turn of the event loop, unless it is running. */
+function every(ms: () => number, work: () => Promise<void>): { wake(): void; stop(): Promise<void> } {
   let running: Promise<void> | null = null;
   let stopped = false;
-  const run = (): void => {
-    if (!stopped) running ??= work().finally(() => (running = null));
+  let timer: NodeJS.Timeout;
+  const later = (): void => {
+    clearTimeout(timer);
+    if (!stopped) timer = setTimeout(run, ms());
   };
-  const timer = setInterval(run, ms);
+  const run = (): void => {
+    if (stopped) return;
+    running ??= work().finally(() => {
+      running = null;
+      later();
+    });
+  };
+  later();
   return {
     wake: () => void setImmediate(run),
     stop: async () => {
       stopped = true;
-      clearInterval(timer);
+      clearTimeout(timer);
       await running;
     },
   };

@@ -20,7 +20,6 @@ import { mountSmallDisk, whyNoSmallDisk, type SmallDisk } from "../testing/small
 import type { TestClient } from "../testing/test-client.ts";
 import { startWriteLoad, type WriteLoad } from "../testing/write-load.ts";
 
-const program = join(import.meta.dirname, "../../dist/aetherd.js");
 const settlesMs = 90_000;
 const endsMs = 90_000;
 
@@ -111,7 +110,7 @@ describe("a disk that fails under a real daemon", () => {
   let p: Patient;
   let h: ClusterHarness;
   beforeAll(async () => {
-    h = await makeClusterHarness({ size: 3, historyKeep: 100, program });
+    h = await makeClusterHarness({ size: 3, historyKeep: 100 });
     p = await Patient.form(h);
   });
   afterAll(() => p.dispose());
@@ -186,7 +185,7 @@ describe("a disk that fails under a real daemon", () => {
 
 describe("a disk that holds another world", () => {
   it("ends the member with 71; wiped, it is taken in anew", async () => {
-    const h = await makeClusterHarness({ size: 3, program });
+    const h = await makeClusterHarness({ size: 3 });
     const p = await Patient.form(h);
     try {
       await p.burst(50);
@@ -262,7 +261,7 @@ describe.skipIf(noDisk !== null)("a small disk of its own (skipped where no ext4
   let disk: SmallDisk;
   let member = 0;
   beforeAll(async () => {
-    h = await makeClusterHarness({ size: 3, historyKeep: 100, program });
+    h = await makeClusterHarness({ size: 3, historyKeep: 100 });
     for (const { dataDir } of h.nodes) disks.push(mountSmallDisk(dataDir, 64, "ext4"));
     p = await Patient.form(h);
     node = await leaderOf(h, p.operator, settlesMs);

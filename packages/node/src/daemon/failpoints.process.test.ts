@@ -3,7 +3,6 @@
  * armed with the next place, so that a member that did not come back as it should never reaches it.
  */
 import { existsSync, mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Failpoint, failpointPlaces } from "@aether/core/kernel/failpoint";
 import { openStreamClient, type StreamClient } from "../client/stream-client.ts";
@@ -13,7 +12,6 @@ import type { TestClient } from "../testing/test-client.ts";
 import { startWriteLoad, type WriteLoad } from "../testing/write-load.ts";
 
 /** The bundle: it starts in a third of the time, and is what ships. */
-const program = join(import.meta.dirname, "../../dist/aetherd.js");
 const strikesMs = 90_000;
 const settlesMs = 90_000;
 
@@ -116,7 +114,7 @@ describe("a daemon killed at a failpoint", () => {
     [...h.logOf(node).matchAll(/ verdict node=\w+ verdict=([\w-]+)/g)].map((found) => found[1] ?? "");
 
   beforeAll(async () => {
-    h = await makeClusterHarness({ size: 3, historyKeep: 100, program });
+    h = await makeClusterHarness({ size: 3, historyKeep: 100 });
     await h.form();
     operator = await h.client("operator");
     stream = openStreamClient({ endpoints: h.nodes.map((n) => n.address), tls: operator.tls, deadlineMs: settlesMs });
@@ -239,7 +237,7 @@ describe("a daemon killed at a failpoint", () => {
 
 describe("a first member killed while it is bootstrapped", () => {
   it("is bootstrapped by the same request again, or says what lies in its folder; never a member of two beginnings", async () => {
-    const h = await makeClusterHarness({ size: 1, program });
+    const h = await makeClusterHarness({ size: 1 });
     try {
       const operator = await h.client("operator");
       const [node] = h.nodes as readonly [TestNode];
@@ -278,7 +276,7 @@ describe("a first member killed while it is bootstrapped", () => {
 
 describe("AETHER_FAILPOINTS", () => {
   it("is refused before anything is touched when it makes no sense, and announced when it does", async () => {
-    const h = await makeClusterHarness({ size: 1, program });
+    const h = await makeClusterHarness({ size: 1 });
     try {
       const [node] = h.nodes as readonly [TestNode];
       h.start(node, { AETHER_FAILPOINTS: "beforeFlsh=kill" });

@@ -6,12 +6,18 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openStreamClient, type StreamAnswer } from "../client/stream-client.ts";
 import { checkpointStatement } from "../controllers/checkpoint.ts";
 import { verify } from "../identity/signing.ts";
-import { eventually, freePort, makeClusterHarness, type ClusterHarness, type TestNode } from "../testing/cluster-harness.ts";
+import {
+  builtDaemon,
+  eventually,
+  freePort,
+  makeClusterHarness,
+  type ClusterHarness,
+  type TestNode,
+} from "../testing/cluster-harness.ts";
 import type { TestClient } from "../testing/test-client.ts";
 
-const program = join(import.meta.dirname, "../aetherd.ts");
 const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
-  const done = spawnSync(process.execPath, [program, ...args], {
+  const done = spawnSync(process.execPath, [builtDaemon, ...args], {
     encoding: "utf8",
     env: { ...process.env, ...env },
     timeout: 20_000,

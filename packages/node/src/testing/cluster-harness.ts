@@ -1,5 +1,5 @@
 /**
- * A real cluster for tests, benches and chaos: `aetherd` processes from the sources, on loopback ports, with
+ * A real cluster for tests, benches and chaos: `aetherd` processes of the bundle that is shipped, on loopback ports, with
  * certificates of a throw-away CA and data folders under the system's temporary folder. Everything that was started is
  * ended and removed by dispose(), by the ids of the very processes it started.
  */
@@ -23,7 +23,7 @@ export interface ClusterHarnessOptions {
   readonly historyKeep?: number;
   /** Keys of the daemon's `backup`; left out, there are no backups but those asked for. */
   readonly backup?: Readonly<Record<string, unknown>>;
-  /** Program to run instead of the sources, e.g. a bundle. */
+  /** Program to run instead of {@link builtDaemon}. */
   readonly program?: string;
   /** Where `from` dials to reach `to`; default: the address that `to` listens on. Asked once, when the nodes are prepared. */
   readonly route?: (from: TestNode, to: TestNode) => Promise<string>;
@@ -71,6 +71,9 @@ export interface ClusterHarness {
   dispose(how?: { readonly keep: boolean }): Promise<void>;
 }
 
+/** The daemon as it is shipped; process tests build it first. */
+export const builtDaemon = join(import.meta.dirname, "../../dist/aetherd.js");
+
 /** Polls until `ready` gives something other than undefined, or fails with `what` after `withinMs`. */
 export async function eventually<T>(
   what: string,
@@ -100,7 +103,7 @@ export async function makeClusterHarness(o: ClusterHarnessOptions): Promise<Clus
   const raft = o.raft ?? { tickMs: 25, electionTicks: 20, heartbeatTicks: 2 };
   const nodes: TestNode[] = [];
   const clients: TestClient[] = [];
-  const program = o.program ?? join(import.meta.dirname, "../aetherd.ts");
+  const program = o.program ?? builtDaemon;
 
   const material = async (role: Role, who: string): Promise<TlsMaterial> => {
     const hosts = ["127.0.0.1", "localhost"];

@@ -3,16 +3,18 @@
  * started is ended by close().
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { memberFacts } from "@aether/node/testing/cluster-facts";
-import { eventually, makeClusterHarness, type ClusterHarness, type TestNode } from "@aether/node/testing/cluster-harness";
+import {
+  builtDaemon,
+  eventually,
+  makeClusterHarness,
+  type ClusterHarness,
+  type TestNode,
+} from "@aether/node/testing/cluster-harness";
 import type { TestClient } from "@aether/node/testing/test-client";
 import { makeStream, type Stream } from "../world/stream.ts";
 import type { ChaosCluster } from "./disaster.ts";
 import { LinkNet } from "./link-net.ts";
-
-/** The daemon as it ships, made by `node .ci/build.ts`. */
-export const bundle = join(import.meta.dirname, "../../../node/dist/aetherd.js");
 
 /** Far more entries than a run writes: the log is read from its beginning afterwards. */
 const keepEntries = 10_000_000;
@@ -41,11 +43,10 @@ export class Daemons implements ChaosCluster {
 
   /** Prepares a cluster; nothing runs until form(). Throws when the daemon's bundle is not there. */
   static async prepare(size: number, seed: number): Promise<Daemons> {
-    if (!existsSync(bundle)) throw new Error(`${bundle} is not there: run "node .ci/build.ts" first`);
+    if (!existsSync(builtDaemon)) throw new Error(`${builtDaemon} is not there: run "node .ci/build.ts" first`);
     const net = new LinkNet(makeStream(seed, "links"));
     const harness = await makeClusterHarness({
       size,
-      program: bundle,
       historyKeep: keepEntries,
       route: (from, to) => net.route(from.name, to.name, to.address),
     });
