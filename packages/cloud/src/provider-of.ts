@@ -1,8 +1,11 @@
 /** The one place that knows all clouds: from the settings of a cluster to its provider. The command and the leader both come here. */
+import { readFile } from "node:fs/promises";
 import { make as redact } from "effect/Redacted";
 import type { CloudSettings } from "@aether/core/config/cloud-settings";
 import { credentialsFrom } from "./aws/credentials.ts";
 import { makeAwsProvider } from "./aws.ts";
+import { azureCredentialsFrom } from "./azure/credentials.ts";
+import { makeAzureProvider } from "./azure.ts";
 import { CloudFailure } from "./failure.ts";
 import { makeHetznerProvider } from "./hetzner.ts";
 import { systemClock, type Clock, type Random } from "./http/clock.ts";
@@ -66,15 +69,22 @@ const makers: Readonly<Record<CloudSettings["provider"], Maker>> = {
   gcp: () => {
     throw notYet("gcp");
   },
-  azure: () => {
-    throw notYet("azure");
+  azure: ({ settings, cluster, env, seams }, machine) => {
+    const { subscription, resource_group: resourceGroup, vault = null, admin_user: adminUser } = settings.azure;
+    if (subscription === undefined || resourceGroup === undefined) {
+      const message = "[azure] subscription and resource_group, or AZURE_SUBSCRIPTION_ID and AZURE_RESOURCE_GROUP, must be set";
+      throw new CloudFailure({ _tag: "Invalid", provider: "azure", op: "read the options", message });
+    }
+    const place = { cluster, region: settings.region, subscription, resourceGroup, adminUser, vault };
+    const readText = (path: string): Promise<string> => readFile(path, "utf8");
+    return makeAzureProvider({ ...place, machine, credentials: azureCredentialsFrom(env), env }, { ...seams, readText });
   },
 };
 
 const unauthenticated = (provider: "hetzner" | "aws", message: string): CloudFailure =>
   new CloudFailure({ _tag: "Auth", kind: "unauthenticated", provider, op: "look for credentials", message });
 
-const notYet = (provider: "gcp" | "azure"): CloudFailure =>
+const notYet = (provider: "gcp"): CloudFailure =>
   new CloudFailure({
     _tag: "Unsupported",
     capability: "compute",

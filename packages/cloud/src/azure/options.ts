@@ -19,6 +19,8 @@ export interface AzureOptions {
   readonly resourceGroup: string;
   readonly machine: WantedMachine;
   readonly credentials: AzureCredentials;
+  /** The account on each machine that its SSH keys open. */
+  readonly adminUser: string;
   /** Of secrets and certificates: "prod-vault" or "prod-vault.vault.azure.net". Without one there are neither. */
   readonly vault: string | null;
   /** Who signs certificates: an issuer that is set up in the vault, or "Self". */

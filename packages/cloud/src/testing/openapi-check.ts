@@ -3,6 +3,10 @@
  * is lenient: a field or a query name that it does not know is a violation, because a vendor ignores it silently.
  */
 export interface JsonSchema {
+  /** A name in the slice's definitions. */
+  readonly $ref?: string;
+  /** Only the vendor says it. */
+  readonly readOnly?: boolean;
   readonly type?: "object" | "array" | "string" | "integer" | "number" | "boolean";
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly additionalProperties?: boolean | JsonSchema;
@@ -35,6 +39,15 @@ export interface OperationModel {
 export interface ModelSlice {
   readonly version: string;
   readonly operations: Readonly<Record<string, OperationModel>>;
+  /** Shapes that several operations share, or that hold themselves. */
+  readonly definitions?: Readonly<Record<string, JsonSchema>>;
+}
+
+/** Where a value is looked at: which shapes are known by name, and who says it. */
+interface Judging {
+  readonly model: ModelSlice;
+  readonly isRequest: boolean;
+  readonly violations: string[];
 }
 
 export interface ModelRequest {
@@ -57,9 +70,10 @@ export function checkRequest(model: ModelSlice, request: ModelRequest, paging: r
   if (found === null) return { operation: null, violations: [`no operation ${request.method} ${request.path}`] };
   const { name, operation, segments } = found;
   const violations: string[] = [];
+  const judging: Judging = { model, isRequest: true, violations };
   for (const parameter of operation.parameters) {
     if (parameter.in === "path")
-      check(parameter.schema, ofText(parameter.schema, segments[parameter.name] ?? ""), `path.${parameter.name}`, violations);
+      check(parameter.schema, ofText(parameter.schema, segments[parameter.name] ?? ""), `path.${parameter.name}`, judging);
     if (parameter.in === "query" && parameter.required && !request.query.some(([key]) => key === parameter.name)) {
       violations.push(`query.${parameter.name} is missing`);
     }
@@ -67,12 +81,12 @@ export function checkRequest(model: ModelSlice, request: ModelRequest, paging: r
   const isList = request.method === "GET" && !request.path.match(/\/\d+$/);
   for (const [key, value] of request.query) {
     const parameter = operation.parameters.find((one) => one.in === "query" && one.name === key);
-    if (parameter !== undefined) check(parameter.schema, ofText(parameter.schema, value), `query.${key}`, violations);
+    if (parameter !== undefined) check(parameter.schema, ofText(parameter.schema, value), `query.${key}`, judging);
     else if (!isList || !paging.includes(key)) violations.push(`query.${key} is not known`);
   }
   if (operation.body === null) {
     if (request.body !== undefined) violations.push("a body where none is taken");
-  } else check(operation.body, request.body, "body", violations);
+  } else check(operation.body, request.body, "body", judging);
   return { operation: name, violations };
 }
 
@@ -90,8 +104,13 @@ export function checkResponse(
   const schema = responses[String(status)] ?? null;
   if (schema === null) return body === undefined ? [] : [`${operation} ${status} has no body`];
   const violations: string[] = [];
-  const withPaging: JsonSchema = { ...schema, properties: { ...schema.properties, [paging]: schema.properties?.[paging] ?? {} } };
-  check(withPaging, body, `${operation} ${status}`, violations);
+  const known = resolved(schema, model);
+  const withPaging: JsonSchema = { ...known, properties: { ...known.properties, [paging]: known.properties?.[paging] ?? {} } };
+  check(known.properties === undefined ? known : withPaging, body, `${operation} ${status}`, {
+    model,
+    isRequest: false,
+    violations,
+  });
   return violations;
 }
 
@@ -119,41 +138,54 @@ function ofText(schema: JsonSchema, text: string): unknown {
   return text;
 }
 
-function check(schema: JsonSchema, value: unknown, at: string, violations: string[]): void {
+function resolved(schema: JsonSchema, model: ModelSlice): JsonSchema {
+  if (schema.$ref === undefined) return schema;
+  const found = model.definitions?.[schema.$ref];
+  if (found === undefined) throw new Error(`the model has no definition ${schema.$ref}`);
+  return found;
+}
+
+function check(given: JsonSchema, value: unknown, at: string, judging: Judging): void {
+  const schema = resolved(given, judging.model);
+  if (judging.isRequest && given.readOnly === true && value !== undefined) {
+    judging.violations.push(`${at} is for the vendor to say`);
+    return;
+  }
   if (value === null) {
-    if (schema.nullable !== true) violations.push(`${at} is null`);
+    if (schema.nullable !== true) judging.violations.push(`${at} is null`);
     return;
   }
-  if (schema.enum !== undefined && !schema.enum.includes(value)) violations.push(`${at} is none of ${schema.enum.join(", ")}`);
+  if (schema.enum !== undefined && !schema.enum.includes(value))
+    judging.violations.push(`${at} is none of ${schema.enum.join(", ")}`);
   if (schema.type !== undefined && !isOfType(schema.type, value)) {
-    violations.push(`${at} is ${value === undefined ? "missing" : "no " + schema.type}`);
+    judging.violations.push(`${at} is ${value === undefined ? "missing" : "no " + schema.type}`);
     return;
   }
-  if (typeof value === "string") checkText(schema, value, at, violations);
+  if (typeof value === "string") checkText(schema, value, at, judging);
   if (typeof value === "number") {
-    if (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity)) violations.push(`${at} is out of range`);
+    if (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity))
+      judging.violations.push(`${at} is out of range`);
   }
-  if (Array.isArray(value)) value.forEach((item, index) => check(schema.items ?? {}, item, `${at}[${index}]`, violations));
-  else if (typeof value === "object") checkObject(schema, value as Record<string, unknown>, at, violations);
+  if (Array.isArray(value)) value.forEach((item, index) => check(schema.items ?? {}, item, `${at}[${index}]`, judging));
+  else if (typeof value === "object") checkObject(schema, value as Record<string, unknown>, at, judging);
 }
 
-function checkText(schema: JsonSchema, value: string, at: string, violations: string[]): void {
+function checkText(schema: JsonSchema, value: string, at: string, judging: Judging): void {
   if (value.length < (schema.minLength ?? 0) || value.length > (schema.maxLength ?? Infinity))
-    violations.push(`${at} has a wrong length`);
+    judging.violations.push(`${at} has a wrong length`);
   if (schema.pattern !== undefined && !new RegExp(schema.pattern, "u").test(value))
-    violations.push(`${at} does not match its pattern`);
+    judging.violations.push(`${at} does not match its pattern`);
 }
 
-function checkObject(schema: JsonSchema, value: Record<string, unknown>, at: string, violations: string[]): void {
-  for (const name of schema.required ?? []) if (value[name] === undefined) violations.push(`${at}.${name} is missing`);
+function checkObject(schema: JsonSchema, value: Record<string, unknown>, at: string, judging: Judging): void {
+  for (const name of schema.required ?? []) if (value[name] === undefined) judging.violations.push(`${at}.${name} is missing`);
   // An object of which the model says nothing may hold anything: labels.
   const isOpen = schema.properties === undefined && schema.additionalProperties !== false;
   for (const [name, field] of Object.entries(value)) {
     const known = schema.properties?.[name];
-    if (known !== undefined) check(known, field, `${at}.${name}`, violations);
-    else if (typeof schema.additionalProperties === "object")
-      check(schema.additionalProperties, field, `${at}.${name}`, violations);
-    else if (!isOpen) violations.push(`${at}.${name} is not known`);
+    if (known !== undefined) check(known, field, `${at}.${name}`, judging);
+    else if (typeof schema.additionalProperties === "object") check(schema.additionalProperties, field, `${at}.${name}`, judging);
+    else if (!isOpen) judging.violations.push(`${at}.${name} is not known`);
   }
 }
 
