@@ -61,7 +61,7 @@ function codesOf(error: unknown, found: string[] = []): readonly string[] {
 function meaningOfCodes(codes: readonly string[], message: string): Meaning | null {
   for (const code of codes.toReversed()) {
     if (code === "OperationNotAllowed" && /quota/i.test(message)) return { _tag: "Quota" };
-    if (/CountLimitReached$/.test(code)) return { _tag: "Quota" };
+    if (code.endsWith("CountLimitReached")) return { _tag: "Quota" };
     const known = meanings.get(code);
     if (known !== undefined) return known;
   }
