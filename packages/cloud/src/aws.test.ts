@@ -8,12 +8,15 @@ import type { CloudError, CloudProvider, Instance } from "./provider.ts";
 import { fakeDefaults } from "./testing/aws/fake.ts";
 import { awsSpec, cluster, makeAwsWorld, makeServedAwsWorld, ticket, type AwsWorld } from "./testing/aws/world.ts";
 import { conformance } from "./testing/conformance.ts";
+import { edgeConformance } from "./testing/edge-conformance.ts";
 
 const run = <A>(effect: Effect<A, CloudError>): Promise<A> => runPromise(effect);
 const failure = <A>(effect: Effect<A, CloudError>): Promise<CloudError> => runPromise(flip(effect));
 
 conformance("aws", () => Promise.resolve(makeAwsWorld()));
 conformance("aws over HTTP", makeServedAwsWorld);
+edgeConformance("aws", () => Promise.resolve(makeAwsWorld()));
+edgeConformance("aws over HTTP", makeServedAwsWorld);
 
 describe("AWS", () => {
   let world: AwsWorld;

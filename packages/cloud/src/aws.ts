@@ -1,18 +1,18 @@
-/** Amazon EC2 as a place for machines: instances and discovery. */
+/** Amazon Web Services: machines on EC2, target groups, Secrets Manager, ACM. */
 import { map } from "effect/Effect";
+import { makeAcm } from "./aws/acm.ts";
+import { makeCertificates } from "./aws/certificates.ts";
 import { makeCompute, defaultTimes, type AwsTimes } from "./aws/compute.ts";
-import type { AwsCredentials } from "./aws/credentials.ts";
+import type { AwsCredentials, Environment } from "./aws/credentials.ts";
 import { makeEc2 } from "./aws/ec2.ts";
-import { classifyEc2 } from "./aws/errors.ts";
+import { makeElb } from "./aws/elb.ts";
+import { makeImages } from "./aws/images.ts";
+import { makeLoadBalancers } from "./aws/load-balancers.ts";
 import { preflight, type WantedMachine } from "./aws/preflight.ts";
-import { sigV4Signer } from "./aws/sigv4-signer.ts";
+import { makeSecretsManager } from "./aws/secrets-manager.ts";
+import { makeSecrets } from "./aws/secrets.ts";
+import { makeServices, type ServiceSeams } from "./aws/services.ts";
 import { asEffect } from "./failure.ts";
-import { makeApiClient } from "./http/api-client.ts";
-import type { Clock, Random } from "./http/clock.ts";
-import { endpointsFrom } from "./http/endpoints.ts";
-import type { RateLimiter, RateLimits } from "./http/rate-limiter.ts";
-import type { RetryPolicy } from "./http/retry.ts";
-import type { Transport } from "./http/transport.ts";
 import { clusterLabels, labelKeys } from "./labels.ts";
 import type { CloudProvider, Instance, Peer } from "./provider.ts";
 
@@ -21,53 +21,45 @@ export interface AwsOptions {
   readonly region: string;
   /** What the cluster's machines are; preflight looks whether it is to be had. */
   readonly machine: WantedMachine;
-  readonly credentials: AwsCredentials;
-  /** AETHER_AWS_EC2_ENDPOINT, AETHER_AWS_ENDPOINT; the program's environment. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** When absent they are looked for where AWS's own tools look: environment, profile, web identity, container, instance. */
+  readonly credentials?: AwsCredentials;
+  /**
+   * The program's environment: AWS_…, and in place of the vendor's addresses AETHER_AWS_ENDPOINT or AETHER_AWS_<SERVICE>_ENDPOINT
+   * (EC2, ELASTICLOADBALANCING, SECRETSMANAGER, ACM, STS) and AETHER_AWS_METADATA_ENDPOINT.
+   */
+  readonly env: Environment;
 }
 
-/** What the provider is given of the world outside. */
-export interface AwsSeams {
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** One for each account in this process: `makeAccountLimits`. */
-  readonly limiterOf: (account: string, limits: RateLimits) => RateLimiter;
+/** What the provider is given of the world outside. `limiterOf`: one for each account in this process, `makeAccountLimits`. */
+export interface AwsSeams extends ServiceSeams {
   readonly times?: AwsTimes;
-  readonly retry?: RetryPolicy;
-  /** Instances on a page of a list, 5 to 1000. */
+  /** Things on a page of a list, 5 to 1000. */
   readonly pageSize?: number;
 }
 
-/** The vendor publishes buckets per action and region and tells no counts; this stays below the smallest that matter. */
-const rateLimits: RateLimits = { burst: 50, perSecond: 10, waitingMax: 1000 };
+/** The vendor's longest page of certificates. */
+const certificatesOnPage = 1000;
 
-/** Throws a CloudFailure Invalid when the endpoint in `env` cannot be used. Nothing is sent until an effect runs. */
+/** Throws a CloudFailure Invalid when an endpoint in `env` cannot be used. Nothing is sent until an effect runs. */
 export function makeAwsProvider(options: AwsOptions, seams: AwsSeams): CloudProvider {
-  const { region, credentials } = options;
-  const { transport, clock, random, times = defaultTimes } = seams;
-  const base = endpointsFrom("aws", options.env, (service) => `https://${service}.${region}.amazonaws.com`).base("ec2");
-  const client = makeApiClient({
-    provider: "aws",
-    base,
-    signer: sigV4Signer(credentials, region, "ec2", clock),
-    transport,
-    limiter: seams.limiterOf(`aws ${base.origin} ${credentials.accessKeyId} ${region} ec2`, rateLimits),
-    clock,
-    random,
-    ...(seams.retry === undefined ? {} : { retry: seams.retry }),
-    classify: classifyEc2,
-    remaining: () => null,
-  });
-  const ec2 = makeEc2(client, seams.pageSize ?? 1000);
-  const compute = makeCompute({ cluster: options.cluster, ec2, clock, times });
+  const { region, env, credentials = null } = options;
+  const { clock, times = defaultTimes, pageSize = 1000 } = seams;
+  const { pollMs, consistencyMs } = times;
+  const services = makeServices(region, env, credentials, seams);
+  const ec2 = makeEc2(services.client("ec2"), pageSize);
+  const images = makeImages(ec2, clock);
+  const compute = makeCompute({ cluster: options.cluster, ec2, images, clock, times });
+  const acm = makeAcm(services.client("acm"), Math.min(pageSize, certificatesOnPage));
   return {
     name: "aws",
     compute,
     discovery: {
       peers: (cluster) => map(compute.list(clusterLabels(cluster)), (instances) => instances.map(asPeer)),
     },
-    preflight: asEffect((signal) => preflight(ec2, region, options.machine, signal)),
+    secrets: makeSecrets(makeSecretsManager(services.client("secretsmanager"))),
+    loadBalancers: makeLoadBalancers({ elb: makeElb(services.client("elasticloadbalancing")), ec2, clock, pollMs }),
+    certificates: makeCertificates({ acm, clock, pollMs, consistencyMs }),
+    preflight: asEffect((signal) => preflight({ ec2, images, sts: services.sts, clock }, region, options.machine, signal)),
   };
 }
 

@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import { make as redact } from "effect/Redacted";
 import type { CloudSettings } from "@aether/core/config/cloud-settings";
-import { credentialsFrom } from "./aws/credentials.ts";
 import { makeAwsProvider } from "./aws.ts";
 import { azureCredentialsFrom } from "./azure/credentials.ts";
 import { makeAzureProvider } from "./azure.ts";
@@ -61,11 +60,7 @@ const makers: Readonly<Record<CloudSettings["provider"], Maker>> = {
     if (token === "") throw unauthenticated("hetzner", "the environment variable HCLOUD_TOKEN is not set");
     return makeHetznerProvider({ cluster, region: settings.region, machine, token: redact(token), env }, seams);
   },
-  aws: ({ settings, cluster, env, seams }, machine) => {
-    const credentials = credentialsFrom(env);
-    if (credentials === null) throw unauthenticated("aws", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set");
-    return makeAwsProvider({ cluster, region: settings.region, machine, credentials, env }, seams);
-  },
+  aws: ({ settings, cluster, env, seams }, machine) => makeAwsProvider({ cluster, region: settings.region, machine, env }, seams),
   gcp: () => {
     throw notYet("gcp");
   },

@@ -10,6 +10,7 @@ import { pollUntil } from "../polling.ts";
 import type { Compute, Instance, InstanceId, InstanceSpec, InstanceState, LabelPatch, Labels, PowerAction } from "../provider.ts";
 import type { Ec2, Ec2Instance, RunInstance } from "./ec2.ts";
 import { failedAs, fault } from "./failure.ts";
+import type { Images } from "./images.ts";
 import { describeInstance, isOf, livingStates } from "./instance.ts";
 
 export interface AwsTimes {
@@ -33,6 +34,7 @@ export const defaultTimes: AwsTimes = {
 export interface ComputeParts {
   readonly cluster: string;
   readonly ec2: Ec2;
+  readonly images: Images;
   readonly clock: Clock;
   readonly times: AwsTimes;
 }
@@ -74,7 +76,8 @@ async function ensure(parts: ComputeParts, spec: InstanceSpec, signal: AbortSign
     if (wrong !== null) throw fault({ ...wrong, op });
     return { instance: describeInstance(settled.found), created: false };
   }
-  const made = await ec2.run(wish, spec.userData, signal);
+  const image = await parts.images.resolve(wish.image, wish.size, signal);
+  const made = await ec2.run({ ...wish, image }, spec.userData, signal);
   if (made.state === "terminated" || made.state === "shutting-down") {
     const message = `attempt ${spec.key.attempt} of ${spec.name} was ${made.id}, which has ended; a new one needs a new attempt`;
     throw fault({ _tag: "Conflict", kind: "stale", op, message });
@@ -87,7 +90,7 @@ function wishOf(parts: ComputeParts, spec: InstanceSpec, op: string): RunInstanc
   if (spec.key.cluster !== parts.cluster) throw invalid(`this provider serves ${parts.cluster}, not ${spec.key.cluster}`);
   const wrong = cloudSpecFault(spec, userDataBytesMax);
   if (wrong !== null || spec.machine === undefined) throw invalid(wrong ?? "no machine");
-  const { size, image, zone, networks, firewalls, sshKeys, placementGroup, publicIp } = spec.machine;
+  const { size, image, zone, networks, firewalls, sshKeys, placementGroup, publicIp, spot, identity } = spec.machine;
   if (networks.length > 1) throw invalid(`one subnet at most: ${networks.join(", ")}`);
   if (sshKeys.length > 1) throw invalid(`one SSH key at most: ${sshKeys.join(", ")}`);
   return {
@@ -100,6 +103,8 @@ function wishOf(parts: ComputeParts, spec: InstanceSpec, op: string): RunInstanc
     securityGroups: firewalls,
     sshKey: sshKeys[0] ?? null,
     placementGroup: placementGroup ?? null,
+    spot: spot ?? false,
+    identity: identity ?? null,
     name: instanceName(spec.key),
     labels: bookedLabels(spec),
   };

@@ -3,11 +3,10 @@
  * answers. Names are the vendor's, checked against its service model.
  */
 import { make as redact, value as reveal, type Redacted } from "effect/Redacted";
-import { CloudFailure } from "../failure.ts";
-import type { ApiClient, Reading } from "../http/api-client.ts";
-import type { HttpResponse } from "../http/transport.ts";
+import type { ApiClient } from "../http/api-client.ts";
 import type { Labels } from "../provider.ts";
-import { parseAnswer, type XmlNode } from "./xml.ts";
+import { formCaller, protocol, type FormCaller, type Params } from "./wire.ts";
+import type { XmlNode } from "./xml.ts";
 
 export interface Ec2Instance {
   readonly id: string;
@@ -35,8 +34,23 @@ export interface RunInstance {
   readonly securityGroups: readonly string[];
   readonly sshKey: string | null;
   readonly placementGroup: string | null;
+  readonly spot: boolean;
+  /** An instance profile, by name or ARN. */
+  readonly identity: string | null;
   readonly name: string;
   readonly labels: Labels;
+}
+
+export interface Ec2Image {
+  readonly id: string;
+  /** ISO 8601. */
+  readonly createdAt: string;
+}
+
+export interface Ec2Subnet {
+  readonly id: string;
+  readonly zone: string;
+  readonly freeAddresses: number;
 }
 
 export interface Ec2Query {
@@ -59,35 +73,22 @@ export interface Ec2 {
   /** The zones in which a size is offered. */
   readonly offerings: (size: string, signal: AbortSignal) => Promise<readonly string[]>;
   readonly images: (id: string, signal: AbortSignal) => Promise<number>;
+  /** Available images of that owner, whose names fit (`*` is anything), unordered. */
+  readonly imagesOf: (owner: string, name: string, signal: AbortSignal) => Promise<readonly Ec2Image[]>;
+  /** "x86_64", "arm64": what runs on machines of that size. */
+  readonly architectures: (size: string, signal: AbortSignal) => Promise<readonly string[]>;
+  readonly subnets: (ids: readonly string[], signal: AbortSignal) => Promise<readonly Ec2Subnet[]>;
+  /** Is there a network for machines that name none? */
+  readonly hasDefaultNetwork: (signal: AbortSignal) => Promise<boolean>;
   /** Asks whether a create would be permitted. Throws Invalid with code DryRunOperation when it would. */
   readonly dryRun: (wish: RunInstance, signal: AbortSignal) => Promise<void>;
 }
-
-type Params = readonly (readonly [string, string])[];
 
 const version = "2016-11-15";
 const pagesMax = 200;
 
 export function makeEc2(client: ApiClient, pageSize: number): Ec2 {
-  const call = (
-    action: string,
-    subject: string,
-    params: Params,
-    signal: AbortSignal,
-    rest: { readonly idempotent?: boolean; readonly confidential?: readonly Redacted[] } = {},
-  ): Promise<XmlNode> =>
-    client.call(
-      {
-        op: `${action} ${subject}`.trim(),
-        method: "POST",
-        path: "/",
-        body: { type: "application/x-www-form-urlencoded; charset=utf-8", bytes: formOf(action, params) },
-        idempotent: rest.idempotent ?? true,
-        ...(rest.confidential === undefined ? {} : { confidential: rest.confidential }),
-        read: (response, reading) => rootOf(`${action}Response`, response, reading),
-      },
-      signal,
-    );
+  const call = formCaller(client, "ec2", version);
   const byId = (id: string): Params => [["InstanceId.1", id]];
   const done = async (answer: Promise<XmlNode>): Promise<void> => void (await answer);
   return {
@@ -118,26 +119,31 @@ export function makeEc2(client: ApiClient, pageSize: number): Ec2 {
       const answer = await call("DescribeImages", id, filterParams([["image-id", [id]]]), signal);
       return answer.items("imagesSet").length;
     },
+    imagesOf: async (owner, name, signal) => {
+      const filters = filterParams([
+        ["name", [name]],
+        ["state", ["available"]],
+      ]);
+      const answer = await call("DescribeImages", name, [["Owner.1", owner], ...filters], signal);
+      return answer.items("imagesSet").map((item) => ({ id: item.textOf("imageId"), createdAt: item.textOf("creationDate") }));
+    },
+    architectures: async (size, signal) => {
+      const answer = await call("DescribeInstanceTypes", size, [["InstanceType.1", size]], signal);
+      const [only] = answer.items("instanceTypeSet");
+      return (only?.child("processorInfo")?.items("supportedArchitectures") ?? []).map(({ text }) => text);
+    },
+    subnets: async (ids, signal) => {
+      const params = ids.map((id, at) => [`SubnetId.${at + 1}`, id] as const);
+      const answer = await call("DescribeSubnets", ids.join(" "), params, signal);
+      return answer.items("subnetSet").map(subnetOf);
+    },
+    hasDefaultNetwork: async (signal) => {
+      const answer = await call("DescribeAccountAttributes", "", [["AttributeName.1", "default-vpc"]], signal);
+      const values = answer.items("accountAttributeSet").flatMap((item) => item.items("attributeValueSet"));
+      return values.some((item) => item.textOf("attributeValue").startsWith("vpc-"));
+    },
     dryRun: (wish, signal) => done(call("RunInstances", "(dry run)", [...runParams(wish), ["DryRun", "true"]], signal)),
   };
-}
-
-const protocol = (op: string, message: string): CloudFailure =>
-  new CloudFailure({ _tag: "Protocol", provider: "aws", op, message });
-
-/** RFC 3986 percent-encoding, space as %20: the exact bytes that are signed. */
-function formOf(action: string, params: Params): Uint8Array {
-  const encode = (text: string): string =>
-    encodeURIComponent(text).replaceAll(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
-  const all: Params = [["Action", action], ["Version", version], ...params];
-  return Buffer.from(all.map(([key, value]) => `${encode(key)}=${encode(value)}`).join("&"));
-}
-
-function rootOf(name: string, response: HttpResponse, reading: Reading): XmlNode {
-  const root = parseAnswer(response.body);
-  if (root === null) throw reading.cut(`the answer is no XML (${response.body.length} bytes)`);
-  if (root.name !== name) throw reading.misshapen(`the answer is a ${root.name}, not a ${name}`);
-  return root;
 }
 
 const tagParams = (prefix: string, labels: Labels): Params =>
@@ -171,6 +177,9 @@ function runParams(wish: RunInstance): Params {
     ...optional("KeyName", wish.sshKey),
     ...optional("Placement.AvailabilityZone", wish.zone),
     ...optional("Placement.GroupName", wish.placementGroup),
+    ...(wish.identity === null ? [] : [identityParam(wish.identity)]),
+    // One-time: what the vendor takes back is terminated, and does not start again by itself.
+    ...optional("InstanceMarketOptions.MarketType", wish.spot ? "spot" : null),
     ["TagSpecification.1.ResourceType", "instance"],
     ...tagParams("TagSpecification.1.", tags),
     ["TagSpecification.2.ResourceType", "volume"],
@@ -178,8 +187,13 @@ function runParams(wish: RunInstance): Params {
   ];
 }
 
+const identityParam = (identity: string): readonly [string, string] => [
+  identity.startsWith("arn:") ? "IamInstanceProfile.Arn" : "IamInstanceProfile.Name",
+  identity,
+];
+
 async function allInstances(
-  call: (action: string, subject: string, params: Params, signal: AbortSignal) => Promise<XmlNode>,
+  call: FormCaller,
   { labels = {}, ids = [], states = [] }: Ec2Query,
   pageSize: number,
   signal: AbortSignal,
@@ -201,6 +215,12 @@ async function allInstances(
     if (token === "") return found;
     if (pages >= pagesMax) throw protocol("DescribeInstances", `more than ${pagesMax} pages`);
   }
+}
+
+function subnetOf(item: XmlNode): Ec2Subnet {
+  const [id, zone] = [item.textOf("subnetId"), item.textOf("availabilityZone")];
+  if (id === "" || zone === "") throw protocol("DescribeSubnets", "a subnet without id or zone");
+  return { id, zone, freeAddresses: Number(item.textOf("availableIpAddressCount")) };
 }
 
 function instanceOf(item: XmlNode): Ec2Instance {

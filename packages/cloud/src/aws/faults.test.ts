@@ -1,5 +1,6 @@
 import { faultMatrix } from "../testing/fault-matrix.ts";
 import { fakeDefaults } from "../testing/aws/fake.ts";
+import { actionOf } from "../testing/aws/front.ts";
 import { awsSpec, cluster, makeAwsWorld, ticket } from "../testing/aws/world.ts";
 
 faultMatrix("AWS", {
@@ -16,7 +17,7 @@ faultMatrix("AWS", {
     };
   },
   spec: awsSpec,
-  callOf: ({ body }) => /Action=(\w+)/.exec(Buffer.from(body ?? "").toString())?.[1] ?? "",
+  callOf: actionOf,
   lifeCalls: [
     "RunInstances",
     "DescribeInstances",

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { HttpRequest } from "../http/transport.ts";
 import { verifySignature } from "../testing/aws/sigv4.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
+import { fixedCredentials } from "./credentials.ts";
 import { sigV4Library, sigV4Signer } from "./sigv4-signer.ts";
 
 interface Suite {
@@ -30,7 +31,7 @@ const credentials = (sessionToken: string | null = null) => ({
   sessionToken: sessionToken === null ? null : redact(sessionToken),
 });
 const signerOf = (clock: VirtualClock, token: string | null = null) =>
-  sigV4Signer(credentials(token), "eu-central-1", "ec2", clock);
+  sigV4Signer(fixedCredentials(credentials(token)), "eu-central-1", "ec2", clock);
 const request: HttpRequest = {
   method: "POST",
   url: new URL("http://127.0.0.1:4500/"),

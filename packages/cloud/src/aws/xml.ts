@@ -1,5 +1,5 @@
 /**
- * XML answers of EC2. The parser knows the five predefined entities and character references and nothing else: a document type
+ * XML answers of EC2 and of the Query services. The parser knows the five predefined entities and character references and nothing else: a document type
  * declares none, so there are no entity bombs and no external files. An answer with a document type is refused all the same.
  */
 import { parseXml, XmlElement } from "@rgrove/parse-xml";
@@ -14,6 +14,8 @@ export interface XmlNode {
   readonly textOf: (name: string) => string;
   /** EC2 gives lists as `<nameSet><item/><item/></nameSet>`; empty when there is no such child. */
   readonly items: (name: string) => readonly XmlNode[];
+  /** Query services give lists as `<Name><member/><member/></Name>`. */
+  readonly members: (name: string) => readonly XmlNode[];
 }
 
 /** Deeper than any answer; a limit for the recursion. */
@@ -43,14 +45,16 @@ function nodeOf(element: XmlElement): XmlNode {
     const found = children.find((one) => one.name === name);
     return found === undefined ? null : nodeOf(found);
   };
+  const list = (name: string, item: string): readonly XmlNode[] => {
+    const found = children.find((one) => one.name === name);
+    return found === undefined ? [] : elementsIn(found).flatMap((one) => (one.name === item ? [nodeOf(one)] : []));
+  };
   return {
     name: element.name,
     text: element.text,
     child,
     textOf: (name) => children.find((one) => one.name === name)?.text ?? "",
-    items: (name) => {
-      const list = children.find((one) => one.name === name);
-      return list === undefined ? [] : elementsIn(list).flatMap((one) => (one.name === "item" ? [nodeOf(one)] : []));
-    },
+    items: (name) => list(name, "item"),
+    members: (name) => list(name, "member"),
   };
 }

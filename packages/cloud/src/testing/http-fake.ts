@@ -8,8 +8,8 @@ import type { Fault } from "./faults.ts";
 export interface VendorFake {
   /** Answers one request; its effects are there when this returns. */
   readonly handle: (request: HttpRequest) => HttpResponse;
-  /** The vendor's way to say these. */
-  readonly refusal: (status: number, headers: Readonly<Record<string, string>>) => HttpResponse;
+  /** The vendor's way to say these, to who made this request. */
+  readonly refusal: (status: number, headers: Readonly<Record<string, string>>, request: HttpRequest) => HttpResponse;
 }
 
 /** Says what happens to the n-th request (from 0) that comes. Undefined: nothing bad. */
@@ -59,10 +59,10 @@ export function directTransport(vendor: VendorFake, prefix: string, plan: FaultP
           fake.handle(request);
           return lost("ETIMEDOUT");
         case "refuse-before":
-          return { kind: "answered", response: fake.refusal(fault.status, fault.headers) };
+          return { kind: "answered", response: fake.refusal(fault.status, fault.headers, request) };
         case "refuse-after":
           fake.handle(request);
-          return { kind: "answered", response: fake.refusal(fault.status, fault.headers) };
+          return { kind: "answered", response: fake.refusal(fault.status, fault.headers, request) };
         case "cut": {
           const whole = fake.handle(request);
           return { kind: "answered", response: { ...whole, body: whole.body.subarray(0, Math.floor(whole.body.length / 2)) } };
@@ -147,10 +147,10 @@ function deliver(
       fake.handle(request);
       return void response.writeHead(200).write("{");
     case "refuse-before":
-      return void say(fake.refusal(fault.status, fault.headers));
+      return void say(fake.refusal(fault.status, fault.headers, request));
     case "refuse-after":
       fake.handle(request);
-      return void say(fake.refusal(fault.status, fault.headers));
+      return void say(fake.refusal(fault.status, fault.headers, request));
     case "cut": {
       const { status, headers, body } = fake.handle(request);
       response.writeHead(status, { ...headers, "content-length": String(body.length) });

@@ -1,20 +1,21 @@
 /**
- * EC2 in memory, with the habits that matter: a client token is replayed, also for what has ended; tags ride in the create; filters
- * lag, and a new id is not known at once; ended instances stay listed; pages; quotas, room, clocks. Signatures are worked
- * out a second time; every request and every answer is held against the vendor's service model.
+ * AWS in memory: EC2 with the habits that matter (a client token is replayed, also for what has ended; tags ride in the create; filters
+ * lag, and a new id is not known at once; ended instances stay listed; pages; quotas, room, clocks), and beside it the other
+ * services. Signatures are worked out a second time; every request and every answer is held against the vendor's service models.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { parseXml } from "@rgrove/parse-xml";
 import type { HttpRequest, HttpResponse } from "../../http/transport.ts";
 import type { VendorFake } from "../http-fake.ts";
 import { noMachines, type Machines } from "../machines.ts";
-import { checkAnswer, checkParams, type AwsModel } from "./model.ts";
-import { verifySignature } from "./sigv4.ts";
+import { FakeAcm } from "./fake-acm.ts";
+import { FakeElb } from "./fake-elb.ts";
+import { FakeSecrets } from "./fake-secrets.ts";
+import { FakeSts } from "./fake-sts.ts";
+import { AwsFront, type AwsCall } from "./front.ts";
+import { leaf, Refused, set, tag, valuesOf, type Form, type Xml } from "./xml-answer.ts";
 
-export const ec2Model = JSON.parse(
-  readFileSync(join(import.meta.dirname, "../../../../../fixtures/cloud-models/aws-ec2.json"), "utf8"),
-) as AwsModel;
+/** Debian's account, whose images the default is one of. */
+const debian = "136693071363";
+const account = "123456789012";
 
 export interface FakeEc2Options {
   readonly now: () => number;
@@ -31,6 +32,7 @@ export interface FakeEc2Options {
   /** How far the vendor's clock is ahead of ours. */
   readonly aheadMs: number;
   readonly mayCreate: boolean;
+  readonly hasDefaultVpc: boolean;
   readonly machines: Machines;
 }
 
@@ -46,6 +48,7 @@ export const fakeDefaults = {
   room: 100,
   aheadMs: 0,
   mayCreate: true,
+  hasDefaultVpc: true,
   machines: noMachines,
 };
 
@@ -66,20 +69,34 @@ export interface FakeInstance {
   next: { readonly at: number; readonly state: string; readonly reason: string }[];
 }
 
-class Refused extends Error {
-  readonly status: number;
-  readonly code: string;
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    [this.status, this.code] = [status, code];
-  }
+/** Id, owner, birthday and name. */
+const images: readonly (readonly [string, string, string, string])[] = [
+  ["ami-0123456789abcdef0", account, "2025-11-01T00:00:00.000Z", "aether-base"],
+  ["ami-0deb12a0000000001", debian, "2025-09-08T00:00:00.000Z", "debian-12-arm64-20250908-2229"],
+  ["ami-0deb12a0000000003", debian, "2025-11-17T00:00:00.000Z", "debian-12-arm64-20251117-2299"],
+  ["ami-0deb12a0000000002", debian, "2025-10-06T00:00:00.000Z", "debian-12-arm64-20251006-2257"],
+  ["ami-0deb12a0000000004", debian, "2025-12-01T00:00:00.000Z", "debian-12-amd64-20251201-2313"],
+  ["ami-0deb12a0000000005", debian, "2025-12-02T00:00:00.000Z", "debian-12-backports-arm64-20251202-2314"],
+  ["ami-0bad12a0000000006", "210987654321", "2025-12-03T00:00:00.000Z", "debian-12-arm64-20251203-2315"],
+];
+/** The newest of Debian's own for the processor of the fake's one size. */
+export const newestDebian = "ami-0deb12a0000000003";
+/** In zones a, b and b; the last is full. */
+const subnets: readonly string[] = ["subnet-0a1b2c3d", "subnet-1b2c3d4e", "subnet-2c3d4e5f"];
+
+function chosenImages(of: ReadonlyMap<string, string>, form: Form): typeof images {
+  const owners = valuesOf(form, "Owner");
+  const name = [1, 2, 3].find((at) => of.get(`Filter.${at}.Name`) === "name");
+  const id = [1, 2, 3].find((at) => of.get(`Filter.${at}.Name`) === "image-id");
+  const pattern = new RegExp(`^${(of.get(`Filter.${name ?? 0}.Value.1`) ?? "*").replaceAll("*", ".*")}$`);
+  return images.filter(
+    ([image, owner, , called]) =>
+      (owners.length === 0 || owners.includes(owner)) &&
+      pattern.test(called) &&
+      (id === undefined || of.get(`Filter.${id}.Value.1`) === image),
+  );
 }
 
-type Xml = string;
-const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-const tag = (name: string, content: Xml): Xml => `<${name}>${content}</${name}>`;
-const leaf = (name: string, text: string | number): Xml => tag(name, escaped(String(text)));
-const set = (name: string, items: readonly Xml[]): Xml => tag(name, items.map((item) => tag("item", item)).join(""));
 const codes: Readonly<Record<string, number>> = {
   pending: 0,
   running: 16,
@@ -91,46 +108,42 @@ const codes: Readonly<Record<string, number>> = {
 
 export class FakeEc2 implements VendorFake {
   readonly instances = new Map<string, FakeInstance>();
-  readonly violations: string[] = [];
-  /** "RunInstances", in the order they came. */
-  readonly calls: string[] = [];
+  readonly elb: FakeElb;
+  readonly secrets: FakeSecrets;
+  readonly acm: FakeAcm;
+  readonly sts: FakeSts;
+  readonly #front: AwsFront;
   readonly #options: FakeEc2Options;
   readonly #tokens = new Map<string, { readonly id: string; readonly params: string }>();
 
   constructor(options: Pick<FakeEc2Options, "now"> & Partial<FakeEc2Options>) {
     this.#options = { ...fakeDefaults, ...options };
+    const { now, pageMax, region, keys, aheadMs } = this.#options;
+    const arn = (service: string, resource: string): string => `arn:aws:${service}:${region}:${account}:${resource}`;
+    this.elb = new FakeElb({ now, arn, isRunning: (id) => this.isRunning(id) });
+    this.secrets = new FakeSecrets({ now, arn, pageMax });
+    this.acm = new FakeAcm({ now, arn, pageMax });
+    this.sts = new FakeSts({ now, account });
+    this.#front = new AwsFront({ now, aheadMs, keys, region, sts: this.sts, answer: (call) => this.#answer(call) });
   }
 
   readonly handle = (request: HttpRequest): HttpResponse => {
     this.#pass();
-    const params = [...new URLSearchParams(Buffer.from(request.body ?? "").toString())];
-    const of = new Map(params);
-    const action = of.get("Action") ?? "";
-    this.calls.push(action);
-    if (request.method !== "POST" || request.url.pathname !== "/")
-      this.violations.push(`${request.method} ${request.url.pathname}`);
-    if (of.get("Version") !== "2016-11-15") this.violations.push(`version ${String(of.get("Version"))}`);
-    const own = params.filter(([key]) => key !== "Action" && key !== "Version");
-    this.violations.push(...checkParams(ec2Model, action, own));
-    try {
-      this.#authenticate(request);
-      const answer = tag(`${action}Response`, leaf("requestId", `fake-${this.calls.length}`) + this.#answer(action, of, own));
-      const { root } = parseXml(answer);
-      if (root === null) throw new Error("an answer has a root");
-      this.violations.push(...checkAnswer(ec2Model, action, root));
-      return this.#response(200, answer);
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      return this.#response(error.status, this.#refusalXml(error.code, error.message));
-    }
+    return this.#front.handle(request);
   };
 
-  readonly refusal = (status: number, headers: Readonly<Record<string, string>>): HttpResponse => {
-    if (status === 404 || status === 502 || status === 504)
-      return { status, headers, body: Buffer.from("<html><body>bad gateway</body></html>") };
-    const code = status === 429 ? "RequestLimitExceeded" : status === 503 ? "Unavailable" : "InternalError";
-    return { status, headers, body: Buffer.from(this.#refusalXml(code, "by plan")) };
-  };
+  readonly refusal = (status: number, headers: Readonly<Record<string, string>>, request: HttpRequest): HttpResponse =>
+    this.#front.refusal(status, headers, request);
+
+  /** What does not fit the vendor's models. */
+  get violations(): readonly string[] {
+    return this.#front.violations;
+  }
+
+  /** "RunInstances", in the order they came. */
+  get calls(): readonly string[] {
+    return this.#front.calls;
+  }
 
   living(): readonly FakeInstance[] {
     this.#pass();
@@ -149,30 +162,22 @@ export class FakeEc2 implements VendorFake {
     [instance.state, instance.reason, instance.next] = ["stopped", "Client.InstanceInitiatedShutdown", []];
   }
 
-  #refusalXml(code: string, message: string): Xml {
-    const error = tag("Error", leaf("Code", code) + leaf("Message", message));
-    return tag("Response", tag("Errors", error) + leaf("RequestID", `fake-${this.calls.length}`));
+  #answer({ service, action, of, form, body, accessKeyId }: AwsCall): unknown {
+    switch (service) {
+      case "ec2":
+        return this.#ec2(action, of, form);
+      case "elbv2":
+        return this.elb.answer(action, of, form);
+      case "sts":
+        return this.sts.answer(action, of, accessKeyId);
+      case "secretsmanager":
+        return this.secrets.answer(action, body);
+      case "acm":
+        return this.acm.answer(action, body);
+    }
   }
 
-  #response(status: number, answer: Xml): HttpResponse {
-    const date = new Date(this.#options.now() + this.#options.aheadMs).toUTCString();
-    return {
-      status,
-      headers: { "content-type": "text/xml;charset=UTF-8", date },
-      body: Buffer.from(`<?xml version="1.0"?>\n${answer}`),
-    };
-  }
-
-  #authenticate(request: HttpRequest): void {
-    const { keys, region, now, aheadMs } = this.#options;
-    const verdict = verifySignature(request, keys, region, "ec2");
-    if (verdict === "missing") throw new Refused(403, "MissingAuthenticationToken", "no signature");
-    const given = request.headers["authorization"] ?? "";
-    if (verdict === "wrong") throw new Refused(401, "AuthFailure", `not able to validate the credentials of ${given}`);
-    if (Math.abs(now() + aheadMs - verdict) > 300_000) throw new Refused(400, "RequestExpired", "the request has expired");
-  }
-
-  #answer(action: string, of: ReadonlyMap<string, string>, own: readonly (readonly [string, string])[]): Xml {
+  #ec2(action: string, of: ReadonlyMap<string, string>, own: Form): Xml {
     const ids = own.filter(([key]) => /^(InstanceId|ResourceId)\.\d+$/.test(key)).map(([, value]) => value);
     const { now, stopMs, terminateMs, machines } = this.#options;
     const change = (name: string, to: (instance: FakeInstance) => void): Xml =>
@@ -236,14 +241,37 @@ export class FakeEc2 implements VendorFake {
       case "DescribeImages":
         return set(
           "imagesSet",
-          of.get("Filter.1.Value.1") === "ami-0123456789abcdef0" ? [leaf("imageId", "ami-0123456789abcdef0")] : [],
+          chosenImages(of, own).map(([id, , createdAt, name]) => {
+            return leaf("imageId", id) + leaf("creationDate", createdAt) + leaf("name", name);
+          }),
         );
+      case "DescribeInstanceTypes": {
+        const size = of.get("InstanceType.1") ?? "";
+        if (size !== "t4g.small") throw new Refused(400, "InvalidInstanceType", `there is no instance type ${size}`);
+        const processor = tag("processorInfo", tag("supportedArchitectures", tag("item", "arm64")));
+        return set("instanceTypeSet", [leaf("instanceType", size) + processor]);
+      }
+      case "DescribeSubnets":
+        return set(
+          "subnetSet",
+          valuesOf(own, "SubnetId").map((id) => {
+            const at = subnets.indexOf(id);
+            if (at < 0) throw new Refused(400, "InvalidSubnetID.NotFound", `the subnet ID '${id}' does not exist`);
+            const zone = `${this.#options.region}${at === 0 ? "a" : "b"}`;
+            return leaf("subnetId", id) + leaf("availabilityZone", zone) + leaf("availableIpAddressCount", at === 2 ? 0 : 250);
+          }),
+        );
+      case "DescribeAccountAttributes":
+        return set("accountAttributeSet", [
+          leaf("attributeName", "default-vpc") +
+            set("attributeValueSet", [leaf("attributeValue", this.#options.hasDefaultVpc ? "vpc-0a1b2c3d" : "none")]),
+        ]);
       default:
         throw new Refused(400, "InvalidAction", `the action ${action} is not valid`);
     }
   }
 
-  #run(of: ReadonlyMap<string, string>, own: readonly (readonly [string, string])[]): Xml {
+  #run(of: ReadonlyMap<string, string>, own: Form): Xml {
     const { mayCreate, room, instancesMax, now, bootMs, region } = this.#options;
     if (!mayCreate) throw new Refused(403, "UnauthorizedOperation", "you are not authorized to perform this operation");
     const size = of.get("InstanceType") ?? "";
@@ -251,7 +279,7 @@ export class FakeEc2 implements VendorFake {
     const quoted = `${of.get("UserData") ?? ""} (${Buffer.from(of.get("UserData") ?? "", "base64").toString()})`;
     if (size !== "t4g.small")
       throw new Refused(400, "InvalidParameterValue", `invalid InstanceType '${size}' with user data ${quoted}`);
-    if (of.get("ImageId") !== "ami-0123456789abcdef0")
+    if (!images.some(([id]) => id === of.get("ImageId")))
       throw new Refused(400, "InvalidAMIID.NotFound", "the image does not exist");
     if (of.get("DryRun") === "true")
       throw new Refused(412, "DryRunOperation", "request would have succeeded, but DryRun flag is set");
@@ -291,7 +319,7 @@ export class FakeEc2 implements VendorFake {
     return this.#reservation(instance);
   }
 
-  #describe(of: ReadonlyMap<string, string>, own: readonly (readonly [string, string])[], ids: readonly string[]): Xml {
+  #describe(of: ReadonlyMap<string, string>, own: Form, ids: readonly string[]): Xml {
     const { now, lagMs, pageMax } = this.#options;
     const age = (instance: FakeInstance): number => now() - instance.createdAt;
     if (ids.length > 0) {
@@ -377,7 +405,7 @@ export class FakeEc2 implements VendorFake {
 }
 
 /** `Tag.1.Key=a&Tag.1.Value=b` as `{a: "b"}`. */
-function pairs(own: readonly (readonly [string, string])[], prefix: string): Record<string, string> {
+function pairs(own: Form, prefix: string): Record<string, string> {
   const of = new Map(own);
   return Object.fromEntries(
     own.flatMap(([key, value]) =>

@@ -1,8 +1,10 @@
 /**
- * Holds EC2 requests (flattened form parameters) and the fake's XML answers against the vendor's own service model. Slices are
- * made by `node packages/cloud/src/testing/aws/model.ts MODEL.min.json > fixtures/cloud-models/aws-ec2.json`.
+ * Holds requests and the fakes' answers against the vendor's own service models, in their dialects: EC2's forms (flattened lists)
+ * and the Query forms of other services (`.member.N`), both answered in XML; and JSON. Slices are made by
+ * `node packages/cloud/src/testing/aws/model.ts ec2 MODEL.min.json > fixtures/cloud-models/aws-ec2.json`.
  */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { XmlElement } from "@rgrove/parse-xml";
 
 export interface AwsShape {
@@ -13,25 +15,65 @@ export interface AwsShape {
   readonly members?: Readonly<Record<string, AwsShape>>;
   readonly member?: AwsShape;
   readonly required?: readonly string[];
+  readonly key?: AwsShape;
+  readonly value?: AwsShape;
+  readonly flattened?: boolean;
+  /** The element around a Query answer's fields. */
+  readonly resultWrapper?: string;
 }
 
 export interface AwsModel {
+  readonly metadata: { readonly protocol: string; readonly apiVersion: string; readonly targetPrefix?: string };
   readonly operations: Readonly<Record<string, { readonly input?: AwsShape; readonly output?: AwsShape }>>;
   readonly shapes: Readonly<Record<string, AwsShape>>;
 }
 
-export const ec2Operations = [
-  "CreateTags",
-  "DeleteTags",
-  "DescribeImages",
-  "DescribeInstanceTypeOfferings",
-  "DescribeInstances",
-  "RebootInstances",
-  "RunInstances",
-  "StartInstances",
-  "StopInstances",
-  "TerminateInstances",
-] as const;
+/** What the provider calls, by service: the name of its slice. */
+export const awsOperations = {
+  ec2: [
+    "CreateTags",
+    "DeleteTags",
+    "DescribeAccountAttributes",
+    "DescribeImages",
+    "DescribeInstanceTypeOfferings",
+    "DescribeInstanceTypes",
+    "DescribeInstances",
+    "DescribeSubnets",
+    "RebootInstances",
+    "RunInstances",
+    "StartInstances",
+    "StopInstances",
+    "TerminateInstances",
+  ],
+  elbv2: [
+    "DeregisterTargets",
+    "DescribeTargetGroupAttributes",
+    "DescribeTargetGroups",
+    "DescribeTargetHealth",
+    "ModifyTargetGroupAttributes",
+    "RegisterTargets",
+  ],
+  sts: ["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"],
+  secretsmanager: ["BatchGetSecretValue", "GetSecretValue"],
+  acm: [
+    "DeleteCertificate",
+    "DescribeCertificate",
+    "ImportCertificate",
+    "ListCertificates",
+    "ListTagsForCertificate",
+    "RequestCertificate",
+  ],
+} as const;
+
+export type AwsService = keyof typeof awsOperations;
+
+const services = Object.keys(awsOperations) as readonly AwsService[];
+
+/** The committed slice of a service's model. */
+export const awsModel = (service: AwsService): AwsModel =>
+  JSON.parse(
+    readFileSync(join(import.meta.dirname, `../../../../../fixtures/cloud-models/aws-${service}.json`), "utf8"),
+  ) as AwsModel;
 
 /** The operations and every shape that they reach. */
 export function sliceOf(model: AwsModel, operations: readonly string[]): AwsModel {
@@ -46,6 +88,8 @@ export function sliceOf(model: AwsModel, operations: readonly string[]): AwsMode
     }
     Object.values(shape.members ?? {}).forEach(visit);
     visit(shape.member);
+    visit(shape.key);
+    visit(shape.value);
   };
   const kept = operations.map((name) => {
     const operation = model.operations[name];
@@ -55,7 +99,9 @@ export function sliceOf(model: AwsModel, operations: readonly string[]): AwsMode
     const { input, output } = operation;
     return [name, { ...(input === undefined ? {} : { input }), ...(output === undefined ? {} : { output }) }] as const;
   });
-  return { operations: Object.fromEntries(kept), shapes };
+  const { protocol, apiVersion, targetPrefix } = model.metadata;
+  const metadata = { protocol, apiVersion, ...(targetPrefix === undefined ? {} : { targetPrefix }) };
+  return { metadata, operations: Object.fromEntries(kept), shapes };
 }
 
 /** Violations of a form's parameters; `Action` and `Version` are not among them. */
@@ -88,11 +134,13 @@ function treeOf(params: readonly (readonly [string, string])[], violations: stri
   return root;
 }
 
-/** The EC2 dialect: the location's name, or the member's own, with its first letter upper-case. */
-const wireName = (name: string, shape: AwsShape): string => {
+/** The location's name, or the member's own; in EC2's dialect with its first letter upper-case. */
+const wireName = (model: AwsModel, name: string, shape: AwsShape): string => {
   const location = shape.locationName ?? name;
-  return location.charAt(0).toUpperCase() + location.slice(1);
+  return isEc2(model) ? location.charAt(0).toUpperCase() + location.slice(1) : location;
 };
+
+const isEc2 = (model: AwsModel): boolean => model.metadata.protocol === "ec2";
 
 const resolved = (model: AwsModel, shape: AwsShape): AwsShape =>
   shape.shape === undefined ? shape : { ...model.shapes[shape.shape], ...shape };
@@ -117,14 +165,25 @@ function checkTree(model: AwsModel, given: AwsShape, tree: Tree, at: string, vio
 }
 
 function checkListTree(model: AwsModel, shape: AwsShape, tree: Tree, at: string, violations: string[]): void {
-  const indexes = [...tree.children.keys()];
+  const item = shape.member?.locationName ?? "member";
+  const inner = isEc2(model) || shape.flattened === true ? tree : tree.children.get(item);
+  const strange = [...tree.children.keys()].filter((key) => inner !== tree && key !== item);
+  if (strange.length > 0 || inner === undefined) {
+    violations.push(`${at} is a list of ${item}, not of ${strange.join(", ")}`);
+    return;
+  }
+  const indexes = [...inner.children.keys()];
   if (indexes.some((index, nth) => index !== String(nth + 1)))
     violations.push(`${at} is a list that counts ${indexes.join(", ")}`);
-  else for (const [index, item] of tree.children) checkTree(model, shape.member ?? {}, item, `${at}.${index}`, violations);
+  else for (const [index, one] of inner.children) checkTree(model, shape.member ?? {}, one, `${at}.${index}`, violations);
 }
 
 function checkStructureTree(model: AwsModel, shape: AwsShape, tree: Tree, at: string, violations: string[]): void {
-  const members = Object.entries(shape.members ?? {}).map(([name, member]) => ({ name, wire: wireName(name, member), member }));
+  const members = Object.entries(shape.members ?? {}).map(([name, member]) => ({
+    name,
+    wire: wireName(model, name, member),
+    member,
+  }));
   for (const { name, wire } of members) {
     if (shape.required?.includes(name) === true && !tree.children.has(wire)) violations.push(`${at}.${wire} is missing`);
   }
@@ -139,14 +198,24 @@ function checkStructureTree(model: AwsModel, shape: AwsShape, tree: Tree, at: st
 export function checkAnswer(model: AwsModel, action: string, root: XmlElement): readonly string[] {
   const violations: string[] = [];
   if (root.name !== `${action}Response`) violations.push(`the root is ${root.name}`);
-  const fields = elementsIn(root).filter((element) => element.name !== "requestId");
-  const output = model.operations[action]?.output ?? {
-    type: "structure",
-    members: { Return: { locationName: "return", type: "boolean" } },
-  };
-  checkFields(model, resolved(model, output), fields, action, violations);
+  const given = model.operations[action]?.output;
+  if (isEc2(model)) {
+    const fields = elementsIn(root).filter((element) => element.name !== "requestId");
+    checkFields(model, resolved(model, given ?? done), fields, action, violations);
+    return violations;
+  }
+  const wrapper = given?.resultWrapper;
+  for (const element of elementsIn(root)) {
+    if (element.name === "ResponseMetadata") continue;
+    if (element.name === wrapper && given !== undefined)
+      checkFields(model, resolved(model, given), elementsIn(element), action, violations);
+    else violations.push(`${action}.${element.name} is not known`);
+  }
   return violations;
 }
+
+/** What EC2 answers where the model has no output. */
+const done: AwsShape = { type: "structure", members: { Return: { locationName: "return", type: "boolean" } } };
 
 const elementsIn = (element: XmlElement): XmlElement[] =>
   element.children.filter((child): child is XmlElement => child.type === "element");
@@ -165,7 +234,7 @@ function checkElement(model: AwsModel, given: AwsShape, element: XmlElement, at:
   const inner = elementsIn(element);
   if (kind === "structure") return checkFields(model, shape, inner, at, violations);
   if (kind === "list") {
-    const item = shape.member?.locationName ?? "item";
+    const item = shape.member?.locationName ?? (isEc2(model) ? "item" : "member");
     for (const one of inner) {
       if (one.name === item) checkElement(model, shape.member ?? {}, one, `${at}.${item}`, violations);
       else violations.push(`${at}.${one.name} is no ${item}`);
@@ -176,10 +245,65 @@ function checkElement(model: AwsModel, given: AwsShape, element: XmlElement, at:
   if (kind === "timestamp" && Number.isNaN(Date.parse(element.text))) violations.push(`${at} is no time`);
 }
 
+/** Violations of a JSON request ("input") or answer ("output"). */
+export function checkJson(model: AwsModel, action: string, side: "input" | "output", value: unknown): readonly string[] {
+  const operation = model.operations[action];
+  if (operation === undefined) return [`no operation ${action}`];
+  const violations: string[] = [];
+  checkValue(model, operation[side] ?? { type: "structure", members: {} }, value, action, violations);
+  return violations;
+}
+
+function checkValue(model: AwsModel, given: AwsShape, value: unknown, at: string, violations: string[]): void {
+  const shape = resolved(model, given);
+  const kind = kindOf(shape);
+  if (kind === "list") {
+    if (!Array.isArray(value)) violations.push(`${at} is no list`);
+    else value.forEach((one, nth) => checkValue(model, shape.member ?? {}, one, `${at}.${nth}`, violations));
+  } else if (kind === "structure" || kind === "map") {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) violations.push(`${at} is no ${kind}`);
+    else if (kind === "structure") checkObject(model, shape, value as Record<string, unknown>, at, violations);
+    else for (const [key, one] of Object.entries(value)) checkValue(model, shape.value ?? {}, one, `${at}.${key}`, violations);
+  } else if (!fitsScalar(kind, value)) violations.push(`${at} is no ${kind}`);
+}
+
+function fitsScalar(kind: string, value: unknown): boolean {
+  switch (kind) {
+    case "integer":
+    case "long":
+      return Number.isSafeInteger(value);
+    // Seconds, with a fraction.
+    case "timestamp":
+    case "double":
+    case "float":
+      return typeof value === "number";
+    case "boolean":
+      return typeof value === "boolean";
+    case "blob":
+      return typeof value === "string" && Buffer.from(value, "base64").toString("base64") === value;
+    default:
+      return typeof value === "string";
+  }
+}
+
+function checkObject(
+  model: AwsModel,
+  shape: AwsShape,
+  value: Readonly<Record<string, unknown>>,
+  at: string,
+  violations: string[],
+): void {
+  for (const name of shape.required ?? []) if (!Object.hasOwn(value, name)) violations.push(`${at}.${name} is missing`);
+  for (const [name, one] of Object.entries(value)) {
+    const member = shape.members?.[name];
+    if (member === undefined) violations.push(`${at}.${name} is not known`);
+    else checkValue(model, member, one, `${at}.${name}`, violations);
+  }
+}
+
 if (process.argv[1] === import.meta.filename) {
-  const file = process.argv[2];
-  if (file === undefined) throw new Error("usage: model MODEL.min.json");
-  process.stdout.write(
-    `${JSON.stringify(sliceOf(JSON.parse(readFileSync(file, "utf8")) as AwsModel, ec2Operations), null, 1)}\n`,
-  );
+  const [service, file] = process.argv.slice(2);
+  const operations = services.includes(service as AwsService) ? awsOperations[service as AwsService] : undefined;
+  if (file === undefined || operations === undefined) throw new Error(`usage: model ${services.join("|")} MODEL.min.json`);
+  process.stdout.write(`${JSON.stringify(sliceOf(JSON.parse(readFileSync(file, "utf8")) as AwsModel, operations), null, 1)}\n`);
 }

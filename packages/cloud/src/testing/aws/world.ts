@@ -1,13 +1,15 @@
 /** A place of EC2's for one test: the fake, a clock that runs only when somebody waits, and clients of it. */
 import { make as redact } from "effect/Redacted";
+import type { Environment } from "../../aws/credentials.ts";
 import { makeAwsProvider, type AwsOptions, type AwsSeams } from "../../aws.ts";
 import { makeAccountLimits } from "../../http/rate-limiter.ts";
 import type { Transport } from "../../http/transport.ts";
 import { defaultTransportLimits, makeUndiciTransport } from "../../http/undici-transport.ts";
 import { nodeLabels } from "../../labels.ts";
 import type { CloudProvider, Instance, InstanceSpec } from "../../provider.ts";
-import type { CloudWorld } from "../conformance.ts";
+import type { EdgePlace, EdgeWorld } from "../edge-conformance.ts";
 import { directTransport, serveFake, type FaultPlan } from "../http-fake.ts";
+import { FakeMetadata } from "./fake-metadata.ts";
 import { seededRandom, VirtualClock } from "../virtual-clock.ts";
 import { fakeDefaults, FakeEc2, type FakeEc2Options } from "./fake.ts";
 
@@ -32,10 +34,16 @@ export const awsSpec = (name: string, extra: Partial<InstanceSpec> = {}): Instan
   ...extra,
 });
 
-export interface AwsWorld extends CloudWorld {
+export interface AwsWorld extends EdgeWorld {
   readonly fake: FakeEc2;
   readonly clock: VirtualClock;
+  /** Where an instance or a container asks who it is. */
+  readonly metadata: FakeMetadata;
   client(plan?: FaultPlan, options?: Partial<AwsOptions>): CloudProvider;
+  /** A client that is given no credentials but what this environment leads to. */
+  bare(env: Environment, plan?: FaultPlan): CloudProvider;
+  /** A credentials file with one profile, which holds the account's own keys. */
+  credentialsFile(profile: string): string;
 }
 
 const noFaults: FaultPlan = () => undefined;
@@ -43,18 +51,30 @@ const noFaults: FaultPlan = () => undefined;
 export function makeAwsWorld(options: Partial<FakeEc2Options> = {}, seed = 1): AwsWorld {
   const clock = new VirtualClock();
   const fake = new FakeEc2({ now: clock.now, ...options });
+  const metadata = new FakeMetadata(fake.sts);
   const client = (plan: FaultPlan = noFaults, other: Partial<AwsOptions> = {}): CloudProvider =>
     provider(clock, seed, directTransport(fake, "", plan), other);
   return {
     fake,
     clock,
+    metadata,
     client,
+    bare: (env, plan = noFaults) => {
+      const transport = directTransport(fake, "", plan);
+      const seams = { ...seamsOf(clock, seed, transport), metadataTransport: directTransport(metadata, "", plan) };
+      return makeAwsProvider({ cluster: cluster.name, region: fakeDefaults.region, machine, env }, seams);
+    },
+    credentialsFile: (profile) => {
+      const { accessKeyId, secretAccessKey } = fakeDefaults.keys;
+      return `[${profile}]\naws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretAccessKey}\n`;
+    },
     cluster,
     provider: client(),
     another: client(),
     spec: (name) => Promise.resolve(awsSpec(name)),
     answers: (instance) => Promise.resolve(fake.isRunning(instance.id)),
     crash: (instance: Instance) => Promise.resolve(fake.crash(instance.id)),
+    edge: edgePlace(fake),
     close: () => {
       const found = [...new Set(fake.violations)];
       return found.length === 0 ? Promise.resolve() : Promise.reject(new Error(`against the service model: ${found.join("; ")}`));
@@ -62,12 +82,27 @@ export function makeAwsWorld(options: Partial<FakeEc2Options> = {}, seed = 1): A
   };
 }
 
+const edgePlace = (fake: FakeEc2): EdgePlace => ({
+  putSecret: (path, text) => Promise.resolve(fake.secrets.put(path, text)),
+  addBalancer: (name) => {
+    fake.elb.addGroup(name);
+    return Promise.resolve();
+  },
+  disown: ({ id }) => {
+    const instance = fake.instances.get(id);
+    if (instance === undefined) throw new Error(`no instance ${id}`);
+    instance.tags = { team: "web" };
+    return Promise.resolve();
+  },
+  validate: (ref) => Promise.resolve(fake.acm.validate(ref)),
+});
+
 /** The same over real HTTP on loopback. */
 export async function makeServedAwsWorld(): Promise<AwsWorld> {
   const world = makeAwsWorld();
   const served = await serveFake(world.fake, "", noFaults);
   const transport = makeUndiciTransport(defaultTransportLimits);
-  const client = (): CloudProvider => provider(world.clock, 1, transport, { env: { AETHER_AWS_EC2_ENDPOINT: served.url } });
+  const client = (): CloudProvider => provider(world.clock, 1, transport, { env: { AETHER_AWS_ENDPOINT: served.url } });
   return {
     ...world,
     provider: client(),
@@ -85,11 +120,19 @@ function provider(clock: VirtualClock, seed: number, transport: Transport, other
   const options: AwsOptions = {
     cluster: cluster.name,
     region: fakeDefaults.region,
-    machine: { size: "t4g.small", image: "ami-0123456789abcdef0" },
+    machine,
     credentials: { accessKeyId, secretAccessKey: redact(secretAccessKey), sessionToken: null },
     env: {},
     ...other,
   };
-  const seams: AwsSeams = { transport, clock, random: seededRandom(seed), limiterOf: makeAccountLimits(clock) };
-  return makeAwsProvider(options, seams);
+  return makeAwsProvider(options, seamsOf(clock, seed, transport));
 }
+
+const machine = { size: "t4g.small", image: "ami-0123456789abcdef0" };
+
+const seamsOf = (clock: VirtualClock, seed: number, transport: Transport): AwsSeams => ({
+  transport,
+  clock,
+  random: seededRandom(seed),
+  limiterOf: makeAccountLimits(clock),
+});
