@@ -71,7 +71,8 @@ async function ensure(parts: CertificateParts, name: string, domains: readonly s
   const known = (await named(parts, name, labels, signal))[0];
   if (known !== undefined) return sameOrConflict(parts, name, known, digest, op, signal);
   const tags = { ...labels, [nameTag]: name, [wishTag]: digest };
-  const token = digestOf([name, digest, ...Object.entries(labels).flatMap(([key, value]) => [key, value])]).slice(0, 32);
+  const sorted = Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const token = digestOf([name, digest, ...sorted.flat()]).slice(0, 32);
   const arn = await parts.acm.issue({ domains, token, tags }, signal);
   const last: { certificate: AcmCertificate | null } = { certificate: null };
   const timing = { everyMs: parts.pollMs, withinMs: challengeMs };

@@ -1,6 +1,7 @@
 /**
- * XML answers of EC2 and of the Query services. The parser knows the five predefined entities and character references and nothing else: a document type
- * declares none, so there are no entity bombs and no external files. An answer with a document type is refused all the same.
+ * XML answers of EC2 and of the Query services. The parser knows the five predefined entities and character references and nothing
+ * else: a document type declares none, so there are no entity bombs and no external files. An answer with a document type is
+ * refused all the same.
  */
 import { parseXml, XmlElement } from "@rgrove/parse-xml";
 
