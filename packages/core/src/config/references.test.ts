@@ -32,6 +32,26 @@ describe("references in values", () => {
     expect(text("$${${env:HOST}}")).toBe("${edge}");
   });
 
+  it("may want a field of a JSON value, and a version of the provider's", () => {
+    const stores: ReferenceSources = {
+      env: { AETHER_SECRET_DB: '{"user":{"password":"p-4711"},"port":5432}' },
+      readSecret: () => undefined,
+      fromProvider: ({ path, version, field }) => (path === "vault/key" ? `v${version ?? "-"} ${field ?? "-"}` : undefined),
+    };
+    const read = (value: string) => {
+      const { text: found, faults } = replaceReferences(value, stores);
+      return faults[0]?.message ?? found;
+    };
+    expect(read("${secrets:db#user.password}/${secrets:db#port}")).toBe("p-4711/5432");
+    expect(read("${secrets:db#user.name}")).toBe("${secrets:db#user.name} is not there: its secret is no JSON with that field");
+    expect(read("${secrets:vault/key@3#a.b}")).toBe("v3 a.b");
+    expect(read("${secrets:vault/key}")).toBe("v- -");
+    // The environment keeps no versions, so it cannot say that its value is that one.
+    expect(read("${secrets:db@2}")).toBe("${secrets:db@2} was not found");
+    expect(read("${secrets:db@}")).toContain("is no path of a secret");
+    expect(read("${secrets:db#a..b}")).toContain("is no path of a secret");
+  });
+
   it("say where a secret was looked for", () => {
     const { faults } = replaceReferences("${secrets:none/here}", sources);
     expect(faults).toEqual([

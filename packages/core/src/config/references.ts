@@ -1,5 +1,5 @@
 /**
- * `${env:NAME}` and `${secrets:path}` in configuration values: found and replaced on the parsed tree, so that no value can
+ * `${env:NAME}` and `${secrets:path@version#field}` in configuration values: found and replaced on the parsed tree, so that no value can
  * change the text's structure and a comment is only a comment. `$${` is a plain `${`. What is put in is not looked at again.
  */
 
@@ -9,6 +9,15 @@ export interface ReferenceSources {
   readonly readSecret: (path: string) => string | undefined;
   /** For messages: where readSecret looks. */
   readonly secretsFolder?: string;
+  /** The provider's own, asked for what neither the environment nor the folder has. Its value is taken as it is. */
+  readonly fromProvider?: (ref: SecretReference) => string | undefined;
+}
+
+/** `${secrets:path@version#field}`, taken apart. `field` is a dotted path into a value that is JSON. */
+export interface SecretReference {
+  readonly path: string;
+  readonly version?: string;
+  readonly field?: string;
 }
 
 /** Words for a person: what is wrong with one reference, and what would be right. Neither holds a value. */
@@ -80,18 +89,57 @@ function fromEnvironment(name: string, sources: ReferenceSources): string | Refe
   return own(sources.env, name) ?? { message: `\${env:${name}} is not set`, expected: `the environment variable ${name}` };
 }
 
-function fromSecrets(path: string, sources: ReferenceSources): string | ReferenceFault {
+const versionGrammar = /^[A-Za-z0-9_.-]{1,128}$/;
+const fieldGrammar = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){0,15}$/;
+
+/** Takes `path@version#field` apart; null when it is none. */
+export function parseSecretReference(text: string): SecretReference | null {
+  const [, path = "", version, field] = /^([^@#]*)(?:@([^@#]*))?(?:#([^@#]*))?$/.exec(text) ?? [];
   const climbs = path.split("/").some((part) => part === "" || part === "." || part === "..");
-  if (!pathGrammar.test(path) || climbs || path.length > pathCharsMax) {
-    const expected = "a letter or digit, then letters, digits and _ . / -, with no empty, . or .. part";
-    return { message: `\${secrets:${path}} is no path of a secret`, expected };
+  if (!pathGrammar.test(path) || climbs || path.length > pathCharsMax) return null;
+  if (version !== undefined && !versionGrammar.test(version)) return null;
+  if (field !== undefined && (field.length > pathCharsMax || !fieldGrammar.test(field))) return null;
+  return { path, ...(version === undefined ? {} : { version }), ...(field === undefined ? {} : { field }) };
+}
+
+function fromSecrets(text: string, sources: ReferenceSources): string | ReferenceFault {
+  const ref = parseSecretReference(text);
+  if (ref === null) {
+    const expected =
+      "a letter or digit, then letters, digits and _ . / -, with no empty, . or .. part; then @version and #field, if at all";
+    return { message: `\${secrets:${text}} is no path of a secret`, expected };
   }
-  const variable = secretVariable(path);
-  const value = own(sources.env, variable) ?? sources.readSecret(path)?.replace(/\r?\n$/, "");
+  const variable = secretVariable(ref.path);
+  const kept = ref.version === undefined ? keptHere(ref, sources) : undefined;
+  const value = kept === undefined ? sources.fromProvider?.(ref) : kept;
   const folder = sources.secretsFolder === undefined ? "the secrets folder" : sources.secretsFolder;
-  const places = `the environment variable ${variable}, or the file ${path} under ${folder}`;
-  if (value === undefined) return { message: `\${secrets:${path}} was not found`, expected: places };
-  return value === "" ? { message: `\${secrets:${path}} is empty`, expected: `a value in ${places}` } : value;
+  const here = `the environment variable ${variable}, or the file ${ref.path} under ${folder}`;
+  const places = ref.version === undefined ? here : "a provider that keeps versions of secrets; the environment has none";
+  if (value === undefined) return { message: `\${secrets:${text}} was not found`, expected: places };
+  if (value === null)
+    return { message: `\${secrets:${text}} is not there: its secret is no JSON with that field`, expected: here };
+  return value === "" ? { message: `\${secrets:${text}} is empty`, expected: `a value in ${places}` } : value;
+}
+
+/** Null when the secret is there and has no such field. */
+function keptHere({ path, field }: SecretReference, sources: ReferenceSources): string | null | undefined {
+  const text = own(sources.env, secretVariable(path)) ?? sources.readSecret(path)?.replace(/\r?\n$/, "");
+  return text === undefined || field === undefined ? text : fieldOf(text, field);
+}
+
+/** A text, or a number or truth as text, at a dotted path in JSON. */
+function fieldOf(text: string, field: string): string | null {
+  let at: unknown;
+  try {
+    at = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  for (const name of field.split(".")) {
+    if (typeof at !== "object" || at === null || !Object.hasOwn(at, name)) return null;
+    at = (at as Record<string, unknown>)[name];
+  }
+  return typeof at === "string" || typeof at === "number" || typeof at === "boolean" ? String(at) : null;
 }
 
 const own = (env: ReferenceSources["env"], name: string): string | undefined =>
