@@ -1,5 +1,6 @@
 /** Every command of `aether`, as data. What a command does is loaded only when it runs. */
 import { backupCommands } from "./backup/commands.ts";
+import { cloudCommands } from "./cloud/commands.ts";
 import type { CommandSpec, Flag, Group } from "./shell/command.ts";
 
 const timeout = (about: string): Flag => ({ name: "timeout", kind: "duration", placeholder: "TIME", about });
@@ -17,6 +18,7 @@ export const groups: readonly Group[] = [
   { path: ["settings"], summary: "Versioned values, replicated to every member" },
   { path: ["thresholds"], summary: "The settings that alerts are raised by" },
   { path: ["backup"], summary: "Copies of the cluster's state in git, and the way back to any of them" },
+  { path: ["cloud"], summary: "Accounts at the clouds: what you may do there, and what lies there forgotten" },
   { path: ["audit"], summary: "Proof that the log is what was written" },
 ];
 
@@ -32,6 +34,7 @@ const clusterCommands: readonly CommandSpec[] = [
     examples: [
       { line: "aether cluster bootstrap --config cluster.toml", about: "make it, or finish making it" },
       { line: "aether cluster bootstrap --config cluster.toml -o json", about: "… and print what was made as JSON" },
+      { line: "aether cluster bootstrap --config cluster.toml --dry-run", about: "what it would make, and what that costs" },
       { line: "aether cluster bootstrap --config cluster.toml --from-backup /mnt/backup.git@4f1c2ab9", about: "with that state" },
     ],
     args: [],
@@ -44,7 +47,9 @@ const clusterCommands: readonly CommandSpec[] = [
         about: "begin with this backup's state: a path or https URL; by default its newest commit",
         completion: "file",
       },
-      timeout("longest wait in one step (60s)"),
+      { name: "dry-run", kind: "switch", about: "print what would be made, and what of it bills; make nothing" },
+      { name: "rollback", kind: "switch", about: "in a cloud: if it fails, delete the machines that this run made" },
+      timeout("longest wait in one step (60s; 10m in a cloud)"),
     ],
     outputs: tableAndJson,
     load: () => import("./bootstrap/bootstrap.ts"),
@@ -77,7 +82,7 @@ const clusterCommands: readonly CommandSpec[] = [
     args: [],
     flags: [
       { name: "nodes", kind: "integer", placeholder: "N", about: "how many members: 1 to 7, better odd", required: true },
-      timeout("longest wait for one node (2m)"),
+      timeout("longest wait for one node (2m; 10m in a cloud)"),
     ],
     outputs: tableAndJson,
     load: () => import("./cluster/scale.ts"),
@@ -132,12 +137,33 @@ const clusterCommands: readonly CommandSpec[] = [
   {
     path: ["cluster", "destroy"],
     summary: "End every instance and remove the cluster's data, keys and context",
+    about:
+      "In a cloud it works with credentials and either journal or file, also when no node answers: instances are found by their labels,\n" +
+      "deleted, and looked for until two lists are empty. More than two above what the cluster has are refused: a person must look first.",
     examples: [
       { line: "aether cluster destroy", about: "asks for the cluster's name" },
       { line: "aether cluster destroy staging --yes", about: "asks nothing" },
+      { line: "aether cluster destroy --config cluster.toml", about: "in a cloud, also where its journal is lost or damaged" },
+      { line: "aether cluster destroy --dry-run", about: "what it would delete" },
     ],
     args: [{ name: "name", about: "the cluster; by default the context's", optional: true, completion: "context" }],
-    flags: [{ name: "yes", short: "y", kind: "switch", about: "do not ask" }],
+    flags: [
+      { name: "yes", short: "y", kind: "switch", about: "do not ask" },
+      { name: "dry-run", kind: "switch", about: "print what would be deleted; delete nothing" },
+      {
+        name: "config",
+        kind: "text",
+        placeholder: "FILE",
+        about: "the cluster's file, in place of its journal",
+        completion: "file",
+      },
+      {
+        name: "at-most",
+        kind: "integer",
+        placeholder: "N",
+        about: "so many instances are surely its own (as many as it has nodes)",
+      },
+    ],
     outputs: tableAndJson,
     load: () => import("./cluster/destroy.ts"),
   },
@@ -377,6 +403,7 @@ const otherCommands: readonly CommandSpec[] = [
 
 export const commands: readonly CommandSpec[] = [
   ...clusterCommands,
+  ...cloudCommands,
   ...contextCommands,
   ...nodeCommands,
   ...settingCommands,

@@ -1,6 +1,6 @@
 /** From the settings of a cluster to the machine of one node, in the words that its provider takes. Pure. */
 import type { CloudSettings } from "@aether/core/config/cloud-settings";
-import type { MachineSpec } from "./provider.ts";
+import type { Instance, MachineSpec } from "./provider.ts";
 
 /** Debian 12 by each vendor's name for it: it has systemd, cloud-init and curl. */
 const images: Readonly<Record<CloudSettings["provider"], string>> = {
@@ -74,6 +74,13 @@ const vendorParts: Readonly<Record<CloudSettings["provider"], (settings: CloudSe
     ...identity(azure.identity),
   }),
 };
+
+/** Where a computer outside reaches the daemon, "host:port": the public address if there is one, else the private one. Null without any. */
+export function reachableAt({ publicIps = [], privateIps = [] }: Instance, port: number): string | null {
+  const host = [...publicIps, ...privateIps][0];
+  if (host === undefined) return null;
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
 
 /** "network/subnet" in the resource group, or the id of one elsewhere. */
 const azureSubnet = ({ vnet = "aether", subnet = "default" }: CloudSettings["azure"]): string =>

@@ -33,16 +33,23 @@ export interface ProviderWish {
   readonly seams: CloudSeams;
 }
 
-/** The real world. `close` ends idle connections, which would keep a command from ending. */
-export function processSeams(): CloudSeams & { readonly close: () => Promise<void> } {
+/**
+ * The real world. `close` ends idle connections. AETHER_CLOUD_PACE, above 0 and at most 1, is for a vendor's fake, whose time is shorter:
+ * all waits for the vendor are so much of what they would be. Throws a RangeError when it is anything else.
+ */
+export function processSeams(
+  env: Readonly<Record<string, string | undefined>> = {},
+): CloudSeams & { readonly close: () => Promise<void> } {
   const transport = makeUndiciTransport();
-  return {
-    transport,
-    clock: systemClock,
-    random: Math.random,
-    limiterOf: makeAccountLimits(systemClock),
-    close: () => transport.close(),
-  };
+  const clock = paced(Number(env["AETHER_CLOUD_PACE"] ?? 1));
+  return { transport, clock, random: Math.random, limiterOf: makeAccountLimits(clock), close: () => transport.close() };
+}
+
+/** Only waits are shorter: what a clock says goes into signatures, and a deadline that is far off harms no fake. */
+function paced(pace: number): Clock {
+  if (!(pace > 0 && pace <= 1)) throw new RangeError("AETHER_CLOUD_PACE is above 0 and at most 1");
+  if (pace === 1) return systemClock;
+  return { now: systemClock.now, sleep: (ms, signal) => systemClock.sleep(Math.ceil(ms * pace), signal) };
 }
 
 /** Nothing is sent until an effect runs. Throws a CloudFailure: Auth without credentials, Invalid for an endpoint that cannot be. */

@@ -1,11 +1,13 @@
 /** Takes away all instances of a cluster, found by its labels alone: also those that no record knows of. */
 import { fail, forEach, gen, promise, type Effect } from "effect/Effect";
 import type { Clock } from "./http/clock.ts";
-import { clusterLabels } from "./labels.ts";
+import { clusterLabels, labelKeys } from "./labels.ts";
 import type { CloudError, CloudProvider } from "./provider.ts";
 
 export interface SweepOptions {
   readonly cluster: string;
+  /** Only instances with this id: another cluster of the same name may be somebody else's. */
+  readonly clusterId?: string;
   /** How many instances there should be at most. Two more are believed; beyond that a person must look first. */
   readonly expected: number;
   /** How long the provider's lists may lag behind: two empty ones this far apart count as none. */
@@ -23,10 +25,12 @@ export const sweepInstances = (
 ): Effect<number, CloudError> =>
   gen(function* () {
     const op = `sweep ${options.cluster}`;
+    const { clusterId: id } = options;
+    const selector = { ...clusterLabels(options.cluster), ...(id === undefined ? {} : { [labelKeys.clusterId]: id }) };
     let deleted = 0;
     let empty = 0;
     for (let round = 1; round <= roundsMax; round += 1) {
-      const found = yield* compute.list(clusterLabels(options.cluster));
+      const found = yield* compute.list(selector);
       if (deleted + found.length > options.expected + 2) {
         const message = `${found.length} instances carry the labels of ${options.cluster} and ${deleted} are deleted, ${options.expected} expected`;
         return yield* fail<CloudError>({ _tag: "Invalid", provider: name, op, message });

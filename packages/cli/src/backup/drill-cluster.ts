@@ -95,7 +95,7 @@ export class DrillCluster {
       const file = join(this.folder, "cluster.toml");
       await writeFile(file, toml);
       const from: BackupPlace = { repository: reader.repository.dir, commit };
-      await bootstrapCluster({ file, from, waitMs: this.waitMs }, this.shell, this.steps);
+      await bootstrapCluster({ file, from, waitMs: this.waitMs, rollback: false }, this.shell, this.steps);
       const made = await this.backUp();
       const again = await BackupReader.open(join(this.cluster.nodes, "n1", "data", "backup.git"), registry);
       return { commit, ...compare(await wantedOf(reader, commit), await wantedOf(again, made)) };

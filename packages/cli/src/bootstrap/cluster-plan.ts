@@ -13,8 +13,10 @@ import {
   type ClusterFileParsed,
   type ConfigError,
 } from "@aether/core/config/cluster-file";
-import { replaceReferences, type ReferenceSources } from "@aether/core/config/references";
+import type { CloudSettings } from "@aether/core/config/cloud-settings";
+import { replaceReferences, type ReferenceSources, type SecretReference } from "@aether/core/config/references";
 import type { KnownRemote } from "../backup/place.ts";
+import { provider, providerFor } from "../cluster/provider-call.ts";
 import { secretsFolder, type ClusterFolder } from "../context/home.ts";
 import { counted } from "../shell/counted.ts";
 import { exit, Failure, usage } from "../shell/failure.ts";
@@ -29,6 +31,8 @@ export interface ClusterPlan {
   /** With references in place of secrets: what may be stored. */
   readonly configuration: unknown;
   readonly settings: NodeSettings;
+  /** Null for a local cluster. */
+  readonly cloud: CloudSettings | null;
   /** The path of the file, and its text as it was validated. */
   readonly file: string;
   readonly text: string;
@@ -41,18 +45,13 @@ const standIn = "a-secret-to-be-resolved";
 export async function readClusterFile(file: string, shell: Shell): Promise<Did<ClusterPlan>> {
   const text = await readText(file);
   const parsed = parseClusterFile(text, sourcesOf(shell));
-  const plain = "ok" in parsed ? parsed : parseClusterFile(text, { env: shell.env, readSecret: () => standIn });
+  const plain =
+    "ok" in parsed
+      ? parsed
+      : parseClusterFile(text, { env: shell.env, readSecret: () => undefined, fromProvider: () => standIn });
   if ("errors" in plain) throw invalid(file, faultsOf(parsed));
-  const { provider, region, instanceType } = plain.ok.cloud;
-  if (provider !== "local") {
-    throw new Failure(
-      exit.rejected,
-      `the file asks for provider ${provider} (region ${region}, instance type ${instanceType}); this version provisions only "local"`,
-      'set [cloud] provider = "local" to run the cluster on this computer; nothing was made',
-    );
-  }
   const plan = planOf(file, text, plain.ok);
-  return { result: plan, detail: `${plan.name}: ${counted(plan.size, "node")}, provider ${provider}` };
+  return { result: plan, detail: `${plan.name}: ${counted(plan.size, "node")}, provider ${plain.ok.cloud.provider}` };
 }
 
 const faultsOf = (parsed: ClusterFileParsed): readonly ConfigError[] => ("errors" in parsed ? parsed.errors : []);
@@ -87,6 +86,7 @@ const planOf = (file: string, text: string, c: ClusterConfiguration): ClusterPla
     basePort: c.local.basePort,
     dataDir: c.local.dataDir === null ? null : resolve(c.local.dataDir),
   },
+  cloud: c.machines,
   file,
   text,
 });
@@ -106,10 +106,10 @@ function sourcesOf(shell: Pick<Shell, "env" | "home">): ReferenceSources {
 
 /**
  * Keeps the token of the backups' remote for the nodes. The file's secret or, for a local cluster that names none, one of 32 random bytes
- * made once and kept with mode 0600.
+ * made once and kept with mode 0600. In a cloud what is in neither environment nor folder is asked of the provider.
  */
 export async function resolveSecret(plan: ClusterPlan, folder: ClusterFolder, shell: Shell): Promise<Did<Redacted>> {
-  const parsed = parseClusterFile(plan.text, sourcesOf(shell));
+  const parsed = parseClusterFile(plan.text, await resolvedSources(plan, folder, shell));
   if ("errors" in parsed) throw invalid(plan.file, parsed.errors);
   const { remoteToken } = parsed.ok.backup;
   if (remoteToken !== null) await writeDurably(folder.backupToken, `${reveal(remoteToken)}\n`, 0o600);
@@ -122,10 +122,39 @@ export async function resolveSecret(plan: ClusterPlan, folder: ClusterFolder, sh
   return { result: redact(secret), detail: `cluster secret made, kept in ${folder.secret}` };
 }
 
+/** What of the file's references is found nowhere, the provider included; all of them. */
+export async function missingSecrets(plan: ClusterPlan, folder: ClusterFolder, shell: Shell): Promise<readonly ConfigError[]> {
+  return faultsOf(parseClusterFile(plan.text, await resolvedSources(plan, folder, shell)));
+}
+
 /** The remote that the file names, with its token; in a step after the secrets were found to be there. */
-export function remoteOf(plan: ClusterPlan, shell: Pick<Shell, "env" | "home">): KnownRemote | null {
-  const parsed = parseClusterFile(plan.text, sourcesOf(shell));
+export async function remoteOf(plan: ClusterPlan, folder: ClusterFolder, shell: Shell): Promise<KnownRemote | null> {
+  const parsed = parseClusterFile(plan.text, await resolvedSources(plan, folder, shell));
   return "ok" in parsed ? parsed.ok.backup : null;
+}
+
+/** With what the provider keeps of what is found nowhere else; its refusal names every one that is missing. */
+async function resolvedSources(plan: ClusterPlan, folder: ClusterFolder, shell: Shell): Promise<ReferenceSources> {
+  const sources = sourcesOf(shell);
+  if (plan.cloud === null) return sources;
+  const wanted = new Map<string, SecretReference>();
+  const note = (ref: SecretReference): string => {
+    wanted.set(JSON.stringify(ref), ref);
+    return standIn;
+  };
+  parseClusterFile(plan.text, { ...sources, fromProvider: note });
+  if (wanted.size === 0) return sources;
+  const { secrets, name } = await providerFor(plan, folder, shell);
+  // Hetzner's are the environment's, which has been asked.
+  if (secrets === undefined || name === "hetzner") return sources;
+  const refs = [...wanted.values()];
+  const values = await provider(secrets.resolveAll(refs));
+  const found = new Map([...wanted.keys()].map((key, at) => [key, values[at]]));
+  const valueOf = (ref: SecretReference): string | undefined => {
+    const value = found.get(JSON.stringify(ref));
+    return value === undefined ? undefined : reveal(value.value);
+  };
+  return { ...sources, fromProvider: valueOf };
 }
 
 async function keptSecret(folder: ClusterFolder): Promise<Redacted | null> {

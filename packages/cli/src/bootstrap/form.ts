@@ -1,7 +1,7 @@
 /** Steps 8 to 11: the daemons find each other, vote, and the store gets its first rows. */
 import { connectContext } from "../context/connection.ts";
 import type { Api, MemberAnswer, Written } from "../context/api.ts";
-import { provider } from "../cluster/local-cluster.ts";
+import { provider } from "../cluster/provider-call.ts";
 import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor } from "../shell/wait.ts";
@@ -39,7 +39,10 @@ export async function discoverPeers(b: Bootstrap, identity: Identity): Promise<D
         return { ready: found.filter((peer) => identity.nodes.some((node) => node.name === peer.node)) };
       },
     );
-    const all = peers.map(({ node, address }) => ({ name: node, address, api: connection.member(address) }));
+    const all = peers.map(({ node, address }) => {
+      const known = identity.nodes.find((one) => one.name === node);
+      return { name: node, address, api: connection.member(known?.machine?.dial ?? address) };
+    });
     await Promise.all(all.map((peer) => verifyPeer(peer, identity)));
     return { result: { all, api: connection.api, close: () => connection.close() }, detail: peersText(all) };
   } catch (error) {
@@ -113,6 +116,7 @@ export async function initialiseStore(b: Bootstrap, identity: Identity, peers: P
     members: identity.nodes.map(({ name, member, address }) => ({ name, member, address })),
   };
   const done = await submit(b, peers.api, command, `bootstrap/${identity.clusterId}/initialise`);
+  await b.maker.adopt(b, identity, peers.api);
   return {
     result: null,
     detail: done.changed ? `cluster row, settings and artifact root at index ${done.index}` : "already there",

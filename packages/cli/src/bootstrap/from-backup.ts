@@ -34,7 +34,7 @@ export async function verifyBackup(b: Bootstrap, place: BackupPlace): Promise<Di
     return { result: null, detail: `already there: restored from commit ${shortCommit(begun.commit)}` };
   }
   const opened = await openPlace(begun === undefined ? place : { ...place, commit: begun.commit }, {
-    credentials: credentialsFor(place, b.shell, remoteOf(b.plan, b.shell)),
+    credentials: credentialsFor(place, b.shell, await remoteOf(b.plan, b.folder, b.shell)),
     copyTo: copyOf(b),
     say: (text) => b.steps.say(text),
   });

@@ -9,7 +9,7 @@ import type { ClusterFolder } from "../context/home.ts";
 import { saveContext, type Context } from "../context/contexts.ts";
 import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
-import { readJournal, type Journal, type JournalNode } from "./journal.ts";
+import { dialOf, readJournal, type Journal, type JournalNode } from "./journal.ts";
 import { issueMember, issuePeople, openAuthority, pairOf, type Authority } from "./pki.ts";
 import type { Bootstrap, Did } from "./steps.ts";
 
@@ -24,14 +24,16 @@ export async function createIdentity(b: Bootstrap, secret: Redacted): Promise<Di
   const { steps, folder, plan, shell } = b;
   const found = steps.journal.identity;
   if (found === null) {
-    const nodes = await chooseNodes(b);
+    const nodes = await b.maker.chooseNodes(b);
     await steps.write({ identity: { clusterId: randomBytes(16).toString("hex"), nodes } });
   }
   const identity = steps.journal.identity;
   if (identity === null) throw new Error("the identity was just written");
   const authority = await openAuthority(folder.pki, identity.clusterId, plan.name, reveal(secret));
   let issued = (await issuePeople(authority)) ? 2 : 0;
-  for (const node of identity.nodes) if (await issueMember(authority, node.name)) issued += 1;
+  // A machine in a cloud makes its own key, and gets its certificate when it enrols.
+  const local = plan.cloud === null ? identity.nodes : [];
+  for (const node of local) if (await issueMember(authority, node.name)) issued += 1;
   const context = contextFor(steps.journal, authority);
   await saveContext(shell.home, context, true);
   const certificates = issued === 0 ? "" : `, ${counted(issued, "certificate")} issued`;
@@ -44,13 +46,14 @@ export function contextFor(journal: Journal, authority: Pick<Authority, "folder"
   return {
     name: journal.name,
     cluster: { id: authority.clusterId, name: journal.name },
-    endpoints: (journal.identity?.nodes ?? []).map((node) => node.address),
+    endpoints: (journal.identity?.nodes ?? []).map(dialOf).filter((address) => address !== ""),
     ca: authority.caFile,
     ...pairOf(authority.folder, "operator"),
   };
 }
 
-async function chooseNodes(b: Bootstrap): Promise<readonly JournalNode[]> {
+/** Names, numbers and free ports for the nodes of a local cluster. */
+export async function chooseNodes(b: Bootstrap): Promise<readonly JournalNode[]> {
   const addresses = await chooseAddresses(b.folder, b.plan.name, b.plan.size, b.plan.settings.basePort);
   const seeds = addresses.map((address, at) => ({ name: `n${at + 1}`, member: at + 1, address }));
   return seeds.map(({ name, member, address }) => ({ name, member, address, seeds }));
@@ -77,6 +80,8 @@ async function claimedPorts(clusters: string): Promise<ReadonlySet<number>> {
   const ports = new Set<number>();
   for (const name of await listFolders(clusters)) {
     const journal = await readJournal(join(clusters, name, "bootstrap.json"));
+    // Of clusters in clouds the ports are on other computers.
+    if (journal?.cloud !== undefined) continue;
     for (const { address } of journal?.identity?.nodes ?? []) ports.add(Number(address.split(":")[1]));
   }
   return ports;

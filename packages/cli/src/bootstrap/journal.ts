@@ -4,6 +4,8 @@
  */
 import { readIfThere, writeDurably } from "@aether/cloud/local/durable-file";
 import type { BackupSettings } from "@aether/core/config/backup-settings";
+import type { CloudSettings } from "@aether/core/config/cloud-settings";
+import type { Provider } from "@aether/core/kernel/grammar";
 import { exit, Failure } from "../shell/failure.ts";
 
 /** The twelve steps, in order. Their names are what operators see. */
@@ -43,7 +45,23 @@ export interface Seed {
 export interface JournalNode extends Seed {
   /** Whom it asks first. Fixed when the node is decided, so that its configuration is the same however often it is made. */
   readonly seeds: readonly Seed[];
+  /** In a cloud; there `address` is "" until its machine has one, and `seeds` are all nodes. */
+  readonly machine?: JournalMachine;
 }
+
+export interface JournalMachine {
+  /** From 1. A machine is asked for once for each: another place, or another machine, is another attempt. */
+  readonly attempt: number;
+  readonly zone: string;
+  readonly size: string;
+  /** The vendor's name of it; null until it has told one. */
+  readonly instance: string | null;
+  /** "host:port" where this computer reaches it, which may be another address than the one its peers use; null until it has one. */
+  readonly dial: string | null;
+}
+
+/** Where this computer reaches a node; "" while its machine has no address. */
+export const dialOf = (node: JournalNode): string => node.machine?.dial ?? node.address;
 
 /** What a node's configuration is made from besides its identity. */
 export interface NodeSettings {
@@ -73,7 +91,9 @@ export interface FromBackup {
 export interface Journal {
   readonly format: 1;
   readonly name: string;
-  readonly provider: "local";
+  readonly provider: Provider;
+  /** Where its machines are; left out for a local cluster. */
+  readonly cloud?: CloudSettings;
   readonly state: "forming" | "ready" | "destroying";
   /** Unix milliseconds. */
   readonly createdAt: number;

@@ -2,9 +2,9 @@
 import { open } from "node:fs/promises";
 import { clusterLabels } from "@aether/cloud/labels";
 import type { CloudProvider, Instance } from "@aether/cloud/provider";
-import { instanceSpec, localProvider, provider } from "../cluster/local-cluster.ts";
+import { instanceSpec } from "../cluster/local-cluster.ts";
+import { provider } from "../cluster/provider-call.ts";
 import { connectContext, type Connection } from "../context/connection.ts";
-import type { ClusterFolder } from "../context/home.ts";
 import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor } from "../shell/wait.ts";
@@ -14,12 +14,13 @@ import type { BackupPlace } from "../backup/place.ts";
 import type { Journal, Seed } from "./journal.ts";
 import type { Bootstrap, Did } from "./steps.ts";
 
-export async function preflight(plan: ClusterPlan, folder: ClusterFolder): Promise<Did<null>> {
-  const checks = await provider(localProvider(plan.name, folder).preflight);
+export async function preflight(plan: ClusterPlan, cloud: CloudProvider): Promise<Did<CloudProvider>> {
+  const checks = await provider(cloud.preflight);
   const broken = checks.filter((check) => !check.ok);
-  if (broken.length === 0) return { result: null, detail: `${checks.length} checks passed` };
+  if (broken.length === 0) return { result: cloud, detail: `${checks.length} checks passed` };
   const list = broken.map(({ check, detail }) => `${check} (${detail})`).join("; ");
-  throw new Failure(exit.failed, `this computer is not ready for it: ${list}`, "mend these, nothing has been made yet");
+  const where = plan.cloud === null ? "this computer" : `the account at ${plan.cloud.provider}`;
+  throw new Failure(exit.failed, `${where} is not ready for it: ${list}`, "mend these, nothing has been made yet");
 }
 
 /** An unreadable list is an error and never "none": that would provision twice. */
@@ -97,7 +98,7 @@ export async function provisionInstances(b: Bootstrap, identity: Identity): Prom
 }
 
 /** Powers on what is off and waits until every daemon answers. */
-export async function startNodes(b: Bootstrap, identity: Identity): Promise<Did<null>> {
+export async function startNodes(b: Bootstrap, identity: Identity): Promise<Did<Identity>> {
   const connection = await connectContext(identity.context);
   try {
     let started = 0;
@@ -109,7 +110,7 @@ export async function startNodes(b: Bootstrap, identity: Identity): Promise<Did<
     }
     await awaitDaemons(b.provider, connection, identity.nodes, b.plan.name, b.waitMs, (text) => b.steps.say(text));
     const again = started === 0 ? "" : `, ${started} started again`;
-    return { result: null, detail: `answers from ${counted(identity.nodes.length, "daemon")}${again}` };
+    return { result: identity, detail: `answers from ${counted(identity.nodes.length, "daemon")}${again}` };
   } finally {
     connection.close();
   }
@@ -159,6 +160,10 @@ async function answers(connection: Connection, address: string): Promise<boolean
 }
 
 async function endedByItself(instance: Instance): Promise<Failure> {
+  if (instance.facts["log"] === undefined) {
+    const hint = "the vendor's console shows what the machine printed";
+    return new Failure(exit.failed, `the machine of ${instance.name} has failed (${instance.rawState})`, hint);
+  }
   const log = String(instance.facts["log"]);
   const words = await lastLines(log, 5);
   return new Failure(exit.failed, `${instance.name} ended by itself; its last words:\n${words}`, `the whole log: ${log}`);

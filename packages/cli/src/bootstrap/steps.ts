@@ -1,12 +1,14 @@
 /** Runs the steps in order: progress for the operator, the journal for the next run, and an account of what stands when one fails. */
+import type { Redacted } from "effect/Redacted";
 import type { CloudProvider } from "@aether/cloud/provider";
 import { clusterLabels } from "@aether/cloud/labels";
-import { localProvider, provider } from "../cluster/local-cluster.ts";
+import { provider, providerFor } from "../cluster/provider-call.ts";
 import type { ClusterFolder } from "../context/home.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { stepProgress, type StepProgress } from "../shell/progress.ts";
 import type { Shell } from "../shell/shell.ts";
 import type { ClusterPlan } from "./cluster-plan.ts";
+import type { Maker } from "./maker.ts";
 import { readJournal, stepNames, stepNamesFromBackup, writeJournal, type Journal, type StepName } from "./journal.ts";
 
 /** What the steps from 4 on share. */
@@ -16,6 +18,9 @@ export interface Bootstrap {
   readonly plan: ClusterPlan;
   readonly folder: ClusterFolder;
   readonly provider: CloudProvider;
+  readonly maker: Maker;
+  /** The cluster secret. */
+  readonly secret: Redacted;
   /** The longest wait in one step. */
   readonly waitMs: number;
 }
@@ -33,9 +38,12 @@ export class Steps {
   private running = false;
   private aborted = false;
   private folder: ClusterFolder | null = null;
+  private writing: Promise<void> = Promise.resolve();
   private kept: Journal | null = null;
+  private readonly shell: Shell;
 
   constructor(shell: Shell, fromBackup: boolean) {
+    this.shell = shell;
     this.names = fromBackup ? stepNamesFromBackup : stepNames;
     this.progress = stepProgress(this.names, { ...shell, now: () => performance.now() });
   }
@@ -75,11 +83,17 @@ export class Steps {
     this.progress.say(detail);
   }
 
-  /** Changes the journal, durably, before what it says is done. */
-  async write(change: Partial<Journal>): Promise<void> {
-    if (this.folder === null) throw new Error("the journal is opened before it is written");
-    this.kept = { ...this.journal, ...change };
-    await writeJournal(this.folder.journal, this.kept);
+  /** Changes the journal, durably, before what it says is done. Nodes that are made side by side write one after the other. */
+  write(change: Partial<Journal> | ((journal: Journal) => Partial<Journal>)): Promise<void> {
+    const { folder } = this;
+    if (folder === null) throw new Error("the journal is opened before it is written");
+    const written = this.writing.then(async () => {
+      this.kept = { ...this.journal, ...(typeof change === "function" ? change(this.journal) : change) };
+      await writeJournal(folder.journal, this.kept);
+    });
+    // One that failed is its writer's to know; the next one tries by itself.
+    this.writing = written.catch(() => undefined);
+    return written;
   }
 
   /** A ready cluster's journal is not touched by a run that only verifies. */
@@ -116,18 +130,20 @@ export class Steps {
 
   private async whatExists(): Promise<readonly string[]> {
     if (this.kept?.identity == null || this.folder === null) return this.kept === null ? [] : ["exists now: no instance"];
-    const cloud = localProvider(this.kept.name, this.folder);
-    const instances = await provider(cloud.compute.list(clusterLabels(this.kept.name))).catch(() => null);
+    const { kept, folder, shell } = this;
+    const list = async () => provider((await providerFor(kept, folder, shell)).compute.list(clusterLabels(kept.name)));
+    const instances = await list().catch(() => null);
     if (instances === null) return [`exists now: cluster id ${this.kept.identity.clusterId}; the instances could not be listed`];
-    const list = instances.map((instance) => `${instance.name} ${instance.rawState}`).join(", ");
-    return [`exists now: cluster id ${this.kept.identity.clusterId}; instances: ${list === "" ? "none" : list}`];
+    const words = instances.map((instance) => `${instance.name} ${instance.rawState}`).join(", ");
+    return [`exists now: cluster id ${this.kept.identity.clusterId}; instances: ${words === "" ? "none" : words}`];
   }
 }
 
 const newJournal = (plan: ClusterPlan): Journal => ({
   format: 1,
   name: plan.name,
-  provider: "local",
+  provider: plan.cloud?.provider ?? "local",
+  ...(plan.cloud === null ? {} : { cloud: plan.cloud }),
   state: "forming",
   createdAt: Date.now(),
   configuration: plan.configuration,

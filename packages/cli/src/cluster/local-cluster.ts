@@ -1,22 +1,18 @@
 /** The part of a cluster that lives on this computer: its journal, its folder and the provider of its instances. */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { runPromiseExit, type Effect } from "effect/Effect";
-import { isFailure } from "effect/Exit";
-import { findErrorOption } from "effect/Cause";
-import { isSome } from "effect/Option";
 import { make as redact } from "effect/Redacted";
 import { isLock, takeLock } from "@aether/cloud/local/lock";
 import { nodeLabels } from "@aether/cloud/labels";
 import { makeLocalProvider } from "@aether/cloud/local";
 import type { Daemon } from "@aether/cloud/local/instance";
-import type { CloudError, CloudProvider, InstanceSpec } from "@aether/cloud/provider";
+import type { CloudProvider, InstanceSpec } from "@aether/cloud/provider";
 import { daemonNodeOptions } from "@aether/node/daemon/node-options";
 import { readJournal, type Journal, type JournalNode } from "../bootstrap/journal.ts";
 import { caFile, pairOf } from "../bootstrap/pki.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
 import { refuseHalfRecovered } from "../recover/recover-journal.ts";
-import { exit, Failure, type ExitCode } from "../shell/failure.ts";
+import { exit, Failure } from "../shell/failure.ts";
 
 const graceMs = 15_000;
 /** A killed command may take a moment to be gone. */
@@ -59,28 +55,6 @@ export async function requireJournal(home: string, name: string): Promise<{ jour
   }
   return { journal, folder: clusterFolder(home, name, journal.settings.dataDir) };
 }
-
-/** Runs an effect of the provider; its failure becomes the command's. */
-export async function provider<A>(effect: Effect<A, CloudError>): Promise<A> {
-  const ended = await runPromiseExit(effect);
-  if (!isFailure(ended)) return ended.value;
-  const found = findErrorOption(ended.cause);
-  if (!isSome(found)) throw new Error(`the provider broke: ${String(ended.cause)}`);
-  const { _tag: kind, op, message } = found.value;
-  throw new Failure(codes[kind] ?? exit.failed, `${op}: ${message}`, hints[kind] ?? "");
-}
-
-const codes: Partial<Record<CloudError["_tag"], ExitCode>> = {
-  NotFound: exit.notFound,
-  Deadline: exit.notReady,
-  Conflict: exit.rejected,
-};
-
-const hints: Partial<Record<CloudError["_tag"], string>> = {
-  Capacity: "free it, or choose other ports in [local] base_port",
-  Auth: "look at the owner and mode of AETHER_HOME",
-  Protocol: "restore the file from a copy, or remove it when you know that its instance is gone",
-};
 
 /** What the provider is asked for; the same for the same journal, always. */
 export function instanceSpec(journal: Journal, clusterId: string, node: JournalNode, folder: ClusterFolder): InstanceSpec {

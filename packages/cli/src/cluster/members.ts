@@ -3,9 +3,9 @@
  * another opinion is seen as such, and the picture is there even when none answers.
  */
 import type { Instance } from "@aether/cloud/provider";
-import { readJournal } from "../bootstrap/journal.ts";
+import { dialOf, readJournal } from "../bootstrap/journal.ts";
 import type { Connection } from "../context/connection.ts";
-import type { MemberAnswer, NodeAnswer, NodesAnswer } from "../context/api.ts";
+import type { Api, InstanceAnswer, InstancesAnswer, MemberAnswer, NodeAnswer, NodesAnswer } from "../context/api.ts";
 import { clusterFolder } from "../context/home.ts";
 import { Failure } from "../shell/failure.ts";
 
@@ -29,6 +29,8 @@ export interface MemberView {
   readonly state: string | null;
   readonly pid?: number;
   readonly dataDir?: string;
+  /** In a cloud: what the log says of its machine. */
+  readonly machine?: Pick<InstanceAnswer, "provider" | "attempt" | "zone" | "size" | "state" | "id" | "fault" | "held">;
 }
 
 export interface ClusterView {
@@ -53,6 +55,7 @@ interface Known {
   member: number | null;
   row: NodeAnswer | null;
   instance: Instance | null;
+  machine: InstanceAnswer | null;
 }
 
 interface Asked extends Known {
@@ -65,11 +68,11 @@ const answerMs = 1_000;
 /** Never fails because members are down; fails when the files on this computer cannot be read. */
 export async function viewCluster(connection: Connection, home: string): Promise<ClusterView> {
   const { context } = connection;
-  const local = await localMembers(home, context.cluster.name);
+  const { local, dials } = await localMembers(home, context.cluster.name);
   const addresses = new Set([...context.endpoints, ...local.flatMap(({ address }) => (address === null ? [] : [address]))]);
   const answers = new Map<string, MemberAnswer | Failure>();
   await Promise.all([...addresses].map(async (address) => answers.set(address, await askMember(connection, address))));
-  const known = await knownMembers(connection, local, answers);
+  const known = await knownMembers(connection, local, answers, dials);
   const late = known.flatMap(({ address }) => (address === null || answers.has(address) ? [] : [address]));
   await Promise.all(late.map(async (address) => answers.set(address, await askMember(connection, address))));
   return drawView(
@@ -98,25 +101,37 @@ async function askMember(connection: Connection, address: string): Promise<Membe
   }
 }
 
-/** What this computer knows: the journal's nodes and the provider's instances. */
-async function localMembers(home: string, cluster: string): Promise<readonly Known[]> {
+interface LocalKnowledge {
+  readonly local: readonly Known[];
+  /** Where this computer reaches what a member advertises, if that is elsewhere. */
+  readonly dials: ReadonlyMap<string, string>;
+}
+
+/** What this computer knows: the journal's nodes and, where they are its own processes, the provider's instances. */
+async function localMembers(home: string, cluster: string): Promise<LocalKnowledge> {
   const journal = await readJournal(clusterFolder(home, cluster).journal);
-  if (journal === null) return [];
-  const { localProvider, provider } = await import("./local-cluster.ts");
+  if (journal === null) return { local: [], dials: new Map() };
+  const nodes = journal.identity?.nodes ?? [];
+  const byName = new Map<string, Known>();
+  for (const node of nodes) {
+    const { name, member } = node;
+    byName.set(name, { name, address: dialOf(node) || null, member, row: null, instance: null, machine: null });
+  }
+  // A cloud is not asked: what the log says of its machines is shown, and needs no credentials.
+  if (journal.cloud !== undefined) {
+    return { local: [...byName.values()], dials: new Map(nodes.map((node) => [node.address, dialOf(node)])) };
+  }
+  const { localProvider } = await import("./local-cluster.ts");
+  const { provider } = await import("./provider-call.ts");
   const { clusterLabels } = await import("@aether/cloud/labels");
   const folder = clusterFolder(home, cluster, journal.settings.dataDir);
-  const instances = await provider(localProvider(cluster, folder).compute.list(clusterLabels(cluster)));
-  const byName = new Map<string, Known>();
-  for (const { name, address, member } of journal.identity?.nodes ?? []) {
-    byName.set(name, { name, address, member, row: null, instance: null });
-  }
-  for (const instance of instances) {
+  for (const instance of await provider(localProvider(cluster, folder).compute.list(clusterLabels(cluster)))) {
     const { name, address } = instance;
     const known = byName.get(name);
     // Instances that the journal does not know are leftovers of nodes that have left.
     if (known !== undefined) byName.set(name, { ...known, address, instance });
   }
-  return [...byName.values()];
+  return { local: [...byName.values()], dials: new Map() };
 }
 
 /** The rows of any member that answers, the journal and the answers themselves, brought together by name. */
@@ -124,18 +139,32 @@ async function knownMembers(
   connection: Connection,
   local: readonly Known[],
   answers: ReadonlyMap<string, MemberAnswer | Failure>,
+  dials: ReadonlyMap<string, string>,
 ): Promise<readonly Known[]> {
   const byName = new Map(local.map((member) => [member.name, { ...member }]));
   const merge = (name: string, address: string | null, given: number, row: NodeAnswer | null): void => {
     const before = byName.get(name);
     // A daemon without a data folder calls itself member 0.
     const member = given === 0 ? (before?.member ?? null) : given;
-    byName.set(name, { name, address, member, row: row ?? before?.row ?? null, instance: before?.instance ?? null });
+    byName.set(name, {
+      name,
+      address,
+      member,
+      row: row ?? before?.row ?? null,
+      instance: before?.instance ?? null,
+      machine: null,
+    });
   };
   for (const [address, answer] of answers) if (!(answer instanceof Failure)) merge(answer.node, address, answer.member, null);
-  for (const row of await readRows(connection, answers)) {
-    if (!row.left) merge(row.name, row.address ?? byName.get(row.name)?.address ?? null, row.member, row);
+  const { nodes, instances } = await readRows(connection, answers);
+  for (const row of nodes) {
+    const told = row.address === null ? null : (dials.get(row.address) ?? row.address);
+    if (!row.left) merge(row.name, told ?? byName.get(row.name)?.address ?? null, row.member, row);
     else byName.delete(row.name);
+  }
+  for (const machine of instances) {
+    const known = byName.get(machine.node);
+    if (known !== undefined) known.machine = machine;
   }
   return [...byName.values()].toSorted((a, b) => byNodeName(a.name, b.name));
 }
@@ -146,18 +175,30 @@ export const byNodeName = (a: string, b: string): number => a.localeCompare(b, "
 async function readRows(
   connection: Connection,
   answers: ReadonlyMap<string, MemberAnswer | Failure>,
-): Promise<readonly NodeAnswer[]> {
+): Promise<{ readonly nodes: readonly NodeAnswer[]; readonly instances: readonly InstanceAnswer[] }> {
+  const none = { nodes: [], instances: [] };
   const live = [...answers].flatMap(([address, answer]) => (answer instanceof Failure ? [] : [{ address, answer }]));
   const freshest = live.toSorted((a, b) => b.answer.applied - a.answer.applied)[0];
-  if (freshest === undefined) return [];
+  if (freshest === undefined) return none;
   const api = connection.member(freshest.address);
   try {
-    return (await api.call<NodesAnswer>("GET", "/v1/nodes?consistency=stale", { timeoutMs: answerMs })).nodes;
+    const { nodes } = await api.call<NodesAnswer>("GET", "/v1/nodes?consistency=stale", { timeoutMs: answerMs });
+    return { nodes, instances: await readInstances(api) };
   } catch (error) {
-    if (error instanceof Failure) return [];
+    if (error instanceof Failure) return none;
     throw error;
   } finally {
     api.close();
+  }
+}
+
+/** None where a member of before there were any answers. */
+async function readInstances(api: Api): Promise<readonly InstanceAnswer[]> {
+  try {
+    return (await api.call<InstancesAnswer>("GET", "/v1/instances?consistency=stale", { timeoutMs: answerMs })).instances;
+  } catch (error) {
+    if (error instanceof Failure) return [];
+    throw error;
   }
 }
 
@@ -211,8 +252,12 @@ function drawMember(asked: Asked, index: number): MemberView {
     contact: row?.contact ?? "unknown",
     answers: answer !== null,
     silence: asked.silence,
-    state: instance?.rawState ?? null,
+    state: instance?.rawState ?? asked.machine?.state ?? null,
     ...(typeof pid === "number" ? { pid } : {}),
     ...(typeof dataDir === "string" ? { dataDir } : {}),
+    ...(asked.machine === null ? {} : { machine: drawMachine(asked.machine) }),
   };
 }
+
+const drawMachine = ({ provider, attempt, zone, size, state, id, fault, held }: InstanceAnswer) =>
+  ({ provider, attempt, zone, size, state, id, fault, held }) as const;

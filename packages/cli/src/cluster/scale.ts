@@ -25,12 +25,15 @@ import { exit, Failure, usage } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
 import { printResult } from "../shell/result.ts";
 import type { Shell } from "../shell/shell.ts";
-import { instanceSpec, localProvider, provider, requireJournal, withClusterLock } from "./local-cluster.ts";
+import { instanceSpec, localProvider, requireJournal, withClusterLock } from "./local-cluster.ts";
+import { provider } from "./provider-call.ts";
 import { byNodeName, viewCluster } from "./members.ts";
 
 const nodeWaitMs = 120_000;
+/** A machine takes a minute or two until it runs, and as long to install what it needs. */
+const machineWaitMs = 600_000;
 
-interface Scaling {
+export interface Scaling {
   readonly shell: Shell;
   readonly connection: Connection;
   readonly folder: ClusterFolder;
@@ -48,7 +51,7 @@ export const run: Run = async (call, shell) => {
   const connection = await connect(call, shell);
   const { journal, folder } = await requireJournal(shell.home, connection.context.cluster.name);
   const progress = follow(shell);
-  const withinMs = call.duration("timeout") ?? nodeWaitMs;
+  const withinMs = call.duration("timeout") ?? (journal.cloud === undefined ? nodeWaitMs : machineWaitMs);
   const scaling: Scaling = { shell, connection, folder, withinMs, say: (text) => progress.say(text), journal };
   const changes = await withClusterLock(folder, "cluster scale", () => scale(scaling, size));
   connection.close();
@@ -87,7 +90,8 @@ async function scale(s: Scaling, size: number): Promise<Changes> {
     await addNode(s, node);
     added.push(node.name);
   }
-  await dropLeftovers(s);
+  if (s.journal.cloud === undefined) await dropLeftovers(s);
+  else s.journal = await (await import("../cloud/refresh.ts")).refreshJournal(s, s.journal);
   return { added, removed };
 }
 
@@ -120,13 +124,24 @@ async function removeNode(s: Scaling, name: string): Promise<void> {
   }
   s.say(`shutting down ${name}`);
   await shutDown(s.connection.api, name, { force: !joined, reason, withinMs: s.withinMs, say: s.say });
-  s.journal = await releaseNode(s.shell.home, s.folder, s.journal, name, "delete", s.say);
-  await s.connection.api.call("POST", "/v1/commands", { body: { type: "ForgetNode", id: name }, idempotencyKey: randomUUID() });
+  if (s.journal.cloud === undefined) s.journal = await releaseNode(s.shell.home, s.folder, s.journal, name, "delete", s.say);
+  else await (await import("../cloud/cloud-scale.ts")).awaitRemoved(s, name);
+  await forgetNode(s, name);
+}
+
+/** In a cloud the leader may have been first. */
+async function forgetNode({ connection: { api } }: Scaling, id: string): Promise<void> {
+  try {
+    await api.call("POST", "/v1/commands", { body: { type: "ForgetNode", id }, idempotencyKey: randomUUID() });
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== exit.notFound) throw error;
+  }
 }
 
 /** Identity into the journal, certificate, instance, and then until the node is on duty. */
 async function addNode(s: Scaling, row: NodeAnswer): Promise<void> {
   s.say(`adding ${row.name}`);
+  if (s.journal.cloud !== undefined) return (await import("../cloud/cloud-scale.ts")).awaitAdded(s, row.name);
   const { identity } = s.journal;
   if (identity === null) throw new Failure(exit.rejected, `${s.journal.name} has no identity yet`, "finish its bootstrap first");
   const cloud = localProvider(s.journal.name, s.folder);

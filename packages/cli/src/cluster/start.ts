@@ -8,7 +8,8 @@ import { exit, Failure } from "../shell/failure.ts";
 import { follow } from "../shell/progress.ts";
 import { printResult } from "../shell/result.ts";
 import { waitFor } from "../shell/wait.ts";
-import { instanceSpec, localProvider, provider, requireJournal, withClusterLock } from "./local-cluster.ts";
+import { instanceSpec, localProvider, requireJournal, withClusterLock } from "./local-cluster.ts";
+import { provider } from "./provider-call.ts";
 import { viewCluster } from "./members.ts";
 
 const waitMs = 60_000;
@@ -20,19 +21,20 @@ export const run: Run = async (call, shell) => {
   const progress = follow(shell);
   const say = (text: string): void => progress.say(text);
   const withinMs = call.duration("timeout") ?? waitMs;
-  const connection = await connectContext(context);
   const started = await withClusterLock(folder, "cluster start", async () => {
+    if (journal.cloud !== undefined)
+      return (await import("../cloud/cloud-power.ts")).startInCloud({ shell, folder, journal, withinMs, say });
     const names = await startMissing(journal, folder, say);
-    await awaitDaemons(
-      localProvider(journal.name, folder),
-      connection,
-      journal.identity?.nodes ?? [],
-      journal.name,
-      withinMs,
-      say,
-    );
+    const local = await connectContext(context);
+    try {
+      await awaitDaemons(localProvider(journal.name, folder), local, journal.identity?.nodes ?? [], journal.name, withinMs, say);
+    } finally {
+      local.close();
+    }
     return names;
   });
+  // A start may have given machines in a cloud other addresses.
+  const connection = await connectContext(await contextOf(call, shell));
   const index = await awaitCaughtUp(connection, shell.home, withinMs, say);
   connection.close();
   progress.end();

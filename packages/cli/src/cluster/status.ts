@@ -76,6 +76,12 @@ function notCompared({ members }: ClusterView): string {
 }
 
 function columns(view: ClusterView, paint: Shell["paint"]): readonly Column<MemberView>[] {
+  const inCloud = view.members.some(({ machine }) => machine !== undefined);
+  const process: readonly Column<MemberView>[] = [{ title: "PID", cell: (member) => String(member.pid ?? "-"), right: true }];
+  const machine: readonly Column<MemberView>[] = [
+    { title: "ZONE", cell: (member) => member.machine?.zone ?? "-" },
+    { title: "SIZE", cell: (member) => member.machine?.size ?? "-" },
+  ];
   return [
     { title: "NODE", cell: (member) => (member.name === view.leader ? paint("bold", member.name) : member.name) },
     { title: "ID", cell: (member) => String(member.id ?? "-"), right: true },
@@ -85,9 +91,17 @@ function columns(view: ClusterView, paint: Shell["paint"]): readonly Column<Memb
     { title: "APPLIED", cell: (member) => String(member.applied ?? "-"), right: true },
     { title: "LAG", cell: (member) => String(member.lag ?? "-"), right: true },
     { title: "ADDRESS", cell: (member) => member.address ?? "-" },
-    { title: "PID", cell: (member) => String(member.pid ?? "-"), right: true },
-    { title: "INSTANCE", cell: (member) => member.state ?? "-" },
+    ...(inCloud ? machine : process),
+    { title: "INSTANCE", cell: (member) => instanceText(member, paint) },
     { title: "DATA", cell: (member) => member.dataDir ?? "-", wide: true },
+    { title: "MACHINE", cell: (member) => member.machine?.id ?? "-", wide: true },
     { title: "SILENCE", cell: (member) => member.silence ?? "", wide: true },
   ];
+}
+
+/** With the vendor's own word where it makes none. */
+function instanceText({ state, machine }: MemberView, paint: Shell["paint"]): string {
+  const fault = machine?.fault ?? null;
+  if (fault === null) return state ?? "-";
+  return paint("red", `${state ?? "-"}: ${fault.code === "" ? fault.tag : fault.code}`);
 }

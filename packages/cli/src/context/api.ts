@@ -1,5 +1,6 @@
 /** The cluster's HTTP API as the commands use it. The shapes are core's; only their types come along. */
 import type * as backups from "@aether/core/api/backup-shapes";
+import type * as instances from "@aether/core/api/instances";
 import type * as shapes from "@aether/core/api/shapes";
 import type { Manifest } from "@aether/core/backup/manifest";
 import type { DomainEvent } from "@aether/core/kernel/event";
@@ -41,6 +42,8 @@ export type NodeAnswer = (typeof shapes.NodeAnswer)["Type"];
 export type NodesAnswer = (typeof shapes.NodesAnswer)["Type"];
 export type SettingAnswer = (typeof shapes.SettingAnswer)["Type"];
 export type SettingsAnswer = (typeof shapes.SettingsAnswer)["Type"];
+export type InstancesAnswer = (typeof instances.InstancesAnswer)["Type"];
+export type InstanceAnswer = (typeof instances.InstanceAnswer)["Type"];
 export type Written = (typeof shapes.Written)["Type"];
 export type SettingWritten = (typeof shapes.SettingWritten)["Type"];
 export type AuditAnswer = (typeof shapes.AuditAnswer)["Type"];

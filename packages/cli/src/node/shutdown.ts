@@ -3,7 +3,8 @@ import { clusterLabels } from "@aether/cloud/labels";
 import { readJournal, writeJournal, type Journal } from "../bootstrap/journal.ts";
 import { contextFor } from "../bootstrap/identity.ts";
 import { caFile } from "../bootstrap/pki.ts";
-import { localProvider, provider, withClusterLock } from "../cluster/local-cluster.ts";
+import { localProvider, withClusterLock } from "../cluster/local-cluster.ts";
+import { provider } from "../cluster/provider-call.ts";
 import type { Api, Written } from "../context/api.ts";
 import { connect } from "../context/connection.ts";
 import { saveContext } from "../context/contexts.ts";
@@ -63,7 +64,8 @@ export async function shutDown(api: Api, name: string, wish: ShutdownWish): Prom
 /** What this computer keeps of a node that has left; nothing where the cluster is not managed from here. */
 async function releaseLocal(home: string, cluster: string, name: string, say: (text: string) => void): Promise<void> {
   const journal = await readJournal(clusterFolder(home, cluster).journal);
-  if (journal === null) return;
+  // In a cloud the leader removes the machine of a node that has left.
+  if (journal === null || journal.cloud !== undefined) return;
   const folder = clusterFolder(home, cluster, journal.settings.dataDir);
   await withClusterLock(folder, `release ${name}`, () => releaseNode(home, folder, journal, name, "stop", say));
 }

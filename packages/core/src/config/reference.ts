@@ -38,7 +38,9 @@ In any text value, also several in one:
 
 In the variable's name every character of the path that is no letter or digit becomes \`_\`: \`\${secrets:cluster/secret}\` is looked for in
 \`AETHER_SECRET_CLUSTER_SECRET\`. A file's last line end does not count. A path begins with a letter or digit, goes on with those and
-\`_ . / -\`, and cannot climb out of the folder. What is found in neither place is asked of the cluster's provider, where it keeps secrets. \`\${secrets:…}\` is possible only in keys that are marked secret below.
+\`_ . / -\`, and cannot climb out of the folder.
+What is found in neither place is asked of the cluster's provider, where it keeps secrets.
+\`\${secrets:…}\` is possible only in keys that are marked secret below.
 
 References are resolved in the parsed file: one in a comment is a comment, and no value can change the file's structure. What they give
 is not looked at again. What is stored of a file has the references in place of their values; only the sections about clouds, which can
