@@ -141,5 +141,7 @@ export function renderCloudPlan(plan: CloudPlan): string {
   ].join("");
 }
 
-const machineLine = ({ name, machine, attempt, userDataBytes, exists }: PlannedMachine): string =>
-  `  ${name}  ${machine.size} in ${machine.zone ?? "any zone"}, attempt ${attempt}, ${userDataBytes} bytes of user data${exists === true ? ", exists" : ""}`;
+function machineLine({ name, machine, attempt, userDataBytes, exists }: PlannedMachine): string {
+  const where = `${machine.size} in ${machine.zone ?? "any zone"}, attempt ${attempt}`;
+  return `  ${name}  ${where}, ${userDataBytes} bytes of user data${exists === true ? ", exists" : ""}`;
+}

@@ -11,7 +11,10 @@ import { atOnce, sideBySide } from "./side-by-side.ts";
 
 const runWithin = minutes(10);
 
-/** Resolves with the names of those it started, when every daemon answers. A machine may have another address than before; journal and context have it then. */
+/**
+ * Resolves with the names of those it started, when every daemon answers. A machine may have another address than before; journal and
+ * context have it then.
+ */
 export async function startInCloud(
   m: Managed & { readonly journal: Journal; readonly withinMs: number; readonly say: (text: string) => void },
 ): Promise<readonly string[]> {

@@ -120,7 +120,8 @@ async function deleteOrphans(found: readonly Found[], shell: Shell, yes: boolean
     const [first] = group;
     if (first === undefined) throw new Error("a group has members");
     const names = group.map(({ node }) => node).join(", ");
-    const what = `this deletes ${counted(group.length, "instance")} (${names}) of cluster ${first.cluster}, id ${first.clusterId || "none"}, at ${first.provider}`;
+    const whose = `cluster ${first.cluster}, id ${first.clusterId || "none"}, at ${first.provider}`;
+    const what = `this deletes ${counted(group.length, "instance")} (${names}) of ${whose}`;
     await confirmByName(shell, what, first.cluster, yes);
     const { compute } = cloudProvider(first.cluster, first.settings, shell);
     await sideBySide(group, atOnce, ({ instance }) => provider(compute.delete(instance.id)));

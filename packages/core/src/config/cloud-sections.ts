@@ -84,7 +84,7 @@ export const cloud = Schema.Struct({
     example: '"debian-12"',
     default: "Debian 12, by the vendor's own name for it",
   }),
-  bundle_url: key(text(/^https:\/\/[^\s\0#]{1,1900}#sha256=[0-9a-f]{64}$/, bundle), {
+  bundle_url: key(text(/^(?:https:\/\/|http:\/\/127\.[0-9.]+:\d+\/)[^\s\0#]{1,1900}#sha256=[0-9a-f]{64}$/, bundle), {
     type: "text",
     doc: "Where a new machine fetches Aether from, and the digest that it must have.",
     rule: bundle,
