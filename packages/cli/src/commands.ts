@@ -1,6 +1,7 @@
 /** Every command of `aether`, as data. What a command does is loaded only when it runs. */
 import { backupCommands } from "./backup/commands.ts";
 import { cloudCommands } from "./cloud/commands.ts";
+import { contextCommands } from "./context/commands.ts";
 import type { CommandSpec, Flag, Group } from "./shell/command.ts";
 
 const timeout = (about: string): Flag => ({ name: "timeout", kind: "duration", placeholder: "TIME", about });
@@ -166,27 +167,6 @@ const clusterCommands: readonly CommandSpec[] = [
     ],
     outputs: tableAndJson,
     load: () => import("./cluster/destroy.ts"),
-  },
-];
-
-const contextCommands: readonly CommandSpec[] = [
-  {
-    path: ["context", "list"],
-    summary: "Show the known clusters",
-    examples: [{ line: "aether context list", about: "the current one is marked" }],
-    args: [],
-    flags: [],
-    outputs: tableAndJson,
-    load: () => import("./context/list.ts"),
-  },
-  {
-    path: ["context", "use"],
-    summary: "Choose the cluster that commands talk to",
-    examples: [{ line: "aether context use production", about: "from now on" }],
-    args: [{ name: "name", about: "a context of `aether context list`", completion: "context" }],
-    flags: [],
-    outputs: tableAndJson,
-    load: () => import("./context/use.ts"),
   },
 ];
 

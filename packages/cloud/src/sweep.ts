@@ -25,8 +25,11 @@ export const sweepInstances = (
 ): Effect<number, CloudError> =>
   gen(function* () {
     const op = `sweep ${options.cluster}`;
-    const { clusterId: id } = options;
-    const selector = { ...clusterLabels(options.cluster), ...(id === undefined ? {} : { [labelKeys.clusterId]: id }) };
+    const { clusterId } = options;
+    const selector = {
+      ...clusterLabels(options.cluster),
+      ...(clusterId === undefined ? {} : { [labelKeys.clusterId]: clusterId }),
+    };
     let deleted = 0;
     let empty = 0;
     for (let round = 1; round <= roundsMax; round += 1) {

@@ -8,7 +8,7 @@ import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import type { Shell } from "../shell/shell.ts";
 import { cloudProvider, cloudSeams, consistencyMs } from "./cloud-provider.ts";
-import { atOnce, sideBySide } from "./side-by-side.ts";
+import { sideBySide } from "./side-by-side.ts";
 
 export interface Doomed {
   readonly name: string;
@@ -65,7 +65,7 @@ async function deleteCertificates({ certificates }: CloudProvider, name: string,
   if (certificates?.list === undefined) return;
   const listed = await provider(certificates.list(clusterLabels(name)));
   if (listed.length > 0) say(`deleting ${counted(listed.length, "certificate")}`);
-  await sideBySide(listed, atOnce, ({ ref }) => provider(certificates.delete(ref)));
+  await sideBySide(listed, ({ ref }) => provider(certificates.delete(ref)));
 }
 
 /** A balancer that is gone has no targets. */

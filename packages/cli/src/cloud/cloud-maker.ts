@@ -17,7 +17,7 @@ import { exit, Failure } from "../shell/failure.ts";
 import { startMachines } from "./cloud-start.ts";
 import { placeAfter, placesFor } from "./places.ts";
 import { nodeAt, writeMachine } from "./journal-machine.ts";
-import { atOnce, sideBySide } from "./side-by-side.ts";
+import { sideBySide } from "./side-by-side.ts";
 
 export function makeCloudMaker(settings: CloudSettings): Maker {
   /** What this run has made, for --rollback. */
@@ -35,7 +35,7 @@ export function makeCloudMaker(settings: CloudSettings): Maker {
     start: async (b, identity) => startMachines(b, identity, await birthsOf(b, settings, identity)),
     adopt: (b, identity, api) => adopt(b, identity, api),
     rollBack: async (b) => {
-      await sideBySide(made, atOnce, ({ id }) => provider(b.provider.compute.delete(id)));
+      await sideBySide(made, ({ id }) => provider(b.provider.compute.delete(id)));
       const names = made.map(({ node }) => node).join(", ");
       b.shell.err(
         `rolled back: ${made.length === 0 ? "this run had made no machine" : `the machines of ${names} are deleted`}\n`,
@@ -96,7 +96,7 @@ async function provision(
     done.set(node, what);
     b.steps.say([...done].map(([name, words]) => `${name} ${words}`).join(", "));
   };
-  const ends = await sideBySide([...identity.nodes.keys()], atOnce, (at) => ensureMachine(b, settings, births, at, say, made));
+  const ends = await sideBySide([...identity.nodes.keys()], (at) => ensureMachine(b, settings, births, at, say, made));
   const created = ends.filter(Boolean).length;
   const there = ends.length - created;
   const parts = [created === 0 ? "" : `${created} made`, there === 0 ? "" : `${there} already there`];

@@ -7,7 +7,7 @@ import { connectContext } from "../context/connection.ts";
 import { chooseContext, readContexts } from "../context/contexts.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { refreshAddresses, type Managed } from "./refresh.ts";
-import { atOnce, sideBySide } from "./side-by-side.ts";
+import { sideBySide } from "./side-by-side.ts";
 
 const runWithin = minutes(10);
 
@@ -28,7 +28,7 @@ export async function startInCloud(
   }
   const cloud = await providerFor(journal, m.folder, m.shell);
   const instances = await provider(cloud.compute.list(ownLabels(journal)));
-  await sideBySide(instances, atOnce, async (instance) => {
+  await sideBySide(instances, async (instance) => {
     if (instance.state === "running") return;
     say(`starting ${instance.name}`);
     if (instance.state === "stopped") await provider(cloud.compute.power(instance.id, "start"));

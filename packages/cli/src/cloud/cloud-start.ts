@@ -17,7 +17,7 @@ import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor } from "../shell/wait.ts";
 import { writeMachine } from "./journal-machine.ts";
-import { atOnce, sideBySide } from "./side-by-side.ts";
+import { sideBySide } from "./side-by-side.ts";
 
 const runWithin = minutes(10);
 const addressEveryMs = 2_000;
@@ -31,7 +31,7 @@ export async function startMachines(b: Bootstrap, decided: Identity, births: Bir
   if (!formed) {
     const seeds = identity.nodes.map(({ name, member, address }) => ({ name, member, address }));
     const waiting = new Set(identity.nodes.map(({ name }) => name));
-    await sideBySide(identity.nodes, atOnce, async (node) => {
+    await sideBySide(identity.nodes, async (node) => {
       b.steps.say(`enrolling ${[...waiting].join(", ")}`);
       if ((await enrolNode(b, births, node, seeds)) === "enrolled") enrolled += 1;
       waiting.delete(node.name);
@@ -74,7 +74,7 @@ async function learnAddresses(b: Bootstrap, identity: Identity): Promise<void> {
   );
   const byNode = new Map(found.map((instance) => [instance.labels[labelKeys.node] ?? instance.name, instance]));
   const waiting = new Set(identity.nodes.map(({ name }) => name));
-  await sideBySide([...identity.nodes.entries()], atOnce, async ([at, node]) => {
+  await sideBySide([...identity.nodes.entries()], async ([at, node]) => {
     const instance = byNode.get(node.name);
     if (instance === undefined) throw gone(node.name);
     b.steps.say(`waiting until ${[...waiting].join(", ")} run`);

@@ -14,7 +14,7 @@ import { humanDuration, renderTable, type Column } from "../shell/table.ts";
 import { cloudProvider } from "./cloud-provider.ts";
 import { knownClusters, type KnownClusters } from "./known-clusters.ts";
 import { costText, estimateFor } from "./prices.ts";
-import { atOnce, sideBySide } from "./side-by-side.ts";
+import { sideBySide } from "./side-by-side.ts";
 
 export interface Orphan {
   readonly provider: string;
@@ -124,7 +124,7 @@ async function deleteOrphans(found: readonly Found[], shell: Shell, yes: boolean
     const what = `this deletes ${counted(group.length, "instance")} (${names}) of ${whose}`;
     await confirmByName(shell, what, first.cluster, yes);
     const { compute } = cloudProvider(first.cluster, first.settings, shell);
-    await sideBySide(group, atOnce, ({ instance }) => provider(compute.delete(instance.id)));
+    await sideBySide(group, ({ instance }) => provider(compute.delete(instance.id)));
     deleted.push(...group.map(({ id: instance }) => instance));
   }
   return deleted;

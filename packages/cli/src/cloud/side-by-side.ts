@@ -1,8 +1,8 @@
 /** Calls to a vendor at once; its limits are the provider's to keep. */
-export const atOnce = 8;
+const atOnce = 8;
 
-/** Runs `act` for all items, at most `atOnce` at a time, and all to their end; then throws the first failure, in the items' order. */
-export async function sideBySide<A, B>(items: readonly A[], atOnce: number, act: (item: A) => Promise<B>): Promise<readonly B[]> {
+/** Runs `act` for all items, at most {@link atOnce} at a time, and all to their end; then throws the first failure, in the items' order. */
+export async function sideBySide<A, B>(items: readonly A[], act: (item: A) => Promise<B>): Promise<readonly B[]> {
   const ends: (PromiseSettledResult<B> | undefined)[] = items.map(() => undefined);
   let next = 0;
   const work = async (): Promise<void> => {
