@@ -6,6 +6,7 @@ import { makePeerRepositories } from "../backup/peer-repository.ts";
 import { startBackups, type BackupService } from "../backup/service.ts";
 import type { PeerTransport } from "../transport/peer-transport.ts";
 import { clientTls } from "../identity/tls.ts";
+import { startFleet } from "../fleet/service.ts";
 import { handOver } from "../controllers/handover.ts";
 import { startLeaderDuties } from "../controllers/leader-duties.ts";
 import { sign } from "../identity/signing.ts";
@@ -71,12 +72,15 @@ export function startServices(d: Aetherd, member: RunningMember<PeerTransport>):
   });
   const stopDuties = dutiesOf(d, member);
   const backups = backupsOf(d, store, gateway);
+  const { configuration, remoteToken, dialAt, log } = d;
+  const stopFleet = startFleet({ configuration, remoteToken, store, gateway, dialAt, log });
   const leader = () => leaderOf(d, store);
   let stopped: Promise<void> | null = null;
   const stop = async (handingOver: boolean): Promise<void> => {
     const handed = handingOver ? await handOver(driver, handOverMs) : "nothingToDo";
     if (handed !== "nothingToDo") d.log.info("handed-over", "to" in handed ? { to: handed.to } : { failed: handed.failed });
     stopDuties();
+    await stopFleet();
     await backups.stop();
     stopRecorder();
     stopRounds();

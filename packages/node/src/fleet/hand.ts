@@ -55,7 +55,7 @@ export class FleetHand {
   #term: number | null = null;
   /** What was seen of machines, by node. Of one leadership. */
   #seen = new Map<string, Sight>();
-  #waits = new Map<string, BackOff>();
+  #waits = new Map<string, { readonly least: number; readonly backOff: BackOff }>();
   /** Who has told of a trouble that still is. */
   #troubled = new Set<string>();
   /** By node, or by the name of a chore. */
@@ -113,7 +113,7 @@ export class FleetHand {
   }
 
   #isFree(key: string): boolean {
-    return !this.#running.has(key) && this.#running.size < atOnce && (this.#waits.get(key)?.over(this.#p.now()) ?? true);
+    return !this.#running.has(key) && this.#running.size < atOnce && (this.#waits.get(key)?.backOff.over(this.#p.now()) ?? true);
   }
 
   /** Nothing is said of a node while a call about it is under way: its end may be another. */
@@ -187,9 +187,10 @@ export class FleetHand {
   }
 
   #wait(key: string, [least, most]: readonly [number, number]): void {
-    const wait = this.#waits.get(key) ?? new BackOff(least, most);
-    wait.failed(this.#p.now());
-    this.#waits.set(key, wait);
+    const before = this.#waits.get(key);
+    const backOff = before?.least === least ? before.backOff : new BackOff(least, most);
+    backOff.failed(this.#p.now());
+    this.#waits.set(key, { least, backOff });
   }
 
   async #tell(key: string, trouble: TroubleText): Promise<void> {
