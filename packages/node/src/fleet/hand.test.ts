@@ -16,7 +16,9 @@ const node = "aether-node";
 
 /** `stranger`: whose credentials the vendor does not know. */
 function hetzner(seed: number, options: object = {}): Vendor & { readonly stranger: () => CloudProvider } {
-  const { fake, clock, client } = makeHetznerWorld(options, seed);
+  const world = makeHetznerWorld(options, seed);
+  const { fake, clock } = world;
+  const client: typeof world.client = (...given) => world.client(...given);
   const staying = () => [...fake.servers.values()].filter(({ status }) => status !== "deleting");
   return {
     provider: "hetzner",
@@ -35,7 +37,9 @@ function hetzner(seed: number, options: object = {}): Vendor & { readonly strang
 }
 
 function aws(seed: number, options: object = {}): Vendor {
-  const { fake, clock, client } = makeAwsWorld(options, seed);
+  const world = makeAwsWorld(options, seed);
+  const { fake, clock } = world;
+  const client: typeof world.client = (...given) => world.client(...given);
   const staying = () => fake.living().filter(({ state }) => state !== "shutting-down");
   return {
     provider: "aws",
