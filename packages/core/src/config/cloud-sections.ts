@@ -17,6 +17,9 @@ const sizePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const size = "1 to 63 letters, digits and _ . -";
 const zonePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const image = "1 to 512 characters without spaces";
+/** Its digest says what it is; http is for a cloud on this computer. */
+const bundleGrammar =
+  /^(?:https:\/\/|http:\/\/(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])[:/])[!-"$-~]{1,1900}#sha256=[0-9a-f]{64}$/;
 const bundle = "https://…#sha256= and 64 hex digits, as `aether cloud bundle` prints it";
 const heal = "off, or a duration from 10s to 7d";
 const vendorName = "1 to 256 characters without spaces";
@@ -84,7 +87,7 @@ export const cloud = Schema.Struct({
     example: '"debian-12"',
     default: "Debian 12, by the vendor's own name for it",
   }),
-  bundle_url: key(text(/^(?:https:\/\/|http:\/\/127\.[0-9.]+:\d+\/)[^\s\0#]{1,1900}#sha256=[0-9a-f]{64}$/, bundle), {
+  bundle_url: key(text(bundleGrammar, bundle), {
     type: "text",
     doc: "Where a new machine fetches Aether from, and the digest that it must have.",
     rule: bundle,

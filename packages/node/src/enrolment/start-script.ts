@@ -6,13 +6,12 @@ export interface Bundle {
   readonly sha256: string;
 }
 
-const grammar =
-  /^((?:https:\/\/|http:\/\/(?:127\.\d+\.\d+\.\d+|localhost|\[::1\])[:/])[A-Za-z0-9._~:/?@!$&()*+,;=%[\]-]+)#sha256=([0-9a-f]{64})$/;
+const grammar = /^((?:https:\/\/|http:\/\/(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])[:/])[!-"$-~]{1,1900})#sha256=([0-9a-f]{64})$/;
 
 /** `https://HOST/NAME#sha256=HEX` taken apart; http only on loopback, where nobody stands between. Null when it is no such line. */
 export function parseBundleUrl(text: string): Bundle | null {
   const [, url, sha256] = grammar.exec(text) ?? [];
-  return url === undefined || sha256 === undefined || url.length > 2_048 ? null : { url, sha256 };
+  return url === undefined || sha256 === undefined ? null : { url, sha256 };
 }
 
 export const paths = {
