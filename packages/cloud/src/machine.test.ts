@@ -50,7 +50,7 @@ describe("the machine of a node", () => {
       "fsn1-b",
       undefined,
     ]);
-    expect(imageOf(guide("gcp"))).toContain("family/debian-12");
+    expect(imageOf(guide("gcp"))).toContain("ubuntu-os-cloud/");
   });
 
   it("is not made in a zone that the settings do not have", () => {

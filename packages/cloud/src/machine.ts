@@ -2,11 +2,11 @@
 import type { CloudSettings } from "@aether/core/config/cloud-settings";
 import type { Instance, MachineSpec } from "./provider.ts";
 
-/** Debian 12 by each vendor's name for it: it has systemd, cloud-init and curl. */
+/** By each vendor's name for it, with systemd, cloud-init and curl: Debian 12, but on GCP, whose Debian comes without cloud-init. */
 const images: Readonly<Record<CloudSettings["provider"], string>> = {
   hetzner: "debian-12",
   aws: "debian-12",
-  gcp: "projects/debian-cloud/global/images/family/debian-12",
+  gcp: "ubuntu-os-cloud/ubuntu-2404-lts-amd64",
   azure: "Debian:debian-12:12-gen2:latest",
 };
 
@@ -62,7 +62,7 @@ const vendorParts: Readonly<Record<CloudSettings["provider"], (settings: CloudSe
   }),
   // What lets traffic through is a rule for a network tag.
   gcp: ({ gcp, sshKeys }) => ({
-    networks: some(gcp.subnet ?? gcp.network),
+    networks: some(gcp.subnet ?? (gcp.network === undefined ? undefined : gcpNetwork(gcp.network))),
     firewalls: gcp.tags,
     sshKeys,
     ...identity(gcp.service_account),
@@ -81,6 +81,9 @@ export function reachableAt({ publicIps = [], privateIps = [] }: Instance, port:
   if (host === undefined) return null;
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
+
+/** A name alone would be taken for a subnet's. */
+const gcpNetwork = (network: string): string => (network.includes("/") ? network : `global/networks/${network}`);
 
 /** "network/subnet" in the resource group, or the id of one elsewhere. */
 const azureSubnet = ({ vnet = "aether", subnet = "default" }: CloudSettings["azure"]): string =>

@@ -6,6 +6,7 @@ import { makeAwsProvider } from "./aws.ts";
 import { azureCredentialsFrom } from "./azure/credentials.ts";
 import { makeAzureProvider } from "./azure.ts";
 import { CloudFailure } from "./failure.ts";
+import { makeGcpProvider } from "./gcp.ts";
 import { makeHetznerProvider } from "./hetzner.ts";
 import { systemClock, type Clock, type Random } from "./http/clock.ts";
 import { makeAccountLimits, type RateLimiter, type RateLimits } from "./http/rate-limiter.ts";
@@ -68,8 +69,10 @@ const makers: Readonly<Record<CloudSettings["provider"], Maker>> = {
     return makeHetznerProvider({ cluster, region: settings.region, machine, token: redact(token), env }, seams);
   },
   aws: ({ settings, cluster, env, seams }, machine) => makeAwsProvider({ cluster, region: settings.region, machine, env }, seams),
-  gcp: () => {
-    throw notYet("gcp");
+  gcp: ({ settings, cluster, env, seams }, machine) => {
+    const { region, gcp } = settings;
+    const options = { cluster, region, zones: zonesOf(settings), project: gcp.project ?? null, machine, env };
+    return makeGcpProvider(options, seams);
   },
   azure: ({ settings, cluster, env, seams }, machine) => {
     const { subscription, resource_group: resourceGroup, vault = null, admin_user: adminUser } = settings.azure;
@@ -83,14 +86,5 @@ const makers: Readonly<Record<CloudSettings["provider"], Maker>> = {
   },
 };
 
-const unauthenticated = (provider: "hetzner" | "aws", message: string): CloudFailure =>
+const unauthenticated = (provider: "hetzner", message: string): CloudFailure =>
   new CloudFailure({ _tag: "Auth", kind: "unauthenticated", provider, op: "look for credentials", message });
-
-const notYet = (provider: "gcp"): CloudFailure =>
-  new CloudFailure({
-    _tag: "Unsupported",
-    capability: "compute",
-    provider,
-    op: "choose the provider",
-    message: `this version makes no machines on ${provider}`,
-  });
