@@ -62,9 +62,9 @@ export async function makeCall(p: CallParts, call: Call, signal: AbortSignal): P
 
 const idOf = ({ instance }: Known): InstanceId => instance as InstanceId;
 const about = ({ node: id, attempt }: Call) => ({ id, attempt });
-const nothing: Outcome = { receipts: [], sight: null, again: false, trouble: null };
-const said = (...receipts: readonly Command[]): Outcome => ({ ...nothing, receipts });
-const later = (trouble: TroubleText | null): Outcome => ({ ...nothing, again: true, trouble });
+export const nothing: Outcome = { receipts: [], sight: null, again: false, trouble: null };
+export const said = (...receipts: readonly Command[]): Outcome => ({ ...nothing, receipts });
+export const later = (trouble: TroubleText | null): Outcome => ({ ...nothing, again: true, trouble });
 const saw = ({ id, state, address }: Instance): Outcome => ({ ...nothing, sight: { instance: id, state, address } });
 const sawNothing = ({ instance }: Known): Outcome => ({ ...nothing, sight: { instance, state: "absent", address: "" } });
 

@@ -13,9 +13,11 @@ import type { Answer } from "@aether/store/types";
 import { make as redact, value as reveal, type Redacted } from "effect/Redacted";
 import { makeBirths, type Births } from "../enrolment/birth.ts";
 import { enrol } from "../enrolment/enrol.ts";
+import { makeBalancer } from "./balancer.ts";
 import { makeCall } from "./calls.ts";
 import { FleetHand } from "./hand.ts";
 import type { FleetParts } from "./service.ts";
+import { makeSurvey } from "./survey.ts";
 
 export interface CloudHand {
   readonly hand: FleetHand;
@@ -92,6 +94,20 @@ function handOf(p: CloudHandParts, settings: CloudSettings, provider: CloudProvi
       name === node || left || address === null ? [] : [{ name, member, address }],
     );
   const parts = { compute: provider.compute, births, enrol, seeds, dialAt };
+  const balancer =
+    settings.loadBalancer === null
+      ? []
+      : [
+          makeBalancer({
+            cluster: cluster.name,
+            provider: settings.provider,
+            balancer: settings.loadBalancer,
+            loadBalancers: provider.loadBalancers,
+            world: store.world,
+            submit,
+            now: Date.now,
+          }),
+        ];
   return new FleetHand({
     cluster,
     store,
@@ -99,7 +115,7 @@ function handOf(p: CloudHandParts, settings: CloudSettings, provider: CloudProvi
     specOf: births.specOf,
     digestOf: specDigest,
     call: (call, signal) => makeCall(parts, call, signal),
-    chores: [],
+    chores: [makeSurvey({ cluster, world: store.world, compute: provider.compute, now: Date.now }), ...balancer],
     submit,
     caughtUp,
     log,

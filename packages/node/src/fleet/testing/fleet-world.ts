@@ -20,7 +20,7 @@ import { makeLog, type Log } from "../../daemon/log.ts";
 import type { Births } from "../../enrolment/birth.ts";
 import { EnrolmentFailed } from "../../enrolment/enrol.ts";
 import { ask, makeCall } from "../calls.ts";
-import { FleetHand } from "../hand.ts";
+import { FleetHand, type Chore } from "../hand.ts";
 
 /** What a vendor's fake shows of itself. */
 export interface Vendor {
@@ -106,6 +106,12 @@ export class FleetWorld {
     return { ok: true, index, version: 1, changed: decision.events.length > 0, replayed: false };
   }
 
+  /** Taken while member `id` leads. */
+  submit(command: Command, id: number): Answer {
+    if (this.leader === id) return this.say(command, memberOf(`n${id}`));
+    return { ok: false, rejection: reject("no_leader", "deposed", "wait"), leader: this.leader };
+  }
+
   /** The hand of member `id`, in a process of its own. `knows`: whether it has heard of its own deposition. */
   hand(id: number, plan?: FaultPlan, knows: () => boolean = () => true, client = this.vendor.client(plan)): FleetHand {
     const { vendor, births, world } = this;
@@ -127,18 +133,16 @@ export class FleetWorld {
       specOf: births.specOf,
       digestOf: specDigest,
       call: (call, signal) => makeCall(parts, call, signal),
-      chores: [],
-      submit: (command) =>
-        Promise.resolve(
-          this.leader === id
-            ? this.say(command, memberOf(`n${id}`))
-            : { ok: false, rejection: reject("no_leader", "deposed", "wait"), leader: this.leader },
-        ),
+      chores: this.chores(client, id),
+      submit: (command) => Promise.resolve(this.submit(command, id)),
       caughtUp: () => Promise.resolve(this.leader === id),
       log: this.#log,
       now: vendor.clock.now,
     });
   }
+
+  /** What the leader does beside the machines; none unless a test says so. */
+  chores: (client: CloudProvider, id: number) => readonly Chore[] = () => [];
 
   rowOf(node: string): InstanceRow | undefined {
     return this.world.get<InstanceRow>("instance", node)?.row;
