@@ -4,8 +4,8 @@ import { clientTls } from "@aether/node/identity/tls";
 import { readFileSync } from "node:fs";
 import { readContexts } from "../context/contexts.ts";
 
-/** `many.0` to `many.<count - 1>`, each with its number as value. Rejects when one is refused. */
-export async function writeMany(home: string, count: number): Promise<void> {
+/** `many.0` to `many.<count - 1>`, each with two kilobytes as value that begin with `salt`. Rejects when one is refused. */
+export async function writeMany(home: string, count: number, salt: string): Promise<void> {
   const { contexts, current } = await readContexts(home);
   const context = contexts.find(({ name }) => name === current);
   if (context === undefined) throw new Error("there is no current context");
@@ -14,15 +14,15 @@ export async function writeMany(home: string, count: number): Promise<void> {
   const client = openStreamClient({ endpoints: context.endpoints, tls, deadlineMs: 60_000 });
   const one = (at: number): Promise<void> =>
     new Promise((resolve, reject) => {
-      const command = { type: "SetSetting", id: `many.${at}`, value: at };
-      client.submit(command, `many-${at}`, (answer) => {
+      const command = { type: "SetSetting", id: `many.${at}`, value: `${salt} ${at} `.padEnd(2_000, ".") };
+      client.submit(command, `${salt}-${at}`, (answer) => {
         if (answer.ok) resolve();
         else reject(new Error(`many.${at}: ${answer.rejection.message}`));
       });
     });
   try {
-    for (let from = 0; from < count; from += 1_000) {
-      await Promise.all(Array.from({ length: Math.min(1_000, count - from) }, (_, at) => one(from + at)));
+    for (let from = 0; from < count; from += 250) {
+      await Promise.all(Array.from({ length: Math.min(250, count - from) }, (_, at) => one(from + at)));
     }
   } finally {
     client.close();
