@@ -1,14 +1,17 @@
 import { flip, runPromise, type Effect } from "effect/Effect";
 import { seconds } from "effect/Duration";
-import { make as redact } from "effect/Redacted";
+import { make as redact, value as reveal } from "effect/Redacted";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { credentialsFrom } from "./aws/credentials.ts";
 import { clusterLabels, nodeLabels } from "./labels.ts";
 import type { CloudError, CloudProvider, Instance } from "./provider.ts";
-import { fakeDefaults } from "./testing/aws/fake.ts";
+import { fakeDefaults, newestDebian } from "./testing/aws/fake.ts";
+import { actionOf } from "./testing/aws/front.ts";
 import { awsSpec, cluster, makeAwsWorld, makeServedAwsWorld, ticket, type AwsWorld } from "./testing/aws/world.ts";
 import { conformance } from "./testing/conformance.ts";
 import { edgeConformance } from "./testing/edge-conformance.ts";
+import { edgePem } from "./testing/edge-pem.ts";
+import type { FaultPlan } from "./testing/http-fake.ts";
 
 const run = <A>(effect: Effect<A, CloudError>): Promise<A> => runPromise(effect);
 const failure = <A>(effect: Effect<A, CloudError>): Promise<CloudError> => runPromise(flip(effect));
@@ -181,6 +184,181 @@ describe("AWS", () => {
     open({ keys: { ...fakeDefaults.keys, secretAccessKey: "another" } });
     expect(await failed(provider)).toEqual(["the credentials are accepted"]);
     expect(world.fake.instances.size).toBe(0);
+  });
+
+  it("says beforehand who calls, whether the clocks agree, and whether the network has room", async () => {
+    const { machine } = awsSpec("n1");
+    if (machine === undefined) throw new Error("a cloud's spec has a machine");
+    const checks = await run(world.client(undefined, { machine }).preflight);
+    expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+    const detailOf = (name: string) => checks.find(({ check }) => check === name)?.detail;
+    expect(detailOf("the credentials are accepted")).toBe("arn:aws:iam::123456789012:user/ops of account 123456789012");
+    expect(detailOf("the clocks agree")).toBe("ours is 0 s ahead");
+    expect(detailOf("the network")).toBe("subnet-0a1b2c3d with 250 free addresses");
+    const networkOf = async (networks: readonly string[], zone?: string) => {
+      const wanted = { ...machine, networks, ...(zone === undefined ? {} : { zone }) };
+      return (await run(world.client(undefined, { machine: wanted }).preflight)).find(({ check }) => check === "the network");
+    };
+    expect(await networkOf(["subnet-0a1b2c3d"], "eu-central-1b")).toMatchObject({ ok: false });
+    expect(await networkOf(["subnet-2c3d4e5f"])).toMatchObject({ ok: false, detail: "subnet-2c3d4e5f has no free address" });
+    expect(await networkOf(["subnet-99999999"])).toMatchObject({ ok: false });
+    expect(await networkOf([])).toMatchObject({ ok: true, detail: "the default VPC" });
+    open({ hasDefaultVpc: false, aheadMs: 7_200_000 });
+    const failed = (await run(provider.preflight)).filter(({ ok }) => !ok).map(({ check, detail }) => `${check}: ${detail}`);
+    expect(failed).toEqual(["the clocks agree: ours is 7200 s behind", "the network: there is no default VPC; name a subnet"]);
+  });
+
+  it("starts the newest of Debian's own images for the size's processor, where no AMI is named", async () => {
+    const { machine, ...spec } = awsSpec("n1");
+    if (machine === undefined) throw new Error("a cloud's spec has a machine");
+    const wish = { ...spec, machine: { ...machine, image: "debian-12" } };
+    const { instance } = await run(provider.compute.ensure(wish));
+    expect(inside(instance).image).toBe(newestDebian);
+    world.clock.advance(60_000);
+    const calls = world.fake.calls.length;
+    expect((await run(provider.compute.ensure(wish))).instance.id).toBe(instance.id);
+    expect(world.fake.calls.slice(calls)).toEqual(["DescribeInstances"]);
+    const other = await failure(provider.compute.ensure(awsSpec("n2", { machine: { ...machine, image: "ubuntu" } })));
+    expect(other).toMatchObject({ _tag: "Invalid", message: expect.stringContaining("debian-12") as string });
+  });
+
+  it("asks for spare capacity, a zone and an identity in the words of the vendor", async () => {
+    const { machine, ...spec } = awsSpec("n1");
+    if (machine === undefined) throw new Error("a cloud's spec has a machine");
+    let form = "";
+    const client = world.client(({ body }) => {
+      const text = Buffer.from(body ?? "").toString();
+      if (text.includes("Action=RunInstances")) form = text;
+      return undefined;
+    });
+    const wish = { ...machine, zone: "eu-central-1b", spot: true, identity: "arn:aws:iam::123456789012:instance-profile/aether" };
+    expect((await run(client.compute.ensure({ ...spec, machine: wish }))).instance.zone).toBe("eu-central-1b");
+    const params = Object.fromEntries(new URLSearchParams(form));
+    expect(params).toMatchObject({
+      "InstanceMarketOptions.MarketType": "spot",
+      "Placement.AvailabilityZone": "eu-central-1b",
+      "IamInstanceProfile.Arn": wish.identity,
+    });
+  });
+
+  describe("target groups", () => {
+    const lbs = () => {
+      if (provider.loadBalancers === undefined) throw new Error("AWS has load balancers");
+      return provider.loadBalancers;
+    };
+
+    it("drain by themselves, as long as was asked, and their members are found by name or by ARN", async () => {
+      const group = world.fake.elb.addGroup("edge");
+      const [one, two] = [await made("n1"), await made("n2")];
+      await run(lbs().register(group.arn, [one.id, two.id]));
+      const before = world.clock.now();
+      await run(lbs().deregister("edge", [one.id], seconds(45)));
+      expect(world.clock.now() - before).toBeGreaterThanOrEqual(45_000);
+      expect(group.drainSeconds).toBe(45);
+      expect(await run(lbs().targets(group.arn))).toEqual([{ instance: two.id, health: "healthy" }]);
+      expect(await failure(lbs().deregister("edge", [two.id], seconds(3601)))).toMatchObject({ _tag: "Invalid" });
+    });
+
+    it("show who drains, who is sick, and whom they have not judged", async () => {
+      world.fake.elb.addGroup("edge");
+      const [one, two, three] = [await made("n1"), await made("n2"), await made("n3")];
+      await run(lbs().register("edge", [one.id, two.id, three.id]));
+      expect((await run(lbs().targets("edge"))).map(({ health }) => health)).toEqual(["unknown", "unknown", "unknown"]);
+      world.clock.advance(3_000);
+      world.fake.elb.sick.add(two.id);
+      await run(lbs().reconcile("edge", clusterLabels(cluster.name), [one.id, two.id]));
+      expect((await run(lbs().targets("edge"))).map(({ health }) => health)).toEqual(["healthy", "unhealthy", "draining"]);
+      expect(await run(lbs().reconcile("edge", clusterLabels(cluster.name), [one.id, two.id]))).toEqual({ added: 0, removed: 0 });
+    });
+
+    it("of addresses are nothing that can be kept here", async () => {
+      world.fake.elb.addGroup("edge", "ip");
+      expect(await failure(lbs().targets("edge"))).toMatchObject({ _tag: "Unsupported", capability: "loadBalancers" });
+    });
+
+    it("take no machine that does not run, and one is told which", async () => {
+      world.fake.elb.addGroup("edge");
+      const one = await made("n1");
+      await run(provider.compute.power(one.id, "stop-hard"));
+      const error = await failure(lbs().register("edge", [one.id]));
+      expect(error).toMatchObject({ _tag: "Invalid", code: "InvalidTarget", message: expect.stringContaining(one.id) as string });
+    });
+  });
+
+  describe("secrets", () => {
+    const secrets = () => {
+      if (provider.secrets === undefined) throw new Error("AWS has secrets");
+      return provider.secrets;
+    };
+
+    it("are read in batches of twenty, each once", async () => {
+      const paths = Array.from({ length: 45 }, (_, at) => `app/key-${at}`);
+      for (const path of paths) world.fake.secrets.put(path, `value of ${path}`);
+      const refs = [...paths, ...paths].map((path) => ({ path }));
+      const values = await run(secrets().resolveAll(refs));
+      expect(values.map(({ value }) => reveal(value))).toEqual([...paths, ...paths].map((path) => `value of ${path}`));
+      // The fake's pages have two.
+      expect(new Set(world.fake.calls)).toEqual(new Set(["BatchGetSecretValue"]));
+      expect(world.fake.calls).toHaveLength(10 + 10 + 3);
+    });
+
+    it("may be bytes that are a text, or of an earlier stage", async () => {
+      world.fake.secrets.put("app/key", Buffer.from("ä text"));
+      world.fake.secrets.put("app/key", Buffer.from([0xff, 0xfe, 0x00]));
+      expect(reveal((await run(secrets().resolve({ path: "app/key", version: "AWSPREVIOUS" }))).value)).toBe("ä text");
+      expect(await failure(secrets().resolve({ path: "app/key" }))).toMatchObject({ _tag: "Invalid" });
+    });
+
+    it("that may not be read are another thing than those that are not there", async () => {
+      world.fake.secrets.put("app/a", "one");
+      world.fake.secrets.put("app/b", "two");
+      world.fake.secrets.denied.add("app/b");
+      const forbidden = { _tag: "Auth", kind: "forbidden", code: "AccessDeniedException" };
+      expect(await failure(secrets().resolve({ path: "app/b" }))).toMatchObject(forbidden);
+      const error = await failure(secrets().resolveAll([{ path: "app/none" }, { path: "app/a" }, { path: "app/b" }]));
+      expect(error).toMatchObject(forbidden);
+      expect(error.message).toMatch(/app\/none.*app\/b/);
+    });
+  });
+
+  describe("certificates", () => {
+    const certificates = () => {
+      if (provider.certificates === undefined) throw new Error("AWS has certificates");
+      return provider.certificates;
+    };
+    const mine = clusterLabels(cluster.name);
+
+    it("show each record of their challenge once, for a wildcard has its domain's", async () => {
+      const { challenge = [], domains } = await run(certificates().ensure("edge", ["a.example", "*.a.example"], mine));
+      expect(domains).toEqual(["a.example", "*.a.example"]);
+      expect(challenge).toHaveLength(1);
+      expect(challenge[0]).toMatchObject({ type: "CNAME", value: expect.stringMatching(/acm-validations\.aws$/) as string });
+      expect(challenge[0]?.name).toMatch(/^_[0-9a-f]{32}\.a\.example$/);
+    });
+
+    it("that a load balancer still shows are not deleted", async () => {
+      const { ref } = await run(certificates().importPem("edge", edgePem, mine));
+      const certificate = world.fake.acm.certificates.get(ref);
+      if (certificate === undefined) throw new Error("it was imported");
+      certificate.usedBy = ["arn:aws:elasticloadbalancing:…"];
+      expect(await failure(certificates().delete(ref))).toMatchObject({ _tag: "Conflict", kind: "busy" });
+    });
+
+    it("that somebody else has made are not ours to delete", async () => {
+      const { ref } = await run(certificates().importPem("edge", edgePem, mine));
+      const certificate = world.fake.acm.certificates.get(ref);
+      if (certificate === undefined) throw new Error("it was imported");
+      world.fake.acm.certificates.set(ref, { ...certificate, tags: [{ Key: "team", Value: "web" }] });
+      expect(await failure(certificates().delete(ref))).toMatchObject({ _tag: "Invalid" });
+      expect(world.fake.acm.certificates.size).toBe(1);
+    });
+
+    it("are imported once also where a proxy has sent the request twice", async () => {
+      const plan: FaultPlan = (request) => (actionOf(request) === "ImportCertificate" ? { kind: "twice" } : undefined);
+      provider = world.client(plan);
+      const one = await run(certificates().importPem("edge", edgePem, mine));
+      expect([...world.fake.acm.certificates.keys()]).toEqual([one.ref]);
+    });
   });
 
   it("takes credentials from where the vendor's tools take them", () => {

@@ -13,8 +13,8 @@ import { failedAs } from "./failure.ts";
 /** A refusal by this much more than the difference we already reckon with is about the clocks. */
 const skewMinMs = 60_000;
 
-/** The credentials have ended before we thought they would; others are to be had. */
-const endedCodes: ReadonlySet<string> = new Set(["ExpiredToken", "ExpiredTokenException"]);
+/** The credentials have ended before we thought they would; others are to be had. EC2 has the word of wrong clocks for that too. */
+const endedCodes: ReadonlySet<string> = new Set(["ExpiredToken", "ExpiredTokenException", "RequestExpired"]);
 
 /**
  * Signs for one service in one region. When the vendor refuses a signature, its Date header tells how far apart the clocks

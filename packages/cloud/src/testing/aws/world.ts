@@ -40,8 +40,8 @@ export interface AwsWorld extends EdgeWorld {
   /** Where an instance or a container asks who it is. */
   readonly metadata: FakeMetadata;
   client(plan?: FaultPlan, options?: Partial<AwsOptions>): CloudProvider;
-  /** A client that is given no credentials but what this environment leads to. */
-  bare(env: Environment, plan?: FaultPlan): CloudProvider;
+  /** A client that is given no credentials but what this environment leads to; without a transport it meets the fakes directly. */
+  bare(env: Environment, plan?: FaultPlan, transport?: Transport): CloudProvider;
   /** A credentials file with one profile, which holds the account's own keys. */
   credentialsFile(profile: string): string;
 }
@@ -59,9 +59,11 @@ export function makeAwsWorld(options: Partial<FakeEc2Options> = {}, seed = 1): A
     clock,
     metadata,
     client,
-    bare: (env, plan = noFaults) => {
-      const transport = directTransport(fake, "", plan);
-      const seams = { ...seamsOf(clock, seed, transport), metadataTransport: directTransport(metadata, "", plan) };
+    bare: (env, plan = noFaults, transport) => {
+      const seams = {
+        ...seamsOf(clock, seed, transport ?? directTransport(fake, "", plan)),
+        metadataTransport: transport ?? directTransport(metadata, "", plan),
+      };
       return makeAwsProvider({ cluster: cluster.name, region: fakeDefaults.region, machine, env }, seams);
     },
     credentialsFile: (profile) => {
