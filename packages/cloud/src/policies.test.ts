@@ -13,6 +13,8 @@ import { actionOf, serviceOf } from "./testing/aws/front.ts";
 import { awsSpec, makeAwsWorld } from "./testing/aws/world.ts";
 import { conformance, type CloudWorld } from "./testing/conformance.ts";
 import { edgeConformance, type EdgeWorld } from "./testing/edge-conformance.ts";
+import { checkGcpRequest, seenRequest } from "./testing/gcp/model.ts";
+import { gcpSpec, makeGcpWorld, placeOf } from "./testing/gcp/world.ts";
 import { makeHetznerWorld } from "./testing/hetzner/world.ts";
 import type { FaultPlan } from "./testing/http-fake.ts";
 
@@ -103,5 +105,83 @@ describe("the policy for AWS", () => {
       [Action].flat().some((action) => /Terminate|Stop|Reboot|DeleteTags/.test(action)),
     );
     expect(ends.map(({ Condition }) => Condition)).toEqual([{ StringEquals: { "aws:ResourceTag/aether-managed": "true" } }]);
+  });
+});
+
+describe("the role for GCP", () => {
+  const asked = new Set<string>();
+  const recorder = new Recorder((request) => {
+    // Tokens are fetched in forms, and need no permission.
+    if (request.headers["content-type"]?.includes("form") === true || request.url.pathname === "/token") return "a token";
+    const seen = seenRequest(request);
+    const { permissions = [] } = (seen.body ?? {}) as { readonly permissions?: readonly string[] };
+    for (const permission of permissions) asked.add(permission);
+    return checkGcpRequest(seen).operation ?? `${seen.method} ${seen.path}`;
+  });
+  recorder.suites("gcp", () => recorder.world(makeGcpWorld()));
+  const machine = "/compute/v1/projects/{project}/zones/{zone}/instances";
+  const group = "/compute/v1/projects/{project}/zones/{zone}/networkEndpointGroups/{networkEndpointGroup}";
+  const certificates = "/v1/projects/{project}/locations/{location}";
+  const groupOf = (...verbs: readonly string[]) => verbs.map((verb) => `compute.networkEndpointGroups.${verb}`);
+  const instance = (...verbs: readonly string[]) => verbs.map((verb) => `compute.instances.${verb}`);
+  /** As the vendor's reference of its methods says; nobody here could ask it. */
+  const needs: Readonly<Record<string, readonly string[]>> = {
+    "a token": [],
+    "POST /v3/projects/{project}/:testIamPermissions": [],
+    "GET /compute/v1/projects/{project}": ["compute.projects.get"],
+    "GET /compute/v1/projects/{project}/aggregated/instances": instance("list"),
+    "GET /compute/v1/projects/{project}/aggregated/networkEndpointGroups": groupOf("list"),
+    "GET /compute/v1/projects/{project}/global/images/{image}": ["compute.images.get"],
+    "GET /compute/v1/projects/{project}/global/images/family/{family}": ["compute.images.getFromFamily"],
+    "GET /compute/v1/projects/{project}/regions/{region}": ["compute.regions.get"],
+    "GET /compute/v1/projects/{project}/zones/{zone}/machineTypes/{machineType}": ["compute.machineTypes.get"],
+    "GET /compute/v1/projects/{project}/zones/{zone}/operations/{operation}": ["compute.zoneOperations.get"],
+    [`POST ${machine}`]: [
+      ...instance("create", "setLabels", "setMetadata", "setServiceAccount", "setTags"),
+      ...["compute.disks.create", "compute.disks.setLabels", "compute.images.useReadOnly", "compute.resourcePolicies.use"],
+      ...["compute.subnetworks.use", "compute.subnetworks.useExternalIp", "iam.serviceAccounts.actAs"],
+    ],
+    [`GET ${machine}/{instance}`]: instance("get"),
+    [`DELETE ${machine}/{instance}`]: instance("delete"),
+    ...Object.fromEntries(
+      ["setLabels", "start", "stop", "reset", "resume"].map((verb) => [`POST ${machine}/{instance}/${verb}`, instance(verb)]),
+    ),
+    [`POST ${group}/attachNetworkEndpoints`]: [...groupOf("attachNetworkEndpoints"), ...instance("use")],
+    [`POST ${group}/detachNetworkEndpoints`]: groupOf("detachNetworkEndpoints"),
+    [`POST ${group}/listNetworkEndpoints`]: groupOf("get"),
+    "GET /v1/projects/{project}/secrets/{secret}/versions/{version}/:access": ["secretmanager.versions.access"],
+    [`GET ${certificates}/certificates`]: ["certificatemanager.certs.list"],
+    [`POST ${certificates}/certificates`]: ["certificatemanager.certs.create", "certificatemanager.dnsauthorizations.use"],
+    [`GET ${certificates}/certificates/{certificate}`]: ["certificatemanager.certs.get"],
+    [`DELETE ${certificates}/certificates/{certificate}`]: ["certificatemanager.certs.delete"],
+    [`POST ${certificates}/dnsAuthorizations`]: ["certificatemanager.dnsauthorizations.create"],
+    [`GET ${certificates}/dnsAuthorizations/{authorization}`]: ["certificatemanager.dnsauthorizations.get"],
+    [`DELETE ${certificates}/dnsAuthorizations/{authorization}`]: ["certificatemanager.dnsauthorizations.delete"],
+    [`GET ${certificates}/operations/{operation}`]: ["certificatemanager.operations.get"],
+  };
+
+  it("allows what the provider asks, and nothing else", async () => {
+    const world = makeGcpWorld();
+    const extra = { identity: "nodes@fleet.iam.gserviceaccount.com", spot: true, firewalls: ["aether"] };
+    const { machine: plain } = gcpSpec("n1");
+    if (plain === undefined) throw new Error("gcpSpec has a machine");
+    const own = { ...plain, image: "my-image", identity: extra.identity };
+    await richLife(world.client(recorder.plan), gcpSpec("n1"), extra);
+    await runPromise(world.client(recorder.plan, { machine: own }).preflight);
+    // A person has suspended it, and Aether starts it.
+    const { compute } = world.client(recorder.plan);
+    const { instance: asleep } = await runPromise(compute.ensure(gcpSpec("n2")));
+    await runPromise(compute.awaitState(asleep.id, ["running"], seconds(600)));
+    world.fake.machines.get(...placeOf(asleep)).status = "SUSPENDED";
+    await runPromise(compute.power(asleep.id, "start"));
+    expect([...recorder.calls].filter((call) => needs[call] === undefined)).toEqual([]);
+    expect(Object.keys(needs).filter((call) => !recorder.calls.has(call))).toEqual([]);
+    const permissions = new Set([...recorder.calls].flatMap((call) => needs[call] ?? []));
+    const role = [...blockOf(pageOf("gcp"), "yaml").matchAll(/^ {2}- ([\w.]+)$/gm)].map(([, permission = ""]) => permission);
+    // Given for one account alone, by a role of the vendor's.
+    expect(pageOf("gcp")).toContain("--role roles/iam.serviceAccountUser");
+    expect(sorted([...role, "iam.serviceAccounts.actAs"])).toEqual(sorted(permissions));
+    expect([...asked].filter((permission) => !permissions.has(permission))).toEqual([]);
+    expect(asked.size).toBeGreaterThan(10);
   });
 });
