@@ -119,16 +119,19 @@ async function look(vault: Vault, name: string, signal: AbortSignal): Promise<Se
   const cer = stored?.cer ?? null;
   if (stored !== null && cer !== null) {
     const parsed = new X509Certificate(Buffer.from(cer, "base64"));
-    const domains = (parsed.subjectAltName ?? "").split(", ").flatMap((one) => (one.startsWith("DNS:") ? [one.slice(4)] : []));
+    const names = (parsed.subjectAltName ?? "").split(", ").flatMap((one) => (one.startsWith("DNS:") ? [one.slice(4)] : []));
+    const asked = stored.policy?.x509_props?.sans?.dns_names ?? [];
+    const domains = asked.length > 0 ? asked : names;
     const shown = { ref: name, name, domains, state: "ready", notAfter: Date.parse(parsed.validTo) } as const;
     return { shown, stored, tags: stored.tags ?? {} };
   }
   const status = await vault.making(name, signal).catch(absentAsNull);
   if (status === null && stored === null) return null;
-  const policy: CertificatePolicy = stored?.policy ?? (await vault.policy(name, signal).catch(absentAsNull)) ?? {};
   const state = status === "inProgress" || status === "completed" ? "pending" : "failed";
-  const shown = { ref: name, name, domains: policy.x509_props?.sans?.dns_names ?? [], state, notAfter: null } as const;
-  return { shown, stored, tags: stored?.tags ?? {} };
+  const asked: CertificatePolicy = stored?.policy ?? (await vault.policy(name, signal).catch(absentAsNull)) ?? {};
+  const tags = stored?.tags ?? (await vault.certificates(signal)).find((one) => one.name === name)?.tags ?? {};
+  const domains = asked.x509_props?.sans?.dns_names ?? [];
+  return { shown: { ref: name, name, domains, state, notAfter: null }, stored, tags };
 }
 
 const absentAsNull = (failure: unknown): null => {

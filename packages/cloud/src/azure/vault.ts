@@ -88,11 +88,12 @@ export function makeVault(rest: Rest): Vault {
   };
   return {
     secret: async (name, wanted, signal) => {
-      const path = `/secrets/${name}${wanted === null ? "" : `/${encodeURIComponent(wanted)}`}`;
+      // Without a version the vendor's own clients leave the slash.
+      const path = `/secrets/${name}/${encodeURIComponent(wanted ?? "")}`;
       const { value, id } = await read(`read secret ${name}`, path, version, readSecret, signal);
       return { value: redact(value), version: lastPart(id) };
     },
-    certificate: (name, signal) => read(`read certificate ${name}`, `/certificates/${name}`, version, readCertificate, signal),
+    certificate: (name, signal) => read(`read certificate ${name}`, `/certificates/${name}/`, version, readCertificate, signal),
     policy: (name, signal) => read(`read policy of ${name}`, `/certificates/${name}/policy`, version, readPolicy, signal),
     making: async (name, signal) =>
       (await read(`read making of ${name}`, `/certificates/${name}/pending`, version, readOperation, signal)).status ?? "",
