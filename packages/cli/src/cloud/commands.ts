@@ -43,4 +43,18 @@ export const cloudCommands: readonly CommandSpec[] = [
     outputs: ["table", "json"],
     load: () => import("./orphans.ts"),
   },
+  {
+    path: ["cloud", "bundle"],
+    summary: "Make the file from which new machines get Aether",
+    about:
+      "Node, aetherd and what it needs of compiled modules, for machines of this computer's platform: one .tar.gz of some 45 MiB, the\n" +
+      "same bytes for the same version. Put it where new machines can fetch it over https, and give cluster.toml the line that is printed.",
+    examples: [
+      { line: "aether cloud bundle aether.tar.gz", about: "prints size, digest and the line bundle_url = … for [cloud]" },
+    ],
+    args: [{ name: "file", about: "what to write; replaced when it is there", completion: "file" }],
+    flags: [],
+    outputs: ["table", "json"],
+    load: () => import("./bundle.ts"),
+  },
 ];

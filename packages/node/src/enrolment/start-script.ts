@@ -73,7 +73,7 @@ bundle() {
   mkdir "$new"
   tar -xzf "$file" -C "$new" --strip-components=1 --no-same-owner
   echo "$sha" >"$new/${bundleMark}"
-  sync
+  find "$new" -type f -exec sync {} +
   rm -rf "$home"
   mv "$new" "$home"
   rm -f "$file"

@@ -145,7 +145,21 @@ describe("the start script", () => {
   const toolbox = (tools: readonly string[]): string => {
     const bin = join(root, "tools");
     mkdirSync(bin);
-    for (const tool of [...tools, "sha256sum", "cut", "rm", "mkdir", "tar", "gzip", "sync", "mv", "sleep", "dirname", "cat"]) {
+    for (const tool of [
+      ...tools,
+      "sha256sum",
+      "cut",
+      "rm",
+      "mkdir",
+      "tar",
+      "gzip",
+      "sync",
+      "find",
+      "mv",
+      "sleep",
+      "dirname",
+      "cat",
+    ]) {
       // A python of pyenv's is a script that needs a shell of its own and more.
       const [shell, ...where] =
         tool === "python3" ? ["python3", "-c", "import sys; print(sys.executable)"] : ["/bin/sh", "-c", `command -v ${tool}`];

@@ -86,7 +86,9 @@ export async function openMachineRoom(o: MachineRoomOptions): Promise<MachineRoo
     start: (id) => track(known(id).start()),
     stop: (id, how) => track(known(id).stop(how)),
     destroy: (id) => {
-      const machine = known(id);
+      const machine = machines.get(id);
+      // A vendor also deletes what it had no room to boot.
+      if (machine === undefined) return;
       machines.delete(id);
       track(machine.destroy());
     },
