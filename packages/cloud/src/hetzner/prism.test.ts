@@ -10,7 +10,7 @@ import { FakeHetzner, fakeDefaults, hetznerModel } from "../testing/hetzner/fake
 import { hetznerOperations } from "../testing/hetzner/operations.ts";
 import { cluster, hetznerSpec, makeServedWorld, noFaults, type HetznerWorld } from "../testing/hetzner/world.ts";
 import { serveFake, type ServedFake } from "../testing/http-fake.ts";
-import { behindPrism, documentOf, prismOperations, type PrismOperations, type PrismProxy } from "../testing/prism.ts";
+import { documentOf, PrismWatch } from "../testing/prism.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 
 const error = {
@@ -25,28 +25,17 @@ const error = {
   },
 } as const;
 
-let operations: PrismOperations | null = null;
-const proxied = async (url: string): Promise<PrismProxy> =>
-  behindPrism((operations ??= await prismOperations(documentOf(hetznerModel, { error, isClosed: true }))), url);
-
-let exchanges = 0;
+const watch = new PrismWatch(documentOf(hetznerModel, { error, isClosed: true }));
 const calls = new Set<string>();
 
 async function makeWorld(): Promise<HetznerWorld> {
-  const proxies: PrismProxy[] = [];
-  const world = await makeServedWorld(noFaults, undefined, async (url) => {
-    const proxy = await proxied(url);
-    proxies.push(proxy);
-    return proxy.url;
-  });
+  const world = await makeServedWorld(noFaults, undefined, async (url) => (await watch.before(url)).url);
   return {
     ...world,
     close: async () => {
       await world.close();
-      await Promise.all(proxies.map((proxy) => proxy.close()));
       for (const call of world.fake.calls) calls.add(call);
-      exchanges += proxies.reduce((sum, proxy) => sum + proxy.exchanges, 0);
-      expect(proxies.flatMap(({ violations }) => violations)).toEqual([]);
+      expect(await watch.close()).toEqual([]);
     },
   };
 }
@@ -60,7 +49,6 @@ describe("Prism", () => {
   /** What the next answer says instead. */
   let bend: (response: HttpResponse) => HttpResponse = (response) => response;
   let served: ServedFake;
-  let proxy: PrismProxy;
   beforeAll(async () => {
     const handle = (request: HttpRequest): HttpResponse => bend(fake.handle(request));
     served = await serveFake({ handle, refusal: fake.refusal }, "/v1", noFaults);
@@ -68,12 +56,11 @@ describe("Prism", () => {
   afterAll(() => served.close());
 
   const said = async (method: string, path: string, body: unknown, authorization = `Bearer ${token}`) => {
-    proxy = await proxied(served.url);
+    const proxy = await watch.before(served.url);
     const headers = { authorization, "content-type": "application/json" };
     await fetch(`${proxy.url}${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
-    await proxy.close();
     bend = (response) => response;
-    return proxy.violations.join("; ");
+    return (await watch.close()).join("; ");
   };
   const server = { name: "a", server_type: "cx22", image: "debian-12" };
   const answered = (change: (body: Record<string, unknown>) => unknown) => {
@@ -97,7 +84,7 @@ describe("Prism", () => {
     await runPromise(certificates.delete(ref));
     await world.close();
     expect(calls).toEqual(new Set(hetznerOperations));
-    expect(exchanges).toBeGreaterThan(200);
+    expect(watch.exchanges).toBeGreaterThan(200);
   });
 
   it("has nothing against what is right", async () => {

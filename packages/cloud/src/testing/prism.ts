@@ -10,7 +10,10 @@ export interface OpenApiDocument {
   readonly openapi: "3.0.3";
   readonly info: { readonly title: string; readonly version: string };
   readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  readonly components: { readonly securitySchemes: { readonly bearer: { readonly type: "http"; readonly scheme: "bearer" } } };
+  readonly components: {
+    readonly securitySchemes: { readonly bearer: { readonly type: "http"; readonly scheme: "bearer" } };
+    readonly schemas: Readonly<Record<string, JsonSchema>>;
+  };
   readonly security: readonly [{ readonly bearer: readonly [] }];
 }
 
@@ -21,36 +24,54 @@ export interface DocumentOptions {
   readonly isClosed?: boolean;
 }
 
-/** A whole document again, out of a slice. Every operation needs a bearer token. */
+/** A whole document again, out of a slice. Every operation needs a bearer token. Shapes that have a name stay as open as they are. */
 export function documentOf(model: ModelSlice, { error, isClosed = false }: DocumentOptions): OpenApiDocument {
   const paths: Record<string, Record<string, unknown>> = {};
-  const body = (schema: JsonSchema): unknown => ({ "application/json": { schema: isClosed ? closed(schema) : schema } });
+  const content = (schema: JsonSchema): unknown => ({ "application/json": { schema: located(schema) } });
   for (const [name, operation] of Object.entries(model.operations)) {
     const [method = "", path = ""] = name.split(" ");
     const answers = Object.entries(operation.responses).map(([status, schema]) => {
-      return [status, schema === null ? { description: "" } : { description: "", content: { "application/json": { schema } } }];
+      return [status, schema === null ? { description: "" } : { description: "", content: content(schema) }];
     });
     paths[path] = {
       ...paths[path],
       [method.toLowerCase()]: {
         parameters: operation.parameters,
-        ...(operation.body === null ? {} : { requestBody: { required: true, content: body(operation.body) } }),
+        ...(operation.body === null
+          ? {}
+          : { requestBody: { required: true, content: content(isClosed ? closed(operation.body) : operation.body) } }),
         responses: {
           ...Object.fromEntries(answers),
-          "4XX": { description: "", content: { "application/json": { schema: error } } },
-          "5XX": { description: "", content: { "application/json": { schema: error } } },
+          "4XX": { description: "", content: content(error) },
+          "5XX": { description: "", content: content(error) },
         },
       },
     };
   }
+  const schemas = Object.entries(model.definitions ?? {}).map(([name, schema]) => [name, located(schema)] as const);
   return {
     openapi: "3.0.3",
     info: { title: "a slice", version: model.version },
     paths,
-    components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
+    components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } }, schemas: Object.fromEntries(schemas) },
     security: [{ bearer: [] }],
   };
 }
+
+/** A name in the slice's definitions becomes a place in the document. */
+function located(schema: JsonSchema): JsonSchema {
+  if (schema.$ref !== undefined) return { $ref: `#/components/schemas/${schema.$ref}` };
+  const { properties, items, additionalProperties } = schema;
+  return {
+    ...schema,
+    ...(items === undefined ? {} : { items: located(items) }),
+    ...(typeof additionalProperties === "object" ? { additionalProperties: located(additionalProperties) } : {}),
+    ...(properties === undefined ? {} : { properties: mapped(properties, located) }),
+  };
+}
+
+const mapped = (fields: Readonly<Record<string, JsonSchema>>, change: (field: JsonSchema) => JsonSchema) =>
+  Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, change(field)]));
 
 function closed(schema: JsonSchema): JsonSchema {
   const { properties, items, additionalProperties } = schema;
@@ -60,7 +81,7 @@ function closed(schema: JsonSchema): JsonSchema {
     ...(properties === undefined
       ? {}
       : {
-          properties: Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, closed(field)])),
+          properties: mapped(properties, closed),
           additionalProperties: additionalProperties ?? false,
         }),
   };
@@ -137,4 +158,31 @@ export async function behindPrism(operations: PrismOperations, upstream: string)
     },
     close: () => server.close(),
   };
+}
+
+/** Puts proxies before fakes, one for each world of a suite, and keeps what all of them saw. */
+export class PrismWatch {
+  /** Exchanges that went through those that are closed. */
+  exchanges = 0;
+  readonly #document: OpenApiDocument;
+  #operations: Promise<PrismOperations> | null = null;
+  #open: PrismProxy[] = [];
+
+  constructor(document: OpenApiDocument) {
+    this.#document = document;
+  }
+
+  readonly before = async (upstream: string): Promise<PrismProxy> => {
+    const proxy = await behindPrism(await (this.#operations ??= prismOperations(this.#document)), upstream);
+    this.#open.push(proxy);
+    return proxy;
+  };
+
+  /** Ends those that are open, and gives the violations that they saw. */
+  async close(): Promise<readonly string[]> {
+    const proxies = this.#open.splice(0);
+    await Promise.all(proxies.map((proxy) => proxy.close()));
+    this.exchanges += proxies.reduce((sum, proxy) => sum + proxy.exchanges, 0);
+    return proxies.flatMap(({ violations }) => violations);
+  }
 }

@@ -97,12 +97,16 @@ export const placeOf = ({ id }: Pick<Instance, "id">): [zone: string, name: stri
   return [zone, name];
 };
 
-/** The same over real HTTP on loopback. `exchangeMs` is real time. */
-export async function makeServedWorld(plan: FaultPlan, exchangeMs = defaultTransportLimits.exchangeMs): Promise<GcpWorld> {
+/** The same over real HTTP on loopback. `exchangeMs` is real time; `between` stands before Compute Engine and gives its own URL. */
+export async function makeServedWorld(
+  plan: FaultPlan,
+  exchangeMs = defaultTransportLimits.exchangeMs,
+  between: (url: string) => Promise<string> = (url) => Promise.resolve(url),
+): Promise<GcpWorld> {
   const world = makeGcpWorld();
   const served = await serveFake(world.fake, "", plan);
   const transports = [0, 1].map(() => makeUndiciTransport({ ...defaultTransportLimits, exchangeMs }));
-  const env = { HOME: "/home/ann", AETHER_GCP_ENDPOINT: served.url };
+  const env = { HOME: "/home/ann", AETHER_GCP_ENDPOINT: served.url, AETHER_GCP_COMPUTE_ENDPOINT: await between(served.url) };
   const [one, another] = transports.map((transport, at) => provider(world.clock, at + 1, transport, { env }));
   if (one === undefined || another === undefined) throw new Error("two clients");
   return {
