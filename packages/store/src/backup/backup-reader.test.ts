@@ -12,6 +12,7 @@ import { Folders } from "../git/folders.ts";
 import { BackupReader } from "./backup-reader.ts";
 import { BackedUp, git } from "./testing/backed-up.ts";
 import type { BackedUpRow, ThingChange, Verified } from "./types.ts";
+import { QuickPack } from "../git/testing/quick-pack.ts";
 
 const open: BackedUp[] = [];
 afterEach(async () => {
@@ -46,7 +47,7 @@ async function edited(b: BackedUp, files: Readonly<Record<string, string | null>
   const { repository } = b.writer;
   const parent = (await repository.head()) ?? "";
   const { tree, message, at } = await repository.commit(parent);
-  const [folders, writer] = [new Folders(repository, tree), repository.writer()];
+  const [folders, writer] = [new Folders(repository, tree), new QuickPack(repository.packFolder)];
   for (const [path, text] of Object.entries(files)) await folders.put(path, text === null ? null : writer.add(blobOf(text)));
   const commit = { tree: await folders.write(writer), parents: [parent], by: "somebody <some@body>", at, message };
   const oid = writer.add(commitOf(commit));
@@ -210,7 +211,7 @@ describe("verifying a backup", () => {
       const [, kind = "", oid = "", name = ""] = /^\d+ (\w+) (\w+)\t(.*)$/.exec(line) ?? [];
       return { name, kind: kind as "blob" | "tree", oid: name === "nodes" ? "1".repeat(40) : oid };
     });
-    const writer = repository.writer();
+    const writer = new QuickPack(repository.packFolder);
     const commit = writer.add(commitOf({ tree: writer.add(treeOf(root)), parents: [head], by: "x <x@x>", at, message }));
     await writer.finish();
     expect(paths(await reader.verify(commit))).toContain("nodes");

@@ -10,6 +10,7 @@ import type { EventStore } from "../types.ts";
 import type { BackupReader } from "./backup-reader.ts";
 import { indexAt, worldAt, type MomentFound } from "./moment.ts";
 import { BackedUp } from "./testing/backed-up.ts";
+import { QuickPack } from "../git/testing/quick-pack.ts";
 
 const open: BackedUp[] = [];
 afterEach(async () => {
@@ -122,7 +123,7 @@ describe("a moment", () => {
     const older = await repository.commit(good?.commit ?? "");
     const newer = await repository.commit(bad?.commit ?? "");
     // the manifest of one commit and the settings of another
-    const writer = repository.writer();
+    const writer = new QuickPack(repository.packFolder);
     const old = entriesOf(await repository.read(older.tree)).find(({ name }) => name === "settings");
     const entries = entriesOf(await repository.read(newer.tree)).map((entry) =>
       entry.name === "settings" && old !== undefined ? old : entry,

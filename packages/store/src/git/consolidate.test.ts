@@ -12,6 +12,7 @@ import { Repository } from "./repository.ts";
 import { cutHistory } from "./shallow.ts";
 import { rowPath, rowText, startStory } from "./testing/story.ts";
 import { unsynced } from "./testing/unsynced.ts";
+import { QuickPack } from "./testing/quick-pack.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -244,7 +245,7 @@ describe("a history that is cut", { timeout: 60_000 }, () => {
 /** A backup's pack that has been named while the branch has not moved yet. */
 async function packOfNext(repository: Repository): Promise<Oid> {
   const head = (await repository.head()) ?? "";
-  const writer = repository.writer();
+  const writer = new QuickPack(repository.packFolder);
   const { tree } = await repository.commit(head);
   const oid = writer.add(commitOf({ tree, parents: [head], by: "Aether <a@b>", at: 1_700_009_999, message: "next" }));
   await writer.finish();

@@ -12,7 +12,7 @@ import { OidTable } from "./oid-table.ts";
 import { PackBuilder } from "./pack-builder.ts";
 import type { PackFile } from "./pack-file.ts";
 import { PackSource } from "./pack-source.ts";
-import { kindCodes } from "./pack-writer.ts";
+import { kindCodes } from "./pack-format.ts";
 import { Repack } from "./repack.ts";
 import type { Repository } from "./repository.ts";
 import { Steps } from "./steps.ts";

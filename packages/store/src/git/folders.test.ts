@@ -5,9 +5,10 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { Folders } from "./folders.ts";
-import { blobOf, commitOf, emptyTree, entriesOf, ObjectDamaged, type Oid, oidOf, type TreeEntry, treeOf } from "./object.ts";
+import { blobOf, commitOf, entriesOf, ObjectDamaged, type Oid, oidOf, type TreeEntry, treeOf } from "./object.ts";
 import { Repository } from "./repository.ts";
 import { TreeBytes } from "./tree-bytes.ts";
+import { QuickPack } from "./testing/quick-pack.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -30,7 +31,7 @@ async function commit(
   changes: Iterable<readonly [string, string | null]>,
 ): Promise<number> {
   const parent = await repository.head();
-  const writer = repository.writer();
+  const writer = new QuickPack(repository.packFolder);
   for (const [path, text] of changes)
     await held.put(path, text === null ? null : writer.add({ kind: "blob", bytes: Buffer.from(text) }));
   const tree = await held.write(writer);
@@ -114,7 +115,7 @@ describe("folders of a commit", () => {
       ["a/b/c", null],
       ["x/y", null],
     ]);
-    expect((await repository.commit((await repository.head()) ?? "")).tree).toBe(emptyTree);
+    expect((await repository.commit((await repository.head()) ?? "")).tree).toBe(oidOf(treeOf([])));
     await commit(repository, held, [["a", "file"]]);
     await commit(repository, held, [["a/b", "below"]]);
     expect([...(await filesOf(await anew(repository))).keys()]).toEqual(["a/b"]);
@@ -130,7 +131,7 @@ describe("folders made anew beside others", () => {
     await commit(repository, new Folders(repository, null), [...files, ["b/only", "x"], ["top", "y"]]);
     const old = await anew(repository);
     const again = new Folders(repository, null);
-    const writer = repository.writer();
+    const writer = new QuickPack(repository.packFolder);
     for (const [path, text] of files.slice(1)) await again.put(path, oidOf(blobOf(text)));
     await again.put("a/7/new", writer.add(blobOf("new")));
     await again.put("c/d/other", oidOf(blobOf("x")));
@@ -145,11 +146,11 @@ describe("folders made anew beside others", () => {
     expect(added.toSorted()).toEqual(["a/7/new", "c/d/other"]);
     await writer.finish();
     await repository.refresh();
-    const tree = await again.write(repository.writer(), undefined, old);
+    const tree = await again.write(new QuickPack(repository.packFolder), undefined, old);
     expect(tree).toMatch(/^[0-9a-f]{40}$/);
     const same = new Folders(repository, null);
     for (const [path, text] of [...files, ["b/only", "x"], ["top", "y"]] as const) await same.put(path, oidOf(blobOf(text)));
-    const nothing = repository.writer();
+    const nothing = new QuickPack(repository.packFolder);
     expect(await same.write(nothing, undefined, old)).toBe((await repository.commit((await repository.head()) ?? "")).tree);
     expect(nothing.objects).toBe(0);
   });

@@ -9,7 +9,12 @@ import { applyDelta, makeDelta } from "./delta.ts";
 import { commitOf, entriesOf, type GitObject, ObjectDamaged, oidOf, parseCommit, treeOf } from "./object.ts";
 import { PackFile } from "./pack-file.ts";
 import { PackIndex } from "./pack-index.ts";
-import { PackWriter } from "./pack-writer.ts";
+import { noPace } from "../pace.ts";
+import { deflated } from "./compress.ts";
+import { PackBuilder } from "./pack-builder.ts";
+import { kindCodes } from "./pack-format.ts";
+import { Steps } from "./steps.ts";
+import { QuickPack } from "./testing/quick-pack.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -58,10 +63,22 @@ function story(write: (object: GitObject) => string): { head: string; files: Map
   return { head: parents[0] ?? "", files };
 }
 
+/** Gives the object's number in the pack. */
+function putWhole(builder: PackBuilder, object: GitObject): number {
+  const { length } = object.bytes;
+  return builder.put(Buffer.from(oidOf(object), "hex"), kindCodes[object.kind], length, deflated(object.bytes, 6));
+}
+
+/** The same; `base`: the number of the object that it is a delta against. */
+function putDelta(builder: PackBuilder, object: GitObject, base: number, against: GitObject): number {
+  const delta = makeDelta(against.bytes, object.bytes);
+  return builder.putDelta(Buffer.from(oidOf(object), "hex"), base, delta.length, deflated(delta, 6));
+}
+
 describe("a pack that was written", () => {
   it("is sound to git, which reads from it what was put in", async () => {
     const { git, packs } = repository();
-    const writer = new PackWriter(await openFileFolder(packs));
+    const writer = new QuickPack(await openFileFolder(packs));
     const { head, files } = story((object) => writer.add(object));
     const made = await writer.finish();
     git("update-ref", "refs/heads/main", head);
@@ -80,7 +97,7 @@ describe("a pack that was written", () => {
     const objects = Array.from({ length: 30 }, (_, i) => text(`${i} `.repeat(60_000 + i)));
     const names: string[] = [];
     for (const spilling of [false, true]) {
-      const writer = new PackWriter(folder, 1);
+      const writer = new QuickPack(folder);
       for (const object of objects) {
         writer.add(object);
         writer.add(object);
@@ -97,17 +114,13 @@ describe("a pack that was written", () => {
   it("with deltas is sound to git and to us", async () => {
     const { git, packs } = repository();
     const folder = await openFileFolder(packs);
-    const writer = new PackWriter(folder);
+    const builder = new PackBuilder(folder, "test", 0);
     const versions = Array.from({ length: 30 }, (_, i) =>
       text(JSON.stringify({ rows: Array.from({ length: 40 }, (_r, n) => `row ${n} ${n === i ? "changed" : "same"}`) })),
     );
-    let base = writer.add(versions[0]!);
-    for (const [i, version] of versions.entries()) {
-      if (i === 0) continue;
-      writer.addDelta(oidOf(version), base, makeDelta(versions[i - 1]!.bytes, version.bytes));
-      base = oidOf(version);
-    }
-    const made = await writer.finish();
+    let base = putWhole(builder, versions[0]!);
+    for (const [i, version] of versions.entries()) if (i > 0) base = putDelta(builder, version, base, versions[i - 1]!);
+    const made = await builder.finish(new Steps(noPace));
     expect(made?.bytes).toBeLessThan(4_096);
     expect(git("verify-pack", "-v", join(packs, `${made?.name}.pack`))).toContain("chain length = 29: 1 object");
     const pack = await PackFile.open(folder, made?.name ?? "");
@@ -120,7 +133,7 @@ describe("a pack that was written", () => {
   it("that git packed anew, with deltas of its own, is read as well", async () => {
     const { git, packs } = repository();
     const folder = await openFileFolder(packs);
-    const writer = new PackWriter(folder);
+    const writer = new QuickPack(folder);
     const all = new Map<string, GitObject>();
     const { head } = story((object) => {
       const oid = writer.add(object);
@@ -141,14 +154,14 @@ describe("a pack that was written", () => {
   it("is never read wrongly, whatever byte of it is altered", async () => {
     const { packs } = repository();
     const folder = await openFileFolder(packs);
-    const writer = new PackWriter(folder);
-    const oids = Array.from({ length: 5 }, (_, i) => writer.add(text(`row ${i} ${"abc".repeat(i)}`)));
+    const builder = new PackBuilder(folder, "test", 0);
+    const rows = Array.from({ length: 5 }, (_, i) => text(`row ${i} ${"abc".repeat(i)}`));
+    for (const row of rows) putWhole(builder, row);
     const base = text("row 1 and some more of what there is");
     const over = text("row 1 and some more of what there was");
-    writer.add(base);
-    writer.addDelta(oidOf(over), oidOf(base), makeDelta(base.bytes, over.bytes));
-    oids.push(oidOf(base), oidOf(over));
-    const name = (await writer.finish())?.name ?? "";
+    putDelta(builder, over, putWhole(builder, base), base);
+    const oids = [...rows, base, over].map(oidOf);
+    const name = (await builder.finish(new Steps(noPace)))?.name ?? "";
     for (const ending of ["pack", "idx"]) {
       const file = join(packs, `${name}.${ending}`);
       const sound = readFileSync(file);
@@ -177,12 +190,12 @@ describe("a pack that was written", () => {
 
   it("that nobody finished is no pack", async () => {
     const { git, packs } = repository();
-    const writer = new PackWriter(await openFileFolder(packs));
+    const writer = new QuickPack(await openFileFolder(packs));
     writer.add(text("a"));
     await writer.spill();
     expect(git("count-objects", "-v")).toMatch(/packs: 0/);
     expect(readdirSync(packs).every((file) => file.startsWith("making-"))).toBe(true);
-    expect(await new PackWriter(await openFileFolder(packs)).finish()).toBeNull();
+    expect(await new QuickPack(await openFileFolder(packs)).finish()).toBeNull();
   });
 });
 

@@ -6,7 +6,7 @@ import { applyDelta } from "./delta.ts";
 import { type GitObject, ObjectDamaged, oidOf, type Oid } from "./object.ts";
 import { type EntryHead, entryHeadBytes, kindsByCode, parseEntryHead } from "./pack-file.ts";
 import { writeIndex } from "./pack-index-writer.ts";
-import { packHeadBytes } from "./pack-writer.ts";
+import { packHeadBytes } from "./pack-format.ts";
 import type { Transfer } from "./transfer.ts";
 
 const oidBytes = 20;

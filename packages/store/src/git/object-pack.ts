@@ -3,7 +3,7 @@ import type { FileFolder } from "../file-folder.ts";
 import { deflated } from "./compress.ts";
 import { type GitObject, oidOf, type Oid } from "./object.ts";
 import { PackBuilder } from "./pack-builder.ts";
-import { kindCodes, type PackMade } from "./pack-writer.ts";
+import { kindCodes, type PackMade } from "./pack-format.ts";
 import type { Steps } from "./steps.ts";
 
 /** What takes new objects. */

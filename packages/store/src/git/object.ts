@@ -31,7 +31,6 @@ export class ObjectDamaged extends Error {
   override readonly name = "ObjectDamaged";
 }
 
-export const emptyTree: Oid = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 const oidBytes = 20;
 const oneShotBytes = 4_096;
 const modes = { blob: "100644", tree: "40000" } as const;

@@ -6,7 +6,7 @@ import type { PackBuilder } from "./pack-builder.ts";
 import type { PackFile } from "./pack-file.ts";
 import type { PackIndex } from "./pack-index.ts";
 import { PackSource } from "./pack-source.ts";
-import { kindCodes } from "./pack-writer.ts";
+import { kindCodes } from "./pack-format.ts";
 import { Repack } from "./repack.ts";
 import type { Repository } from "./repository.ts";
 import type { Steps } from "./steps.ts";

@@ -7,7 +7,7 @@ import { crc32 } from "node:zlib";
 import { type FileFolder, withFile } from "../file-folder.ts";
 import { OidTable } from "./oid-table.ts";
 import { writeIndex } from "./pack-index-writer.ts";
-import { distance, objectHead, offsetDelta, packHead, packHeadBytes, type PackMade } from "./pack-writer.ts";
+import { distance, objectHead, offsetDelta, packHead, packHeadBytes, type PackMade } from "./pack-format.ts";
 import type { Steps } from "./steps.ts";
 
 const sumBytes = 20;

@@ -5,7 +5,7 @@ import { applyDelta } from "./delta.ts";
 import { type GitObject, ObjectDamaged, type ObjectKind, oidOf, type Oid } from "./object.ts";
 import { PackBlocks } from "./pack-blocks.ts";
 import { PackIndex } from "./pack-index.ts";
-import { kindCodes, nameDelta, offsetDelta, packHeadBytes } from "./pack-writer.ts";
+import { kindCodes, nameDelta, offsetDelta, packHeadBytes } from "./pack-format.ts";
 
 /** Of objects that are no deltas. */
 export const kindsByCode = new Map(Object.entries(kindCodes).map(([kind, code]) => [code, kind as ObjectKind]));

@@ -21,42 +21,6 @@ export interface Packed {
   readonly crc: number;
 }
 
-/** `pack`: the SHA-1 at the end of the pack. */
-export function encodeIndex(objects: readonly Packed[], pack: Buffer): Buffer {
-  const sorted = objects.toSorted((a, b) => (a.oid < b.oid ? -1 : 1));
-  const large = sorted.filter(({ offset }) => offset >= far);
-  const out = Buffer.alloc(headBytes + fanout * 4 + sorted.length * (oidBytes + 8) + large.length * 8 + 2 * oidBytes);
-  out.writeUInt32BE(indexMagic, 0);
-  out.writeUInt32BE(indexVersion, 4);
-  const counts = new Uint32Array(fanout);
-  const names = headBytes + fanout * 4;
-  const crcs = names + sorted.length * oidBytes;
-  const offsets = crcs + sorted.length * 4;
-  let tail = offsets + sorted.length * 4;
-  let farther = 0;
-  for (const [i, { oid, offset, crc }] of sorted.entries()) {
-    out.write(oid, names + i * oidBytes, "hex");
-    counts[out[names + i * oidBytes] as number] = i + 1;
-    out.writeUInt32BE(crc, crcs + i * 4);
-    if (offset < far) out.writeUInt32BE(offset, offsets + i * 4);
-    else {
-      out.writeUInt32BE(far + farther++, offsets + i * 4);
-      out.writeBigUInt64BE(BigInt(offset), tail);
-      tail += 8;
-    }
-  }
-  for (let byte = 0, held = 0; byte < fanout; byte++) {
-    held = Math.max(held, counts[byte] as number);
-    out.writeUInt32BE(held, headBytes + byte * 4);
-  }
-  pack.copy(out, tail);
-  createHash("sha1")
-    .update(out.subarray(0, tail + oidBytes))
-    .digest()
-    .copy(out, tail + oidBytes);
-  return out;
-}
-
 export class PackIndex {
   readonly count: number;
   /** As they lie in the file. */

@@ -5,7 +5,7 @@ import { inflated } from "./compress.ts";
 import { type GitObject, ObjectDamaged, type Oid } from "./object.ts";
 import { type EntryHead, entryHeadBytes, kindsByCode, type PackFile, parseEntryHead } from "./pack-file.ts";
 import type { PackIndex } from "./pack-index.ts";
-import { packHeadBytes } from "./pack-writer.ts";
+import { packHeadBytes } from "./pack-format.ts";
 import type { Steps } from "./steps.ts";
 
 const sumBytes = 20;

@@ -5,7 +5,7 @@ import { orMissing } from "../log/folder.ts";
 import type { Oid } from "./object.ts";
 import { aheadOf, gather } from "./outgoing.ts";
 import { PackBuilder } from "./pack-builder.ts";
-import { isLeftOver } from "./pack-writer.ts";
+import { isLeftOver } from "./pack-format.ts";
 import { Repository } from "./repository.ts";
 import { Refused } from "./smart-http.ts";
 import { Diverged, making, type Sent, type Transfer } from "./transfer.ts";

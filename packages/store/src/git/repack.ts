@@ -8,7 +8,7 @@ import { type GitObject, ObjectDamaged, oidOf, type Oid } from "./object.ts";
 import { OidTable } from "./oid-table.ts";
 import type { PackBuilder } from "./pack-builder.ts";
 import type { PackSource, StoredEntry } from "./pack-source.ts";
-import { kindCodes } from "./pack-writer.ts";
+import { kindCodes } from "./pack-format.ts";
 import type { Repository } from "./repository.ts";
 import type { Steps } from "./steps.ts";
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { commitOf, ObjectDamaged, type Oid, treeOf } from "./object.ts";
 import { branch, BranchMoved, NoSuchCommit, Repository } from "./repository.ts";
+import { QuickPack } from "./testing/quick-pack.ts";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -24,7 +25,7 @@ const git = (dir: string, ...args: string[]): string =>
 /** One commit that holds one file. */
 async function put(repository: Repository, content: string, from?: Oid | null): Promise<Oid> {
   const parent = from === undefined ? await repository.head() : from;
-  const writer = repository.writer();
+  const writer = new QuickPack(repository.packFolder);
   const oid = writer.add({ kind: "blob", bytes: Buffer.from(content) });
   const tree = writer.add(treeOf([{ name: "file", kind: "blob", oid }]));
   const parents = parent === null ? [] : [parent];
@@ -101,7 +102,7 @@ describe("a repository", () => {
     const dir = folder();
     const repository = await Repository.create(dir);
     await put(repository, "one");
-    const writer = repository.writer();
+    const writer = new QuickPack(repository.packFolder);
     writer.add({ kind: "blob", bytes: Buffer.from("lost") });
     await writer.spill();
     const packs = join(dir, "objects/pack");

@@ -13,7 +13,7 @@ import { type Commit, type GitObject, ObjectDamaged, type ObjectKind, oidOf, typ
 import { packIsWhole } from "./pack-check.ts";
 import { PackBlocks } from "./pack-blocks.ts";
 import { PackFile } from "./pack-file.ts";
-import { isLeftOver, PackWriter } from "./pack-writer.ts";
+import { isLeftOver } from "./pack-format.ts";
 import type { Steps } from "./steps.ts";
 
 export const branch = "refs/heads/main";
@@ -222,11 +222,6 @@ export class Repository {
     if (only === undefined) throw new NoSuchCommit(`there is no commit ${name} in ${this.dir}`);
     if (found.length > 1) throw new NoSuchCommit(`${name} is the beginning of ${found.length} commits: give more digits`);
     return only;
-  }
-
-  /** A pack to be written; finish it, then {@link moveHead}. */
-  writer(level?: number): PackWriter {
-    return new PackWriter(this.folder, level);
   }
 
   /** Moves the branch from `from` (null: there is none) to `to`, or rejects with {@link BranchMoved} and moves nothing. */

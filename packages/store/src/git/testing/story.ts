@@ -2,6 +2,7 @@
 import { commitOf, type Oid } from "../object.ts";
 import { Folders } from "../folders.ts";
 import type { Repository } from "../repository.ts";
+import { QuickPack } from "./quick-pack.ts";
 
 export interface Story {
   /** What the newest commit holds, by path. */
@@ -18,7 +19,7 @@ export async function startStory(repository: Repository, files = new Map<string,
   return {
     files,
     commit: async (changes) => {
-      const writer = repository.writer(1);
+      const writer = new QuickPack(repository.packFolder);
       for (const [path, text] of changes) {
         if (text === null) files.delete(path);
         else files.set(path, text);
