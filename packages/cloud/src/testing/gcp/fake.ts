@@ -267,6 +267,7 @@ export class FakeGcp implements VendorFake {
 export const callOf = ({ method, url }: Pick<HttpRequest, "method" | "url">): string =>
   `${method} ${url.pathname
     .replace(`/compute/v1/projects/${project}`, "")
-    .replace(`/v1/projects/${project}/locations/global`, "")
+    .replace(`/v1/projects/${project}`, "")
+    .replace("/locations/global", "")
     .replace(/^\/zones\/[^/]+/, "")
     .replace(/^(\/\w+)\/[^/:]+/, (whole, kind: string) => (kind === "/aggregated" ? whole : `${kind}/{x}`))}`;
