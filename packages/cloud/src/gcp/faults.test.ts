@@ -39,8 +39,7 @@ edgeFaultMatrix("GCP", {
   cluster: cluster.name,
   makeWorld: () => {
     const world = makeGcpWorld();
-    const { edge, client } = world;
-    return { edge, client, certificates: () => world.fake.edge.certificates.size, close: () => world.close() };
+    return { ...world, certificates: () => world.fake.edge.certificates.size };
   },
   spec: gcpSpec,
   callOf,

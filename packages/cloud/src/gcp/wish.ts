@@ -64,7 +64,7 @@ export function wishOf(place: WishPlace, project: string, spec: InstanceSpec, op
 const everything = "https://www.googleapis.com/auth/cloud-platform";
 
 const named = /^[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
-const pathed = /^[a-z0-9.:-]+(?:\/[A-Za-z0-9._:-]+)+$/;
+const pathed = /^[a-z0-9][a-z0-9.:-]*(?:\/[A-Za-z0-9][A-Za-z0-9._:-]*)+$/;
 
 function machineFault({ size, image, networks, firewalls, sshKeys, placementGroup }: MachineSpec): string | null {
   if (!/^[a-z][a-z0-9-]{1,62}$/.test(size)) return `${JSON.stringify(size)} is no machine type`;

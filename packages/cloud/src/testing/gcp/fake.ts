@@ -95,7 +95,7 @@ export class FakeGcp implements VendorFake {
     if (status === 404 || status === 502 || status === 504) {
       return { status, headers, body: Buffer.from("<html>bad gateway</html>") };
     }
-    const reason = status === 429 ? "rateLimitExceeded" : "backendError";
+    const reason = { 401: "authError", 403: "forbidden", 429: "rateLimitExceeded" }[status] ?? "backendError";
     return { status, headers, body: Buffer.from(JSON.stringify(new Refused(status, reason, "by plan").json(true))) };
   };
 
