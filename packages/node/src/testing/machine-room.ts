@@ -59,12 +59,8 @@ export async function openMachineRoom(o: MachineRoomOptions): Promise<MachineRoo
     env: o.env ?? (() => ({})),
     installed: o.bundle === undefined ? { entry: o.entry, sha256 } : null,
   };
-  const known = (id: string): RoomMachine => {
-    const machine = machines.get(id);
-    if (machine === undefined) throw new Error(`there is no machine ${id} in this room`);
-    return machine;
-  };
-  const track = (work: Promise<void>): void => {
+  const track = (work: Promise<void> | undefined): void => {
+    if (work === undefined) return;
     going.add(work);
     void work.finally(() => going.delete(work));
   };
@@ -83,14 +79,12 @@ export async function openMachineRoom(o: MachineRoomOptions): Promise<MachineRoo
       track(machine.boot(boot.userData));
       return address;
     },
-    start: (id) => track(known(id).start()),
-    stop: (id, how) => track(known(id).stop(how)),
+    // A vendor also switches and deletes what it had no room to boot.
+    start: (id) => track(machines.get(id)?.start()),
+    stop: (id, how) => track(machines.get(id)?.stop(how)),
     destroy: (id) => {
-      const machine = machines.get(id);
-      // A vendor also deletes what it had no room to boot.
-      if (machine === undefined) return;
+      track(machines.get(id)?.destroy());
       machines.delete(id);
-      track(machine.destroy());
     },
     close: async () => {
       for (const machine of machines.values()) track(machine.destroy());
