@@ -154,6 +154,22 @@ describe("AWS", () => {
     expect(JSON.stringify(error)).not.toMatch(new RegExp(`${ticket}|secret/0123`));
   });
 
+  it("has the zone of its subnet, is told of a contradiction, and of a zone without room that another one may have", async () => {
+    const { machine, ...spec } = awsSpec("n1");
+    if (machine === undefined) throw new Error("a cloud's spec has a machine");
+    open({ roomIn: { "eu-central-1b": 0 } });
+    const ask = (networks: readonly string[], zone: string) =>
+      provider.compute.ensure({ ...spec, machine: { ...machine, networks, zone } });
+    expect(await failure(ask(["subnet-0a1b2c3d"], "eu-central-1b"))).toMatchObject({
+      _tag: "Invalid",
+      code: "InvalidParameterValue",
+    });
+    expect(await failure(ask([], "eu-central-1b"))).toMatchObject({ _tag: "Capacity", code: "InsufficientInstanceCapacity" });
+    expect(world.fake.instances.size).toBe(0);
+    const { instance } = await run(provider.compute.ensure(awsSpec("n1")));
+    expect(instance.zone).toBe("eu-central-1a");
+  });
+
   it("shows no user data that the vendor throws back, plain or in base64", async () => {
     const { machine } = awsSpec("n1");
     const bad = awsSpec("n1", machine === undefined ? {} : { machine: { ...machine, size: "m99.mega" } });
@@ -231,7 +247,14 @@ describe("AWS", () => {
       if (text.includes("Action=RunInstances")) form = text;
       return undefined;
     });
-    const wish = { ...machine, zone: "eu-central-1b", spot: true, identity: "arn:aws:iam::123456789012:instance-profile/aether" };
+    const networks = ["subnet-1b2c3d4e"];
+    const wish = {
+      ...machine,
+      networks,
+      zone: "eu-central-1b",
+      spot: true,
+      identity: "arn:aws:iam::123456789012:instance-profile/aether",
+    };
     expect((await run(client.compute.ensure({ ...spec, machine: wish }))).instance.zone).toBe("eu-central-1b");
     const params = Object.fromEntries(new URLSearchParams(form));
     expect(params).toMatchObject({

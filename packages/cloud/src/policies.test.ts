@@ -89,7 +89,7 @@ describe("the policy for AWS", () => {
 
   it("allows what the provider asks, and nothing else", async () => {
     const { machine } = awsSpec("n1");
-    const rich = { image: "debian-12", zone: "eu-central-1b", placementGroup: "spread", spot: true, identity: "aether-node" };
+    const rich = { image: "debian-12", zone: "eu-central-1a", placementGroup: "spread", spot: true, identity: "aether-node" };
     const clients = [{ image: "ami-0123456789abcdef0" }, { networks: [] }].map((other) => {
       if (machine === undefined) throw new Error("awsSpec has a machine");
       return makeAwsWorld().client(recorder.plan, { machine: { ...machine, ...other } });

@@ -50,7 +50,7 @@ async function machineLife(world: AwsWorld, watch: FaultPlan): Promise<void> {
   const { compute, preflight } = world.client(watch, { machine });
   await runPromise(preflight);
   await runPromise(world.client(watch).preflight);
-  const extra = { image: "debian-12", zone: "eu-central-1b", placementGroup: "spread", spot: true, identity: "aether-node" };
+  const extra = { image: "debian-12", zone: "eu-central-1a", placementGroup: "spread", spot: true, identity: "aether-node" };
   const { instance } = await runPromise(compute.ensure({ ...spec, machine: { ...machine, ...extra } }));
   await runPromise(compute.awaitState(instance.id, ["running"], seconds(60)));
   for (const action of ["reboot", "stop-graceful", "start", "stop-hard"] as const)

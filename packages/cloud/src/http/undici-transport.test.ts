@@ -3,11 +3,23 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { HttpRequest } from "./transport.ts";
-import { defaultTransportLimits, makeUndiciTransport, type TransportLimits, type UndiciTransport } from "./undici-transport.ts";
+import {
+  connectMsTo,
+  defaultTransportLimits,
+  makeUndiciTransport,
+  type TransportLimits,
+  type UndiciTransport,
+} from "./undici-transport.ts";
 
 const never = new AbortController().signal;
 
 describe("the transport", () => {
+  it("does not wait long for a metadata service, which away from a vendor's machines nobody is", () => {
+    const waits = ["http://169.254.169.254/", "http://metadata.google.internal/", "https://ec2.eu-central-1.amazonaws.com/"];
+    expect(waits.map((url) => connectMsTo(new URL(url), defaultTransportLimits))).toEqual([1_000, 1_000, 10_000]);
+    expect(connectMsTo(new URL("http://169.254.169.254/"), { ...defaultTransportLimits, connectMs: 300 })).toBe(300);
+  });
+
   let server: Server | null = null;
   let transport: UndiciTransport | null = null;
   afterEach(async () => {

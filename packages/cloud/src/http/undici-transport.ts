@@ -18,6 +18,13 @@ export const defaultTransportLimits: TransportLimits = {
   connections: 16,
 };
 
+/** Next door an answer comes at once or never: away from a vendor's machines nobody has the metadata service's address. */
+const metadataConnectMs = 1_000;
+
+/** How long a connection to this address may take to come about. */
+export const connectMsTo = (url: URL, { connectMs }: TransportLimits): number =>
+  isMetadataHost(url) ? Math.min(connectMs, metadataConnectMs) : connectMs;
+
 export interface UndiciTransport extends Transport {
   readonly close: () => Promise<void>;
 }
@@ -26,8 +33,15 @@ export interface UndiciTransport extends Transport {
 export function makeUndiciTransport(limits: TransportLimits = defaultTransportLimits, ca?: string): UndiciTransport {
   const load = async () => {
     const { Agent, request } = await import("undici");
-    const connect = ca === undefined ? { timeout: limits.connectMs } : { timeout: limits.connectMs, ca };
-    return { request, agent: new Agent({ connect, connections: limits.connections, pipelining: 1 }) };
+    const agents = new Map<number, InstanceType<typeof Agent>>();
+    const agentFor = (url: URL) => {
+      const timeout = connectMsTo(url, limits);
+      const connect = ca === undefined ? { timeout } : { timeout, ca };
+      const agent = agents.get(timeout) ?? new Agent({ connect, connections: limits.connections, pipelining: 1 });
+      agents.set(timeout, agent);
+      return agent;
+    };
+    return { request, agentFor, close: () => Promise.all([...agents.values()].map((agent) => agent.destroy())) };
   };
   let loaded: ReturnType<typeof load> | null = null;
   return {
@@ -37,12 +51,12 @@ export function makeUndiciTransport(limits: TransportLimits = defaultTransportLi
         throw new Error(`a request to ${request.url.origin} without TLS`);
       }
       signal.throwIfAborted();
-      const { agent, request: exchange } = await (loaded ??= load());
+      const { agentFor, request: exchange } = await (loaded ??= load());
       const deadline = AbortSignal.timeout(limits.exchangeMs);
       const both = AbortSignal.any([signal, deadline]);
       try {
         const { url, method, headers, body } = request;
-        const answer = await exchange(url, { method, headers, body, dispatcher: agent, signal: both });
+        const answer = await exchange(url, { method, headers, body, dispatcher: agentFor(url), signal: both });
         return await readAnswer(answer, limits.responseBytesMax);
       } catch (error) {
         signal.throwIfAborted();
@@ -50,7 +64,7 @@ export function makeUndiciTransport(limits: TransportLimits = defaultTransportLi
       }
     },
     close: async () => {
-      await (await loaded)?.agent.destroy();
+      await (await loaded)?.close();
     },
   };
 }

@@ -29,6 +29,8 @@ export interface FakeEc2Options {
   readonly pageMax: number;
   readonly instancesMax: number;
   readonly room: number;
+  /** Zones that have another room than the rest. */
+  readonly roomIn: Readonly<Record<string, number>>;
   /** How far the vendor's clock is ahead of ours. */
   readonly aheadMs: number;
   readonly mayCreate: boolean;
@@ -46,6 +48,7 @@ export const fakeDefaults = {
   pageMax: 2,
   instancesMax: 100,
   room: 100,
+  roomIn: {},
   aheadMs: 0,
   mayCreate: true,
   hasDefaultVpc: true,
@@ -255,10 +258,9 @@ export class FakeEc2 implements VendorFake {
         return set(
           "subnetSet",
           valuesOf(own, "SubnetId").map((id) => {
-            const at = subnets.indexOf(id);
-            if (at < 0) throw new Refused(400, "InvalidSubnetID.NotFound", `the subnet ID '${id}' does not exist`);
-            const zone = `${this.#options.region}${at === 0 ? "a" : "b"}`;
-            return leaf("subnetId", id) + leaf("availabilityZone", zone) + leaf("availableIpAddressCount", at === 2 ? 0 : 250);
+            const zone = this.#subnetZone(id);
+            const free = id === subnets[2] ? 0 : 250;
+            return leaf("subnetId", id) + leaf("availabilityZone", zone) + leaf("availableIpAddressCount", free);
           }),
         );
       case "DescribeAccountAttributes":
@@ -272,7 +274,7 @@ export class FakeEc2 implements VendorFake {
   }
 
   #run(of: ReadonlyMap<string, string>, own: Form): Xml {
-    const { mayCreate, room, instancesMax, now, bootMs, region } = this.#options;
+    const { mayCreate, room, roomIn, instancesMax, now, bootMs } = this.#options;
     if (!mayCreate) throw new Refused(403, "UnauthorizedOperation", "you are not authorized to perform this operation");
     const size = of.get("InstanceType") ?? "";
     // Vendors do quote what they refuse.
@@ -294,7 +296,10 @@ export class FakeEc2 implements VendorFake {
     const living = this.living().length;
     if (living >= instancesMax)
       throw new Refused(400, "VcpuLimitExceeded", "you have requested more vCPU capacity than your limit");
-    if (living >= room) throw new Refused(500, "InsufficientInstanceCapacity", "we currently do not have sufficient capacity");
+    const zone = this.#zoneOf(of);
+    const isFull = this.living().filter((one) => one.zone === zone).length >= (roomIn[zone] ?? room);
+    if (living >= room || isFull)
+      throw new Refused(500, "InsufficientInstanceCapacity", "we currently do not have sufficient capacity");
     const userData = Buffer.from(of.get("UserData") ?? "", "base64").toString();
     if (Buffer.byteLength(userData) > 16 * 1024)
       throw new Refused(400, "InvalidParameterValue", `user data is too long: ${userData}`);
@@ -304,7 +309,7 @@ export class FakeEc2 implements VendorFake {
       token,
       size,
       image: of.get("ImageId") ?? "",
-      zone: of.get("Placement.AvailabilityZone") ?? `${region}a`,
+      zone,
       createdAt: now(),
       userData,
       publicIp: of.get("NetworkInterface.1.AssociatePublicIpAddress") === "true",
@@ -317,6 +322,23 @@ export class FakeEc2 implements VendorFake {
     this.instances.set(instance.id, instance);
     this.#tokens.set(token, { id: instance.id, params });
     return this.#reservation(instance);
+  }
+
+  /** A subnet lies in one zone; naming another beside it is a contradiction. */
+  #zoneOf(of: ReadonlyMap<string, string>): string {
+    const asked = of.get("Placement.AvailabilityZone");
+    const subnet = of.get("NetworkInterface.1.SubnetId");
+    const implied = subnet === undefined ? undefined : this.#subnetZone(subnet);
+    if (asked !== undefined && implied !== undefined && asked !== implied) {
+      throw new Refused(400, "InvalidParameterValue", `the zone ${asked} does not match that of subnet ${subnet}`);
+    }
+    return asked ?? implied ?? `${this.#options.region}a`;
+  }
+
+  #subnetZone(id: string): string {
+    const at = subnets.indexOf(id);
+    if (at < 0) throw new Refused(400, "InvalidSubnetID.NotFound", `the subnet ID '${id}' does not exist`);
+    return `${this.#options.region}${at === 0 ? "a" : "b"}`;
   }
 
   #describe(of: ReadonlyMap<string, string>, own: Form, ids: readonly string[]): Xml {
