@@ -32,7 +32,8 @@ export interface UndiciTransport extends Transport {
 /** `ca` (PEM) is trusted in place of the system's authorities: for a private gateway. */
 export function makeUndiciTransport(limits: TransportLimits = defaultTransportLimits, ca?: string): UndiciTransport {
   const load = async () => {
-    const { Agent, request } = await import("undici");
+    // In a bundle a CommonJS package has no other export.
+    const { Agent, request } = (await import("undici")).default;
     const agents = new Map<number, InstanceType<typeof Agent>>();
     const agentFor = (url: URL) => {
       const timeout = connectMsTo(url, limits);
