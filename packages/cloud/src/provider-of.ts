@@ -42,13 +42,19 @@ export function processSeams(
   env: Readonly<Record<string, string | undefined>> = {},
 ): CloudSeams & { readonly close: () => Promise<void> } {
   const transport = makeUndiciTransport();
-  const clock = paced(Number(env["AETHER_CLOUD_PACE"] ?? 1));
+  const clock = paced(paceOf(env));
   return { transport, clock, random: Math.random, limiterOf: makeAccountLimits(clock), close: () => transport.close() };
+}
+
+/** AETHER_CLOUD_PACE, 1 when it is not set. */
+export function paceOf(env: Readonly<Record<string, string | undefined>>): number {
+  const pace = Number(env["AETHER_CLOUD_PACE"] ?? 1);
+  if (!(pace > 0 && pace <= 1)) throw new RangeError("AETHER_CLOUD_PACE is above 0 and at most 1");
+  return pace;
 }
 
 /** Only waits are shorter: what a clock says goes into signatures, and a deadline that is far off harms no fake. */
 function paced(pace: number): Clock {
-  if (!(pace > 0 && pace <= 1)) throw new RangeError("AETHER_CLOUD_PACE is above 0 and at most 1");
   if (pace === 1) return systemClock;
   return { now: systemClock.now, sleep: (ms, signal) => systemClock.sleep(Math.ceil(ms * pace), signal) };
 }

@@ -17,6 +17,8 @@ export interface FleetSettings {
   readonly sizes: readonly string[];
   /** Null: lost nodes are not replaced. */
   readonly healAfterMs: number | null;
+  /** Of this rule's own times; 1 when absent. Less only where the vendor is a fake, whose minutes are shorter. */
+  readonly pace?: number;
 }
 
 /** What the leader saw last of a machine. Lost with leadership, which costs two looks. */
@@ -76,7 +78,7 @@ export function planFleet(facts: FleetFacts, settings: FleetSettings, now: numbe
   const byName = <R>(all: Iterable<Stored<R>>) => [...all].toSorted((a, b) => (a.id < b.id ? -1 : 1));
   const nodes = byName(world.all<NodeRow>("node"));
   const rows = byName(world.all<InstanceRow>("instance")).map(({ row }) => row);
-  const healed = settings.healAfterMs === null ? null : nextToHeal(world, nodes, settings.healAfterMs, now);
+  const healed = settings.healAfterMs === null ? null : nextToHeal(world, nodes, settings.healAfterMs * (settings.pace ?? 1), now);
   const planner = new Planner(facts, settings, now, rows, healed);
   const withNode = nodes.map((node) => planner.ofNode(node, world.get<InstanceRow>("instance", node.id)?.row));
   const known = new Set(nodes.map(({ id }) => id));
@@ -116,6 +118,8 @@ class Planner {
   readonly #settings: FleetSettings;
   readonly #now: number;
   readonly #healed: string | null;
+  readonly #windowMs: number;
+  readonly #lookEveryMs: number;
   /** Machines in each zone, those included that are wanted in this plan. */
   readonly #inZone = new Map<string, number>();
 
@@ -124,6 +128,9 @@ class Planner {
     this.#settings = settings;
     this.#now = now;
     this.#healed = healed;
+    const { pace = 1 } = settings;
+    this.#windowMs = windowMs * pace;
+    this.#lookEveryMs = lookEveryMs * pace;
     for (const { zone, state } of rows) if (mayLive(state)) this.#count(zone);
   }
 
@@ -158,8 +165,8 @@ class Planner {
     if (instance === null) return ensure(row);
     if (this.#isGone(row)) return gone(row, "the vendor has none such");
     const known = { node, attempt, instance };
-    if (state === "removing") return this.#isDue(row, windowMs) ? { do: "call", call: "delete", ...known } : null;
-    if (state === "stopping") return this.#isDue(row, windowMs) ? { do: "call", call: "stop", ...known } : null;
+    if (state === "removing") return this.#isDue(row, this.#windowMs) ? { do: "call", call: "delete", ...known } : null;
+    if (state === "stopping") return this.#isDue(row, this.#windowMs) ? { do: "call", call: "stop", ...known } : null;
     return say("RemoveInstance", node, { attempt, instance, why: state === "stopped" ? `${row.why}: it is stopped` : why });
   }
 
@@ -185,7 +192,7 @@ class Planner {
     const remove = (why: string): Act => say("RemoveInstance", node, { attempt, instance, why });
     if (sight?.state === "failed" || sight?.state === "stopped") return remove(`it is ${sight.state} and has never run`);
     if (this.#now - since >= runningWithinMs) return remove(`it did not run within ${runningWithinMs / 60_000} minutes`);
-    return this.#look(row, lookEveryMs);
+    return this.#look(row, this.#lookEveryMs);
   }
 
   #ofRunning(row: InstanceRow, node: NodeRow): Act | null {
@@ -199,7 +206,7 @@ class Planner {
     if (sight?.state === "failed" || sight?.state === "stopped") return remove(`it is ${sight.state} and was never enrolled`);
     if (this.#now - since >= enrolledWithinMs) return remove(`it was not enrolled within ${enrolledWithinMs / 60_000} minutes`);
     // between two tries to enrol it there is time for a look
-    return this.#look(row, windowMs) ?? { do: "call", call: "enrol", node: id, attempt, instance, address, member: node.member };
+    return this.#look(row, this.#windowMs) ?? { do: "call", call: "enrol", node: id, attempt, instance, address, member: node.member };
   }
 
   #ofEnrolled({ id, row: node }: Stored<NodeRow>, row: InstanceRow): Act | null {
@@ -207,11 +214,11 @@ class Planner {
     if (node.contact !== "lost" && !isOverdue) return null;
     if (this.#isGone(row)) return gone(row, "the vendor has none such any more");
     const sight = this.#sightOf(row);
-    if (this.#healed === id && sight !== undefined && sight.state !== "absent" && this.#now - sight.at < windowMs) {
+    if (this.#healed === id && sight !== undefined && sight.state !== "absent" && this.#now - sight.at < this.#windowMs) {
       const why = `its node was lost and it is still ${sight.state}`;
       return say("StopInstance", id, { attempt: row.attempt, why });
     }
-    return this.#look(row, windowMs);
+    return this.#look(row, this.#windowMs);
   }
 
   #first(): { readonly zone: string; readonly size: string } {
@@ -233,7 +240,7 @@ class Planner {
 
   #isGone(row: InstanceRow): boolean {
     const sight = this.#sightOf(row);
-    return sight?.state === "absent" && sight.absentSince !== null && sight.at - sight.absentSince >= windowMs;
+    return sight?.state === "absent" && sight.absentSince !== null && sight.at - sight.absentSince >= this.#windowMs;
   }
 
   /** Something absent is asked for again only after the window. */
@@ -245,7 +252,7 @@ class Planner {
   #look(row: InstanceRow, everyMs: number): Act | null {
     const { node, attempt, id: instance } = row;
     const sight = this.#sightOf(row);
-    const every = sight?.state === "absent" ? windowMs : everyMs;
+    const every = sight?.state === "absent" ? this.#windowMs : everyMs;
     if (instance === null || (sight !== undefined && this.#now - sight.at < every)) return null;
     return { do: "call", call: "look", node, attempt, instance };
   }

@@ -4,7 +4,7 @@ import { specDigest } from "@aether/cloud/derivation";
 import { CloudFailure } from "@aether/cloud/failure";
 import { machineOf, sizesOf, zonesOf } from "@aether/cloud/machine";
 import type { CloudProvider } from "@aether/cloud/provider";
-import { processSeams, providerOf } from "@aether/cloud/provider-of";
+import { paceOf, processSeams, providerOf } from "@aether/cloud/provider-of";
 import { cloudSettingsOf, type CloudSettings } from "@aether/core/config/cloud-settings";
 import { fleetOf } from "@aether/core/fleet/state";
 import type { Command } from "@aether/core/kernel/command";
@@ -39,14 +39,14 @@ export async function makeCloudHand(p: CloudHandParts): Promise<CloudHand | { re
   const secrets = await readSecrets(p.configuration.fleet);
   if ("why" in secrets) return secrets;
   const { cluster } = p.configuration;
-  const seams = processSeams();
+  const env = { ...process.env, ...(secrets.providerEnv === null ? {} : reveal(secrets.providerEnv)) };
+  const seams = processSeams(env);
   try {
-    const env = { ...process.env, ...(secrets.providerEnv === null ? {} : reveal(secrets.providerEnv)) };
     const provider = providerOf({ settings, cluster: cluster.name, env, seams });
     const births = await birthsOf(p, settings, secrets);
     for (const { area, tag } of fleetOf(p.store.world).troubles)
       if (tag === "Credentials") await p.submit({ type: "MendTrouble", id: cluster.name, area });
-    return { hand: handOf(p, settings, provider, births), close: seams.close };
+    return { hand: handOf(p, settings, provider, births, paceOf(env)), close: seams.close };
   } catch (error) {
     await seams.close();
     if (error instanceof CloudFailure || error instanceof RangeError) return { why: error.message };
@@ -86,7 +86,7 @@ const birthsOf = (p: CloudHandParts, settings: CloudSettings, { clusterSecret, p
   });
 };
 
-function handOf(p: CloudHandParts, settings: CloudSettings, provider: CloudProvider, births: Births): FleetHand {
+function handOf(p: CloudHandParts, settings: CloudSettings, provider: CloudProvider, births: Births, pace: number): FleetHand {
   const { store, dialAt, log, submit, caughtUp } = p;
   const { cluster } = p.configuration;
   const seeds = (node: string) =>
@@ -111,7 +111,7 @@ function handOf(p: CloudHandParts, settings: CloudSettings, provider: CloudProvi
   return new FleetHand({
     cluster,
     store,
-    settings: { zones: zonesOf(settings), sizes: sizesOf(settings), healAfterMs: settings.healAfterMs },
+    settings: { zones: zonesOf(settings), sizes: sizesOf(settings), healAfterMs: settings.healAfterMs, pace },
     specOf: births.specOf,
     digestOf: specDigest,
     call: (call, signal) => makeCall(parts, call, signal),
