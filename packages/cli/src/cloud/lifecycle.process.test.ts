@@ -12,7 +12,7 @@ const hetzner = (machines: Machines) => {
     fake,
     prefix: "/v1",
     env: (url: string) => ({ HCLOUD_TOKEN: fakeDefaults.token, AETHER_HETZNER_ENDPOINT: url }),
-    toml: '[cloud]\nprovider = "hetzner"\nregion = "fsn1"\ninstance_type = "cx22"\nzones = ["fsn1", "nbg1"]\n',
+    toml: '[cloud]\nprovider = "hetzner"\nregion = "fsn1"\ninstance_type = "cx22"\nzones = ["fsn1", "nbg1"]\nheal_after = "10s"\n',
   } satisfies Vendor & { readonly fake: FakeHetzner };
 };
 
@@ -26,11 +26,28 @@ describe("a cluster at Hetzner", () => {
   it("is made, grows, heals, and leaves nothing behind", async () => {
     const there = await CloudStage.open("prod", 3, hetzner);
     stage = there;
+    const say = (what: string) => console.log(Date.now() % 1e6, what);
     const made = await there.bootstrap();
-    expect(made.code).toBe(0);
+    say("made");
+    expect(made, made.stderr).toMatchObject({ code: 0 });
+    const grown = await there.run("cluster", "scale", "--nodes", "5");
+    say(`grown ${grown.stderr} ${grown.stdout}`);
+    expect(grown, grown.stderr).toMatchObject({ code: 0 });
     const status = await there.json<StatusView>("cluster", "status");
+    say(JSON.stringify(status.members.map(({ name, machine }) => ({ name, machine }))));
+    const lost = status.members.find(({ name, role }) => name !== status.leader && role === "follower");
+    there.vendor.fake.crash(Number(lost?.machine?.id));
+    for (let i = 0; i < 100; i++) {
+      const now = await there.run("cluster", "status");
+      say(now.stdout);
+      const view = await there.json<StatusView>("cluster", "status");
+      const healed = view.members.find(({ name }) => name === lost?.name);
+      if (healed?.duty === "on-duty" && healed.machine?.attempt === 2 && healed.contact==="reachable") break;
+      await new Promise((done) => setTimeout(done, 1000));
+    }
     const gone = await there.run("cluster", "destroy", "--yes");
+    say(gone.stderr + gone.stdout);
     expect(there.vendor.fake.servers.size).toBe(0);
     expect(there.vendor.fake.violations).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 });
