@@ -126,16 +126,19 @@ export async function awaitDaemons(
   say: (text: string) => void,
 ): Promise<void> {
   const silent = new Set(nodes.map((node) => node.name));
+  const said = new Map<string, string>();
   await waitFor({ what: "every daemon answers", withinMs, say, hint: `look at their logs in the nodes' folders` }, async () => {
     const asked = nodes.filter((node) => silent.has(node.name));
     await Promise.all(
       asked.map(async (node) => {
-        if (await answers(connection, node.address)) silent.delete(node.name);
+        const heard = await hear(connection, node.address);
+        if (heard === null) silent.delete(node.name);
+        else said.set(node.name, heard);
       }),
     );
     if (silent.size === 0) return { ready: null };
     await failIfEnded(cloud, cluster, silent);
-    return { waiting: `waiting for ${[...silent].join(", ")}` };
+    return { waiting: `waiting for ${[...silent].map((name) => `${name} (${said.get(name) ?? "not asked yet"})`).join(", ")}` };
   });
 }
 
@@ -146,13 +149,17 @@ export async function failIfEnded(cloud: CloudProvider, cluster: string, names: 
   }
 }
 
-async function answers(connection: Connection, address: string): Promise<boolean> {
+/**
+ * Null when it answers, else what was heard. One that hangs up may be a machine that is becoming a node this moment: where it waited for
+ * its maker, its daemon begins to listen.
+ */
+async function hear(connection: Connection, address: string): Promise<string | null> {
   const api = connection.member(address);
   try {
     await api.call("GET", "/v1/health/live", { timeoutMs: 1_000 });
-    return true;
+    return null;
   } catch (error) {
-    if (error instanceof Failure && error.code === exit.notReady) return false;
+    if (error instanceof Failure && (error.code === exit.notReady || error.reason === "unauthenticated")) return error.message;
     throw error;
   } finally {
     api.close();

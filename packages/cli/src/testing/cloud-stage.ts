@@ -5,9 +5,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { serveFake, type FaultPlan, type ServedFake, type VendorFake } from "@aether/cloud/testing/http-fake";
+import { serveFake, type FaultPlan, type ServedFake } from "@aether/cloud/testing/http-fake";
 import type { Machines } from "@aether/cloud/testing/machines";
 import { openMachineRoom, type MachineRoom } from "@aether/node/testing/machine-room";
+import type { Vendor } from "./cloud-vendors.ts";
 import { Operator, type Ended, type Running } from "./operator.ts";
 
 /** The bundled daemon, as a machine has it. */
@@ -15,25 +16,19 @@ const entry = resolve(import.meta.dirname, "../../../node/dist/aetherd.js");
 /** Of a provider's own waits. */
 const pace = "0.02";
 
-export interface Vendor {
-  readonly fake: VendorFake;
-  /** Below which path its API is. */
-  readonly prefix: string;
-  /** Names its endpoint and credentials. */
-  readonly env: (url: string) => Readonly<Record<string, string>>;
-  /** `[cloud]` and the vendor's section. */
-  readonly toml: string;
-}
-
 export class CloudStage<V extends Vendor> {
   readonly operator: Operator;
   readonly room: MachineRoom;
   readonly vendor: V;
   readonly env: Readonly<Record<string, string>>;
-  private readonly served: ServedFake;
+  private readonly served: readonly ServedFake[];
   private readonly folder: string;
 
-  private constructor(parts: Pick<CloudStage<V>, "operator" | "room" | "vendor" | "env">, served: ServedFake, folder: string) {
+  private constructor(
+    parts: Pick<CloudStage<V>, "operator" | "room" | "vendor" | "env">,
+    served: readonly ServedFake[],
+    folder: string,
+  ) {
     this.operator = parts.operator;
     this.room = parts.room;
     this.vendor = parts.vendor;
@@ -49,12 +44,16 @@ export class CloudStage<V extends Vendor> {
     plan: FaultPlan = () => undefined,
   ): Promise<CloudStage<V>> {
     const folder = mkdtempSync(join(tmpdir(), "aether-stage-"));
-    let env: Readonly<Record<string, string>> = {};
-    const room = await openMachineRoom({ folder: join(folder, "room"), entry, env: () => env });
+    // Nodes have of the operator's environment only what they are given when they enrol.
+    let machineEnv: Readonly<Record<string, string>> = {};
+    const room = await openMachineRoom({ folder: join(folder, "room"), entry, env: () => machineEnv });
     const vendor = vendorOf(room);
-    const served = await serveFake(vendor.fake, vendor.prefix, plan);
-    env = {
-      ...vendor.env(served.url),
+    const served = [await serveFake(vendor.fake, vendor.prefix, plan)];
+    if (vendor.metadata !== undefined) served.push(await serveFake(vendor.metadata, "", () => undefined));
+    const [api, metadata] = served;
+    machineEnv = vendor.machineEnv(metadata?.url ?? "");
+    const env = {
+      ...vendor.operatorEnv(api?.url ?? "", folder),
       AETHER_CLOUD_PACE: pace,
       AETHER_BUNDLE_URL: room.bundleUrl,
       AETHER_SECRET_CLUSTER_SECRET: "a-cluster-secret-for-this-test",
@@ -87,7 +86,7 @@ export class CloudStage<V extends Vendor> {
   async dispose(): Promise<void> {
     await this.operator.dispose();
     await this.room.close();
-    await this.served.close();
+    await Promise.all(this.served.map((one) => one.close()));
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 }

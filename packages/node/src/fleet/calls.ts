@@ -126,9 +126,9 @@ function judgeRefusal(error: CloudError): "refused" | "used up" | "open" {
 async function stop(p: CallParts, call: Known, signal: AbortSignal): Promise<Outcome> {
   const asked = await ask(p.compute.power(idOf(call), "stop-hard"), signal);
   if (!asked.ok) return onFailure(asked, call, () => nothing);
-  // what the vendor did is believed when it shows it
+  // what the vendor did is believed when it shows it; one that had ended by itself before is off too, and shown as failed for ever
   return onFailure(await ask(p.compute.get(idOf(call)), signal), call, (instance) =>
-    instance.state === "stopped" ? { ...saw(instance), ...receiptOfStop(call) } : later(null),
+    instance.state === "stopped" || instance.state === "failed" ? { ...saw(instance), ...receiptOfStop(call) } : later(null),
   );
 }
 
