@@ -78,7 +78,8 @@ export function planFleet(facts: FleetFacts, settings: FleetSettings, now: numbe
   const byName = <R>(all: Iterable<Stored<R>>) => [...all].toSorted((a, b) => (a.id < b.id ? -1 : 1));
   const nodes = byName(world.all<NodeRow>("node"));
   const rows = byName(world.all<InstanceRow>("instance")).map(({ row }) => row);
-  const healed = settings.healAfterMs === null ? null : nextToHeal(world, nodes, settings.healAfterMs * (settings.pace ?? 1), now);
+  const healed =
+    settings.healAfterMs === null ? null : nextToHeal(world, nodes, settings.healAfterMs * (settings.pace ?? 1), now);
   const planner = new Planner(facts, settings, now, rows, healed);
   const withNode = nodes.map((node) => planner.ofNode(node, world.get<InstanceRow>("instance", node.id)?.row));
   const known = new Set(nodes.map(({ id }) => id));
@@ -206,7 +207,9 @@ class Planner {
     if (sight?.state === "failed" || sight?.state === "stopped") return remove(`it is ${sight.state} and was never enrolled`);
     if (this.#now - since >= enrolledWithinMs) return remove(`it was not enrolled within ${enrolledWithinMs / 60_000} minutes`);
     // between two tries to enrol it there is time for a look
-    return this.#look(row, this.#windowMs) ?? { do: "call", call: "enrol", node: id, attempt, instance, address, member: node.member };
+    return (
+      this.#look(row, this.#windowMs) ?? { do: "call", call: "enrol", node: id, attempt, instance, address, member: node.member }
+    );
   }
 
   #ofEnrolled({ id, row: node }: Stored<NodeRow>, row: InstanceRow): Act | null {
