@@ -5,7 +5,7 @@ import { value as reveal } from "effect/Redacted";
 import { afterAll, describe, expect, it } from "vitest";
 import { CloudFailure } from "../failure.ts";
 import { parseIni } from "./ini.ts";
-import { loadProfiles, planOf, regionFrom, type Plan } from "./profiles.ts";
+import { loadProfiles, planOf, type Plan } from "./profiles.ts";
 
 const keys = (name: string): string => `aws_access_key_id = AK-${name}\naws_secret_access_key = secret-${name}\n`;
 const role = "role_arn = arn:aws:iam::1:role/x\n";
@@ -119,13 +119,6 @@ describe("the profiles of a computer", () => {
     const found = planOf({ files: [], sections }, { AWS_PROFILE: "ops" });
     if (found?.kind !== "keys") throw new Error("the profile has keys");
     expect(reveal(found.credentials.secretAccessKey)).toBe("secret-new");
-  });
-
-  it("tell the region, unless the environment does", async () => {
-    expect(await regionFrom({ ...env, AWS_PROFILE: "ops" })).toBe("eu-west-1");
-    expect(await regionFrom(env)).toBe("eu-north-1");
-    expect(await regionFrom({ ...env, AWS_REGION: "us-east-1", AWS_DEFAULT_REGION: "us-east-2" })).toBe("us-east-1");
-    expect(await regionFrom({ HOME: join(home, "nobody") })).toBeNull();
   });
 
   it("are not needed, and a file that cannot be read is a fault", async () => {

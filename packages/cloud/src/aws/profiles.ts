@@ -130,10 +130,3 @@ function planOfRole(sections: Profiles["sections"], name: string, section: Secti
       throw refuse(`profile ${name} has a role and neither source_profile nor a known credential_source`);
   }
 }
-
-/** AWS_REGION, AWS_DEFAULT_REGION, or what the chosen profile says; null when nobody says. */
-export async function regionFrom(env: Environment): Promise<string | null> {
-  const named = env["AWS_REGION"] || env["AWS_DEFAULT_REGION"];
-  if (named) return named;
-  return (await loadProfiles(env)).sections.get(profileName(env))?.["region"] ?? null;
-}

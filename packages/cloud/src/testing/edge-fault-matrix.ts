@@ -45,26 +45,44 @@ export function edgeFaultMatrix(name: string, subject: EdgeFaultSubject): void {
   const rows = [...subject.changes.map((call) => [call, networkFaults] as const), ...subject.reads.map(readRow)];
   describe.each(rows)(`${name}'s edge under faults, at %s`, (call, faults) => {
     it.each(faults)("%s", async (_, fault) => {
-      const world = subject.makeWorld();
       const plan = faultsAt((request) => subject.callOf(request) === call, fault, 2);
-      const hidden = [...subject.secrets, secretText, ...edgeKeyWords];
-      const again = <A>(work: (edge: Edge) => Promise<A>): Promise<A> =>
-        untilDone(
-          hidden,
-          () => world.client(plan),
-          (client) => work(edgeOf(client)),
-        );
-      await balancers(world, subject, again);
-      await certificates(world, again);
-      await world.edge.putSecret("conform/one", secretText);
-      await world.edge.putSecret("conform/two", secretText);
-      const refs = [{ path: "conform/one" }, { path: "conform/two" }];
-      expect(await again(({ secrets }) => run(secrets.resolveAll(refs)))).toHaveLength(2);
-      await again(({ secrets }) => run(secrets.resolve({ path: "conform/one" })));
+      await story(plan);
       expect(plan.hits()).toBeGreaterThan(0);
-      await world.close();
     });
   });
+
+  it(`${name}'s edge, with a process that is killed after each change in turn`, { timeout: 240_000 }, async () => {
+    const isChange = (request: HttpRequest): boolean => subject.changes.includes(subject.callOf(request));
+    for (let at = 1, wasKilled = true; wasKilled; at += 1) {
+      if (at > 100) throw new Error("an edge's life does not take that many changes");
+      let seen = 0;
+      await story((request) => {
+        if (!isChange(request)) return undefined;
+        seen += 1;
+        return seen === at ? { kind: "kill-after" } : undefined;
+      });
+      wasKilled = seen >= at;
+    }
+  });
+
+  async function story(plan: FaultPlan): Promise<void> {
+    const world = subject.makeWorld();
+    const hidden = [...subject.secrets, secretText, ...edgeKeyWords];
+    const again = <A>(work: (edge: Edge) => Promise<A>): Promise<A> =>
+      untilDone(
+        hidden,
+        () => world.client(plan),
+        (client) => work(edgeOf(client)),
+      );
+    await balancers(world, subject, again);
+    await certificates(world, again);
+    await world.edge.putSecret("conform/one", secretText);
+    await world.edge.putSecret("conform/two", secretText);
+    const refs = [{ path: "conform/one" }, { path: "conform/two" }];
+    expect(await again(({ secrets }) => run(secrets.resolveAll(refs)))).toHaveLength(2);
+    await again(({ secrets }) => run(secrets.resolve({ path: "conform/one" })));
+    await world.close();
+  }
 
   async function balancers(world: EdgeFaultWorld, { spec }: EdgeFaultSubject, again: Again): Promise<void> {
     await world.edge.addBalancer("edge");
