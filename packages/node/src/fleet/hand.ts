@@ -87,6 +87,11 @@ export class FleetHand {
     }
   }
 
+  /** Nodes and chores that calls are under way for. */
+  get calling(): readonly string[] {
+    return [...this.#running.keys()];
+  }
+
   /** Resolves when no call is under way. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all([...this.#running.values()].map(({ done }) => done));

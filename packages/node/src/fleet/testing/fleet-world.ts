@@ -18,7 +18,7 @@ import type { Answer } from "@aether/store/types";
 import { make as redact } from "effect/Redacted";
 import { makeLog, type Log } from "../../daemon/log.ts";
 import type { Births } from "../../enrolment/birth.ts";
-import { EnrolmentFailed } from "../../enrolment/enrol.ts";
+import { EnrolmentFailed, type Enrol } from "../../enrolment/enrol.ts";
 import { ask, makeCall } from "../calls.ts";
 import { FleetHand, type Chore } from "../hand.ts";
 
@@ -135,12 +135,17 @@ export class FleetWorld {
       call: (call, signal) => makeCall(parts, call, signal),
       chores: this.chores(client, id),
       submit: (command) => Promise.resolve(this.submit(command, id)),
-      caughtUp: () => Promise.resolve(this.leader === id),
+      caughtUp: () => {
+        this.onCaughtUp();
+        return Promise.resolve(this.leader === id);
+      },
       log: this.#log,
       now: vendor.clock.now,
     });
   }
 
+  /** Between a plan and its calls: what others have written meanwhile is applied here. */
+  onCaughtUp: () => void = () => undefined;
   /** What the leader does beside the machines; none unless a test says so. */
   chores: (client: CloudProvider, id: number) => readonly Chore[] = () => [];
 
@@ -182,11 +187,12 @@ export class FleetWorld {
     }
   }
 
-  readonly #enrol = ({ birth }: { readonly birth: { readonly node: string; readonly attempt: number } }) => {
+  readonly #enrol = async ({ birth, signal = never }: Pick<Enrol, "birth" | "signal">): Promise<"enrolled"> => {
     const id = this.rowOf(birth.node)?.id ?? "";
-    if (!this.vendor.isRunning(id)) return Promise.reject(new EnrolmentFailed("unreachable", "nothing answers"));
+    if (!this.vendor.isRunning(id)) throw new EnrolmentFailed("unreachable", "nothing answers");
     this.#enrolled.add(`${birth.node}/${birth.attempt}`);
-    return Promise.resolve("enrolled" as const);
+    await this.vendor.clock.sleep(100, signal);
+    return "enrolled";
   };
 }
 
