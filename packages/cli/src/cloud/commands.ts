@@ -57,4 +57,16 @@ export const cloudCommands: readonly CommandSpec[] = [
     outputs: ["table", "json"],
     load: () => import("./bundle.ts"),
   },
+  {
+    path: ["node", "retry"],
+    summary: "Have the leader try again to make a node's machine in a cloud",
+    about:
+      "For one that the vendor has refused (a quota, a request it does not like) or that thrice came to nothing: the leader waits for\n" +
+      "this. aether cluster status tells why it waits.",
+    examples: [{ line: "aether node retry n4", about: "after the quota was raised" }],
+    args: [{ name: "node", about: "the node's name, n2", completion: "node" }],
+    flags: [],
+    outputs: ["table", "json"],
+    load: () => import("../node/retry.ts"),
+  },
 ];

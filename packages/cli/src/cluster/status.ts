@@ -1,5 +1,6 @@
 import { renderBackups, type BackupsView } from "../backup/status-text.ts";
-import type { BackupsAnswer } from "../context/api.ts";
+import { renderFleet } from "../cloud/fleet-text.ts";
+import type { BackupsAnswer, InstancesAnswer } from "../context/api.ts";
 import type { Invocation, Run } from "../shell/command.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import type { Shell } from "../shell/shell.ts";
@@ -18,24 +19,34 @@ export const run: Run = async (call, shell) => {
   }
 };
 
-/** The members, and how backups go: null when nobody can say it. */
-export type StatusView = ClusterView & { readonly backup: BackupsView | null };
+/** The members, how backups go, and in a cloud what the log says of the machines: null when nobody can say it. */
+export type StatusView = ClusterView & { readonly backup: BackupsView | null; readonly fleet?: InstancesAnswer | null };
 
-const backupsMs = 2_000;
+const askMs = 2_000;
 
 async function look(call: Invocation, shell: Shell): Promise<StatusView> {
   const connection = await connectContext(await contextOf(call, shell));
   try {
     const [view, backup] = await Promise.all([viewCluster(connection, shell.home), backupsOf(connection)]);
-    return { ...view, backup };
+    const isInCloud = view.members.some(({ machine }) => machine !== undefined);
+    return { ...view, backup, ...(isInCloud ? { fleet: await fleetOf(connection) } : {}) };
   } finally {
     connection.close();
   }
 }
 
+async function fleetOf({ api }: Connection): Promise<InstancesAnswer | null> {
+  try {
+    return await api.call<InstancesAnswer>("GET", "/v1/instances?consistency=stale", { timeoutMs: askMs });
+  } catch (error) {
+    if (error instanceof Failure) return null;
+    throw error;
+  }
+}
+
 async function backupsOf(connection: Connection): Promise<BackupsView | null> {
   try {
-    const options = { timeoutMs: backupsMs };
+    const options = { timeoutMs: askMs };
     const { backups: _listed, ...backup } = await connection.api.call<BackupsAnswer>("GET", "/v1/backups?limit=1", options);
     return backup;
   } catch (error) {
@@ -67,6 +78,7 @@ export function renderStatus(view: StatusView, shell: Pick<Shell, "paint">, wide
     `cluster ${paint("bold", view.name)}   leader ${leader}   term ${view.term}   index ${view.index}\n`,
     `${health}   ${agreement}\n`,
     `${view.backup === null ? "" : renderBackups(view.backup, Date.now(), paint)}\n`,
+    view.fleet === null || view.fleet === undefined ? "" : renderFleet(view.fleet, Date.now(), paint),
     renderTable(columns(view, paint), view.members, wide),
   ].join("");
 }
