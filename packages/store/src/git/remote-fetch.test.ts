@@ -7,7 +7,20 @@ import { describe, expect, it } from "vitest";
 import { clone, push } from "./remote.ts";
 import { Repository } from "./repository.ts";
 import { cutHistory } from "./shallow.ts";
-import { backups, environment, everything, folder, fsck, git, more, served, soon } from "./testing/remote-bench.ts";
+import {
+  backups,
+  cleanUpAfterEach,
+  environment,
+  everything,
+  folder,
+  fsck,
+  git,
+  more,
+  served,
+  soon,
+} from "./testing/remote-bench.ts";
+
+cleanUpAfterEach();
 
 describe("a clone", { timeout: 60_000 }, () => {
   it("of a folder is the folder itself, in which nothing is written, whoever made it", async () => {

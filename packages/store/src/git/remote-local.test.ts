@@ -8,7 +8,20 @@ import { push } from "./remote.ts";
 import { branch, Repository } from "./repository.ts";
 import { cutHistory } from "./shallow.ts";
 import { rowPath } from "./testing/story.ts";
-import { backups, environment, everything, folder, foreign, fsck, git, more, soon } from "./testing/remote-bench.ts";
+import {
+  backups,
+  cleanUpAfterEach,
+  environment,
+  everything,
+  folder,
+  foreign,
+  fsck,
+  git,
+  more,
+  soon,
+} from "./testing/remote-bench.ts";
+
+cleanUpAfterEach();
 
 describe("a push to a folder", { timeout: 60_000 }, () => {
   it("makes the repository where there is none, brings what is missing, and then nothing", async () => {

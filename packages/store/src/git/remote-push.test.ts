@@ -7,7 +7,9 @@ import { noPace } from "../pace.ts";
 import { consolidate } from "./consolidate.ts";
 import { push } from "./remote.ts";
 import { cutHistory } from "./shallow.ts";
-import { backups, everything, foreign, fsck, git, more, served, soon } from "./testing/remote-bench.ts";
+import { backups, cleanUpAfterEach, everything, foreign, fsck, git, more, served, soon } from "./testing/remote-bench.ts";
+
+cleanUpAfterEach();
 
 describe("a push to a git server", { timeout: 60_000 }, () => {
   it("arrives over TLS with credentials, whole and sound, and so does the next one", async () => {

@@ -1,4 +1,4 @@
-/** Repositories with backups, and others that they are pushed to and brought from; all go when a test is done. */
+/** Repositories with backups, and others that they are pushed to and brought from; all go when a test is done ({@link cleanUpAfterEach}). */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,10 +14,13 @@ import { unsynced } from "./unsynced.ts";
 
 const folders: string[] = [];
 const servers: GitServer[] = [];
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close();
-  for (const dir of folders.splice(0)) rmSync(dir, { recursive: true });
-});
+/** To be called by each file of tests: they share this module, which is run once for all of them. */
+export function cleanUpAfterEach(): void {
+  afterEach(async () => {
+    for (const server of servers.splice(0)) await server.close();
+    for (const dir of folders.splice(0)) rmSync(dir, { recursive: true });
+  });
+}
 
 export function folder(): string {
   const dir = mkdtempSync(join(tmpdir(), "aether-remote-"));
