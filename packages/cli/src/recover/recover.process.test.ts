@@ -256,9 +256,10 @@ describe("a cluster of which one disk is left", () => {
   it("goes on in the line of backups that was begun before", async () => {
     const made = await operator.run("backup", "trigger");
     expect(made, made.stderr).toMatchObject({ code: exit.done });
-    const { backups } = await operator.json<{ backups: readonly { commit: string }[] }>("backup", "list");
-    expect(backups.length).toBeGreaterThan(1);
-    expect(backups.map(({ commit }) => commit)).toContain(backedUp.commit);
+    const commits = async () => (await operator.json<BackupsAnswer>("backup", "list")).backups.map(({ commit }) => commit);
+    // whoever answers may be new, and about to fetch the line
+    await expect.poll(commits, { timeout: 20_000 }).toContain(backedUp.commit);
+    expect((await commits()).length).toBeGreaterThan(1);
   });
 });
 

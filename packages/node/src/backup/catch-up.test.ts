@@ -3,14 +3,14 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { reject, type Rejection } from "@aether/core/kernel/command";
 import { registry } from "@aether/core/registry";
-import { memberOf } from "@aether/core/testing/rules-bench";
+import { memberOf, operator } from "@aether/core/testing/rules-bench";
 import { BackupReader } from "@aether/store/backup/backup-reader";
 import { BackedUp, home as cluster } from "@aether/store/backup/testing/backed-up";
 import type { EventStore } from "@aether/store/types";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CatchUp } from "./catch-up.ts";
 import type { PeerCopy } from "./copies.ts";
-import { diffBackup, listBackups, pushBackup, showBackup, verifyBackup, type BackupDeps } from "./operations.ts";
+import { diffBackup, listBackups, pushBackup, showBackup, triggerBackup, verifyBackup, type BackupDeps } from "./operations.ts";
 import { RepositoryHome } from "./repository-home.ts";
 import { planRestoration } from "./restore-operations.ts";
 
@@ -54,7 +54,14 @@ class Lagging {
       node: "n2",
       cluster,
       store: this.store,
-      gateway: { barrier: () => Promise.resolve(this.quorum ?? this.store.applied) },
+      gateway: {
+        barrier: () => Promise.resolve(this.quorum ?? this.store.applied),
+        settle: async () => {
+          const { applied: index } = this.store;
+          await this.backUp();
+          return { ok: true, index: index + 1, version: 1, changed: true, replayed: false };
+        },
+      },
       backups: {
         settings: { remote: "https://git.example/home.git" },
         home: this.home,
@@ -149,6 +156,17 @@ describe("a member that lacks what the cluster has recorded", () => {
     ]);
     const packs = (await n2.home.packs.list()).length;
     expect(n2.fetched).toBe(packs);
+  });
+
+  it("has a backup itself when it says that it was made", async () => {
+    await n2.n1.set("app/a", 3);
+    const asked = { caller: operator, requestKey: null, ifMatch: null };
+    const made = await triggerBackup(n2.d, asked, "asked for");
+    expect(made).toMatchObject({ new: true, holders: ["n1", "n3"] });
+    expect(await n2.home.head()).toBe((made as { commit: string }).commit);
+    n2.answers = false;
+    await n2.n1.set("app/a", 4);
+    expect(await triggerBackup(n2.d, asked, "asked for")).toMatchObject({ new: true });
   });
 
   it("answers what it has without asking anybody", async () => {

@@ -208,7 +208,7 @@ export function verifyBackup(d: BackupDeps, name?: string): Answer<typeof shapes
   });
 }
 
-/** Resolves when a backup is recorded that holds all that was there when it was asked for. */
+/** Resolves when a backup is recorded that holds all that was there when it was asked for, and is in this node's repository if it can be. */
 export async function triggerBackup(d: BackupDeps, asked: Asked, cause: string): Answer<typeof shapes.BackupTaken> {
   const requested = await submitCommand(d, asked, { type: "RequestBackup", id: d.cluster.name, cause });
   if ("rejected" in requested) return requested;
@@ -216,6 +216,8 @@ export async function triggerBackup(d: BackupDeps, asked: Asked, cause: string):
     const { last, failed } = backupsOf(d.store.world);
     if (last !== null && last.upTo >= requested.index) {
       const { commit, upTo, tookMs, bytes, things, changed, holders, note } = last;
+      // what cannot be fetched here is at its holders: whoever reads it here is told
+      await d.backups.newest(fetchMs).catch(() => undefined);
       return { commit, index: upTo, tookMs, bytes, things, changed, holders, note, new: bytes > 0 };
     }
     if (failed !== null && failed.request >= requested.index)
