@@ -142,8 +142,24 @@ const wireName = (model: AwsModel, name: string, shape: AwsShape): string => {
 
 const isEc2 = (model: AwsModel): boolean => model.metadata.protocol === "ec2";
 
-const resolved = (model: AwsModel, shape: AwsShape): AwsShape =>
-  shape.shape === undefined ? shape : { ...model.shapes[shape.shape], ...shape };
+const resolvedShapes = new WeakMap<AwsShape, AwsShape>();
+function resolved(model: AwsModel, shape: AwsShape): AwsShape {
+  if (shape.shape === undefined) return shape;
+  const known = resolvedShapes.get(shape) ?? { ...model.shapes[shape.shape], ...shape };
+  resolvedShapes.set(shape, known);
+  return known;
+}
+
+const byLocation = new WeakMap<AwsShape, ReadonlyMap<string, AwsShape>>();
+/** A structure's members by the names of their elements. */
+function elementMembers(shape: AwsShape): ReadonlyMap<string, AwsShape> {
+  const known = byLocation.get(shape);
+  if (known !== undefined) return known;
+  const members = Object.entries(shape.members ?? {}).map(([name, member]) => [member.locationName ?? name, member] as const);
+  const fresh = new Map(members);
+  byLocation.set(shape, fresh);
+  return fresh;
+}
 
 function kindOf(shape: AwsShape): string {
   return shape.type ?? (shape.members === undefined ? "string" : "structure");
@@ -222,7 +238,7 @@ const elementsIn = (element: XmlElement): XmlElement[] =>
 
 function checkFields(model: AwsModel, shape: AwsShape, fields: readonly XmlElement[], at: string, violations: string[]): void {
   for (const field of fields) {
-    const member = Object.entries(shape.members ?? {}).find(([name, one]) => (one.locationName ?? name) === field.name)?.[1];
+    const member = elementMembers(shape).get(field.name);
     if (member === undefined) violations.push(`${at}.${field.name} is not known`);
     else checkElement(model, member, field, `${at}.${field.name}`, violations);
   }

@@ -1,5 +1,5 @@
 /** Signature Version 4 worked out a second time, from the vendor's description, for the fake to judge what it is sent. */
-import { createHash, createHmac } from "node:crypto";
+import { createHash, createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import type { HttpRequest } from "../../http/transport.ts";
 
 export interface Keys {
@@ -26,8 +26,22 @@ export function verifySignature(request: HttpRequest, keys: Keys, region: string
     .join("");
   const canonical = [request.method, "/", "", canonicalHeaders, signed, sha(request.body ?? "")].join("\n");
   const toSign = ["AWS4-HMAC-SHA256", time, scope, sha(canonical)].join("\n");
-  const mac = (key: string | Uint8Array, data: string): Buffer => createHmac("sha256", key).update(data).digest();
-  const key = [region, service, "aws4_request"].reduce<Buffer>(mac, mac(`AWS4${keys.secretAccessKey}`, day));
-  if (mac(key, toSign).toString("hex") !== signature) return "wrong";
+  if (mac(signingKey(keys.secretAccessKey, day, region, service), toSign).toString("hex") !== signature) return "wrong";
   return Date.parse(time.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, "$1-$2-$3T$4:$5:$6Z"));
+}
+
+const mac = (key: string | KeyObject, data: string): Buffer => createHmac("sha256", key).update(data).digest();
+
+const signingKeys = new Map<string, KeyObject>();
+const signingKeysMax = 1000;
+
+/** The same for a day, a region and a service: worked out once. */
+function signingKey(secret: string, day: string, region: string, service: string): KeyObject {
+  const name = JSON.stringify([secret, day, region, service]);
+  const known = signingKeys.get(name);
+  if (known !== undefined) return known;
+  const first = createSecretKey(mac(`AWS4${secret}`, day));
+  const key = [region, service, "aws4_request"].reduce((last, word) => createSecretKey(mac(last, word)), first);
+  if (signingKeys.size < signingKeysMax) signingKeys.set(name, key);
+  return key;
 }
