@@ -1,6 +1,6 @@
 /** What kind of call it is, without the names in it. */
 export function callName(method: string, path: string): string {
-  if (path.endsWith("/token")) return "POST token";
+  if (path.endsWith("/token")) return path.startsWith("/metadata/") ? "GET machine token" : "POST token";
   if (path.includes("/operations/")) return `${method} operation`;
   if (path.endsWith("/tags/default")) return `${method} tags`;
   const [, first = "", , third, , ...rest] = path.split("/");

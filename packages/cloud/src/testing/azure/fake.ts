@@ -128,7 +128,7 @@ export class FakeAzure implements VendorFake {
     // A gateway's own pages are no JSON of the vendor's.
     if (status === 404 || status === 502 || status === 504)
       return { status, headers, body: Buffer.from("<html>bad gateway</html>") };
-    const code = status === 429 ? "TooManyRequests" : "InternalServerError";
+    const code = { 401: "InvalidAuthenticationToken", 429: "TooManyRequests" }[status] ?? "InternalServerError";
     return { status, headers, body: Buffer.from(JSON.stringify({ error: { code, message: "by plan" } })) };
   };
 

@@ -54,6 +54,8 @@ export interface AzureWorld extends EdgeWorld {
   readonly files: Map<string, string>;
   /** A client as a process of its own would be: nothing shared but the vendor. */
   client(plan?: FaultPlan, options?: Partial<AzureOptions>): CloudProvider;
+  /** The same over a given transport. */
+  over(transport: Transport, options: Partial<AzureOptions>): CloudProvider;
 }
 
 export const nameOf = ({ id }: Instance): string => id.split(".")[0] ?? "";
@@ -69,6 +71,7 @@ export function makeAzureWorld(options: Partial<FakeAzureOptions> = {}, seed = 1
     clock,
     files,
     client,
+    over: (transport, other) => provider(clock, files, seed, transport, other),
     cluster,
     provider: client(),
     another: client(),
