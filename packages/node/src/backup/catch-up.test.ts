@@ -10,6 +10,7 @@ import type { EventStore } from "@aether/store/types";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CatchUp } from "./catch-up.ts";
 import type { PeerCopy } from "./copies.ts";
+import { LastMoment } from "./last-moment.ts";
 import { diffBackup, listBackups, pushBackup, showBackup, triggerBackup, verifyBackup, type BackupDeps } from "./operations.ts";
 import { RepositoryHome } from "./repository-home.ts";
 import { planRestoration } from "./restore-operations.ts";
@@ -66,6 +67,7 @@ class Lagging {
         settings: { remote: "https://git.example/home.git" },
         home: this.home,
         readings: new Set(),
+        moments: new LastMoment(),
         newest: (ms: number) => catchUp.newest(ms),
         pushNow: () => {
           this.pushed++;

@@ -10,6 +10,7 @@ import type { BackupReader } from "@aether/store/backup/backup-reader";
 import { indexAt, worldAt } from "@aether/store/backup/moment";
 import { readPoint, type Asked } from "../server/operations.ts";
 import { clientOf } from "../server/stream-session.ts";
+import type { Found } from "./last-moment.ts";
 import { commitNamed, reading, upToDate, type BackupDeps } from "./operations.ts";
 import { planAnswer } from "./plan-answer.ts";
 import { RestoreRunner, type RestorePlan, type Submit } from "./restore-runner.ts";
@@ -19,13 +20,8 @@ type ShownSource = (typeof shapes.RestorePlan.Type)["source"];
 
 const submitMs = 10_000;
 
-interface Found {
-  readonly source: RestoreSource;
-  readonly things: readonly WantedThing[];
-}
-
 export async function planRestoration(d: BackupDeps, asked: Asking): Promise<typeof shapes.RestorePlan.Type | Rejection> {
-  const planned = await planOf(d, asked);
+  const planned = await planOf(d, asked, true);
   if ("rejected" in planned) return planned;
   const { plan, source } = planned;
   if (plan.refused !== null) return plan.refused;
@@ -40,7 +36,7 @@ export async function restoreBackup(
   { caller }: Asked,
   asked: typeof shapes.RestoreRequest.Type,
 ): Promise<typeof shapes.RestoreAnswer.Type | Rejection> {
-  const planned = await planOf(d, asked);
+  const planned = await planOf(d, asked, false);
   if ("rejected" in planned) return planned;
   const { plan, source } = planned;
   if (asked.plan !== undefined && asked.plan !== plan.digest)
@@ -57,9 +53,11 @@ export async function restoreBackup(
   return { restore: done.restore, index, before, things: done.things, kept: plan.kept, source: shownSource(source) };
 }
 
+/** `more`: a restore of the same may follow. */
 async function planOf(
   d: BackupDeps,
   asked: Asking,
+  more: boolean,
 ): Promise<{ readonly plan: RestorePlan; readonly source: RestoreSource } | Rejection> {
   const at = await readPoint(d, "linearizable");
   if (typeof at !== "number") return at;
@@ -67,6 +65,7 @@ async function planOf(
     const chosen = chosenBy(d.registry, asked.only ?? []);
     const found = await find(d, reader, asked);
     if ("rejected" in found) return found;
+    if (more && found.source.commit === null) d.backups.moments.keep(found);
     const plan = await new RestoreRunner({ registry: d.registry }).plan(d.store.world, found.things, chosen);
     return { plan, source: found.source };
   });
@@ -95,6 +94,8 @@ async function ofCommit(d: BackupDeps, reader: BackupReader, name: string): Prom
 
 async function atMoment(d: BackupDeps, reader: BackupReader, index: number): Promise<Found | Rejection> {
   const { registry, store } = d;
+  const kept = d.backups.moments.take(index);
+  if (kept !== null) return kept;
   let moment = await worldAt({ registry, store, reader }, index);
   if (!moment.ok) {
     await upToDate(d, reader, `index ${index}`);

@@ -25,6 +25,7 @@ import type { PeerCopy } from "./copies.ts";
 import { backupFault } from "./fault.ts";
 import { BackupKeeper } from "./keeper.ts";
 import type { PeerRepositories } from "./peer-repository.ts";
+import { LastMoment } from "./last-moment.ts";
 import { Pusher } from "./pusher.ts";
 import { RepositoryHome } from "./repository-home.ts";
 
@@ -50,6 +51,8 @@ export interface BackupService {
   reader(): Promise<BackupReader>;
   /** Null when this member's repository holds what was recorded last; else what it lacks, after at most `withinMs` of fetching it. */
   newest(withinMs: number): Promise<Behind | null>;
+  /** What was planned last. */
+  readonly moments: LastMoment;
   /** Requests that read the repository at the moment. */
   readonly readings: Set<symbol>;
   /** From this member, whoever leads. Call only with a remote. */
@@ -72,6 +75,7 @@ export function startBackups(p: BackupServiceParts): BackupService {
   const { onLeader, anywhere } = submittersOf(p);
   const tidier = new Tidier(home, settings.keep, log);
   const ending = new AbortController();
+  const moments = new LastMoment();
   const pusher = new Pusher({
     cluster,
     remote: settings.remote,
@@ -116,10 +120,12 @@ export function startBackups(p: BackupServiceParts): BackupService {
     },
     reader,
     newest: (withinMs) => catchUp.newest(withinMs),
+    moments,
     readings: new Set(),
     pushNow: (force) => pusher.push(force),
     stop: async () => {
       ending.abort();
+      moments.forget();
       keeper.stopped = true;
       // what is being fetched breaks off
       p.peers.close();
