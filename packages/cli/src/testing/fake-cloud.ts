@@ -84,5 +84,4 @@ const end = async (): Promise<void> => {
   for (const violation of new Set(vendor.violations())) process.stdout.write(`against the vendor's model: ${violation}\n`);
   process.exit(0);
 };
-process.on("SIGINT", () => void end());
-process.on("SIGTERM", () => void end());
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void end());
