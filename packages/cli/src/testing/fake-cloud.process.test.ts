@@ -28,19 +28,15 @@ async function begin(words: readonly string[], enough: string): Promise<string> 
 }
 
 describe("npm run fake-cloud", () => {
-  it.each([
-    ["hetzner", "HCLOUD_TOKEN"],
-    ["aws", "AWS_SECRET_ACCESS_KEY"],
-    ["gcp", "GOOGLE_APPLICATION_CREDENTIALS"],
-  ])("has %s answer until Ctrl-C, and tells what to export", async (vendor, credential) => {
-    const said = await begin([vendor], "# Ctrl-C ends it");
+  it("has a vendor answer until Ctrl-C, and tells what to export", async () => {
+    const said = await begin(["hetzner"], "# Ctrl-C ends it");
     const env = new Map([...said.matchAll(/^export (\w+)='(.*)'$/gm)].map(([, key = "", value = ""]) => [key, value]));
-    expect([...env.keys()]).toEqual(expect.arrayContaining([credential, "AETHER_BUNDLE_URL", "AETHER_HOME"]));
-    const endpoint = env.get(`AETHER_${vendor.toUpperCase()}_ENDPOINT`) ?? "";
+    expect([...env.keys()]).toEqual(expect.arrayContaining(["HCLOUD_TOKEN", "AETHER_BUNDLE_URL", "AETHER_HOME"]));
+    const endpoint = env.get("AETHER_HETZNER_ENDPOINT") ?? "";
     const answer = await fetch(`${endpoint}/locations`, {
       headers: { authorization: `Bearer ${env.get("HCLOUD_TOKEN") ?? ""}` },
     });
-    expect(answer.status === 200).toBe(vendor === "hetzner");
+    expect(answer.status).toBe(200);
     const file = /--config (\S+)/.exec(said)?.[1] ?? "";
     expect(existsSync(file)).toBe(true);
     if (running === null) throw new Error("it was begun");
