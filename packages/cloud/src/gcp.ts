@@ -7,6 +7,7 @@ import { makeCertificates } from "./gcp/certificates.ts";
 import { makeComputeApi } from "./gcp/compute-api.ts";
 import { makeCompute } from "./gcp/compute.ts";
 import type { ReadFile } from "./gcp/credentials.ts";
+import { fault } from "./gcp/failure.ts";
 import { makeLoadBalancers } from "./gcp/load-balancers.ts";
 import { makeOperationWaiter } from "./gcp/operations.ts";
 import { defaultTimes, type GcpTimes } from "./gcp/owned.ts";
@@ -99,7 +100,9 @@ async function fileOrNull(path: string): Promise<string | null> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    const message = `${path} cannot be read (${code})`;
+    throw fault({ _tag: "Auth", kind: "unauthenticated", op: "find credentials", code, message });
   }
 }

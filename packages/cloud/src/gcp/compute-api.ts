@@ -3,6 +3,7 @@ import type { Redacted } from "effect/Redacted";
 import type { ApiCall, ApiClient } from "../http/api-client.ts";
 import { jsonBody, jsonReader } from "../http/json.ts";
 import type { Method } from "../http/transport.ts";
+import { carries } from "../labels.ts";
 import type { Labels } from "../provider.ts";
 import { allPages, wholeScopes } from "./paging.ts";
 import * as shapes from "./shapes.ts";
@@ -148,7 +149,9 @@ export function makeComputeApi(parts: ComputeApiParts): ComputeApi {
     instances: async (labels, signal) => {
       const op = "list instances";
       const pages = await aggregated(op, "instances", filterOf(labels), read.instances, signal);
-      return wholeScopes(op, region, pages).flatMap(({ instances = [] }) => instances);
+      const all = wholeScopes(op, region, pages).flatMap(({ instances = [] }) => instances);
+      // Looked at again: a filter that is understood otherwise must not make somebody else's look like ours.
+      return all.filter((instance) => carries(instance.labels ?? {}, labels));
     },
     instance: (at, signal) => get(`read instance ${at.name}`, instancePath(at), read.instance, signal),
     insert: (zone, body, requestId, userData, signal) =>

@@ -188,7 +188,8 @@ function parseExternal(path: string, json: unknown): GcpCredentials {
   return { type: "external_account", audience, subjectTokenType, tokenUrl, subject, impersonate, project };
 }
 
-function asJson(text: string): unknown {
+/** Undefined for what is no JSON. */
+export function asJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

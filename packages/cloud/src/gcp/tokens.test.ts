@@ -2,11 +2,14 @@
 import { flip, runPromise, type Effect } from "effect/Effect";
 import { value as reveal } from "effect/Redacted";
 import { describe, expect, it } from "vitest";
+import { makeGcpProvider } from "../gcp.ts";
+import { makeAccountLimits } from "../http/rate-limiter.ts";
 import { clusterLabels } from "../labels.ts";
 import type { CloudError, CloudProvider } from "../provider.ts";
 import type { Fault } from "../testing/faults.ts";
+import { region } from "../testing/gcp/fake.ts";
 import { account, credentialFiles, project, rfc7515Pem, strangePem, workload } from "../testing/gcp/tokens.ts";
-import { cluster, makeGcpWorld, noFaults, type GcpClientOptions } from "../testing/gcp/world.ts";
+import { cluster, machine, makeGcpWorld, noFaults, type GcpClientOptions } from "../testing/gcp/world.ts";
 import { findCredentials, parseCredentials } from "./credentials.ts";
 
 const run = <A>(effect: Effect<A, CloudError>): Promise<A> => runPromise(effect);
@@ -129,6 +132,31 @@ describe("other credentials", () => {
     expect(error).toMatchObject({ _tag: "Auth", kind: "unauthenticated" });
     expect(error.message).toContain("gcloud auth application-default login");
     expect(world.clock.slept.length).toBeLessThanOrEqual(4);
+  });
+
+  it("are not those of whatever else answers at the metadata service's address", async () => {
+    const world = makeGcpWorld();
+    const other: Fault = { kind: "refuse-before", status: 200, headers: {} };
+    const error = await failure(look(world.client(() => other, { env: {}, files: {} })));
+    expect(error).toMatchObject({
+      _tag: "Protocol",
+      message: expect.stringContaining("not Google's metadata service") as string,
+    });
+  });
+
+  it("are read from the disk, and what cannot be read is said", async () => {
+    const { clock } = makeGcpWorld();
+    const nobody = { send: () => Promise.reject(new Error("nothing is to be asked")) };
+    const seams = { transport: nobody, clock, random: () => 0, limiterOf: makeAccountLimits(clock) };
+    const options = { cluster: cluster.name, region, zones: [], project, machine };
+    for (const [path, message] of [
+      [import.meta.dirname, /cannot be read \(EISDIR\)/],
+      [`${import.meta.filename}/none`, /is not there/],
+      [import.meta.filename, /no credentials file/],
+    ] as const) {
+      const provider = makeGcpProvider({ ...options, env: { GOOGLE_APPLICATION_CREDENTIALS: path } }, seams);
+      expect(await failure(look(provider))).toMatchObject({ _tag: "Auth", message: expect.stringMatching(message) as string });
+    }
   });
 
   const external = (change: object = {}) =>

@@ -1,15 +1,16 @@
 /** Access tokens for Google's APIs, from whatever the program has been given: a key, a login, another cloud's word, or this machine. */
 import { make as redact, value as reveal, type Redacted } from "effect/Redacted";
+import { isSuccess } from "effect/Result";
 import * as Schema from "effect/Schema";
 import { makeApiClient, type ApiCall, type ApiClient, type ApiClientParts } from "../http/api-client.ts";
 import { isLoopback, isMetadataHost } from "../http/endpoints.ts";
 import type { Fetched } from "../http/expiring.ts";
-import { jsonBody, jsonReader, parseJson } from "../http/json.ts";
+import { jsonBody, jsonReader } from "../http/json.ts";
 import { signJws } from "../http/jws.ts";
 import type { RetryPolicy } from "../http/retry.ts";
 import type { Signer } from "../http/signer.ts";
 import type { HttpRequest } from "../http/transport.ts";
-import type { GcpCredentials, ReadFile, SubjectSource } from "./credentials.ts";
+import { asJson, type GcpCredentials, type ReadFile, type SubjectSource } from "./credentials.ts";
 import { classifyGoogle } from "./errors.ts";
 import { fault } from "./failure.ts";
 
@@ -41,6 +42,7 @@ const briefly: RetryPolicy = { triesMax: 4, withinMs: 30_000, firstMs: 500, long
 const TokenShape = Schema.Struct({ access_token: Schema.NonEmptyString, expires_in: Schema.Number });
 const ImpersonatedShape = Schema.Struct({ accessToken: Schema.NonEmptyString, expireTime: Schema.String });
 const readToken = jsonReader(TokenShape);
+const decodeToken = Schema.decodeUnknownResult(TokenShape);
 const readImpersonated = jsonReader(ImpersonatedShape);
 
 /** Fetches tokens. Its fetches are not shared: that is `makeExpiring`'s part. */
@@ -69,9 +71,12 @@ export function tokenFetcher(
       return (signal) => exchanged(parts, credentials, signal);
     case "metadata":
       return async (signal) => {
-        const path = "/computeMetadata/v1/instance/service-accounts/default/token";
-        const call = { op: "ask the metadata service for a token", path, method: "GET" as const };
-        return asked(parts, metadataClient(parts), call, signal).catch(asNoCredentials);
+        const before = parts.clock.now();
+        const text = await metadataText(parts, "instance/service-accounts/default/token", signal);
+        const token = decodeToken(asJson(text));
+        if (isSuccess(token)) return fetchedOf(token.success, before);
+        const message = "the metadata service's answer does not have the expected shape";
+        throw fault({ _tag: "Protocol", op: "ask the metadata service for a token", message });
       };
   }
 }
@@ -133,20 +138,19 @@ const clientOf = ({ transport, limiter, clock, random }: TokenParts, base: URL, 
   });
 
 interface Asking extends Pick<ApiCall<unknown>, "op" | "path"> {
-  readonly method?: "GET";
   readonly body?: NonNullable<ApiCall<unknown>["body"]>;
   readonly confidential?: readonly Redacted[];
 }
 
 async function asked(parts: TokenParts, client: ApiClient, call: Asking, signal: AbortSignal): Promise<Fetched<Redacted>> {
   const before = parts.clock.now();
-  const { method = "POST", ...rest } = call;
-  const { access_token: token, expires_in: seconds } = await client.call(
-    { ...rest, method, idempotent: true, read: readToken },
-    signal,
-  );
-  return { value: redact(token), expiresAt: before + seconds * 1000 };
+  return fetchedOf(await client.call({ ...call, method: "POST", idempotent: true, read: readToken }, signal), before);
 }
+
+const fetchedOf = ({ access_token: token, expires_in: seconds }: typeof TokenShape.Type, since: number): Fetched<Redacted> => ({
+  value: redact(token),
+  expiresAt: since + seconds * 1000,
+});
 
 const form = (fields: Readonly<Record<string, string>>) => ({
   type: "application/x-www-form-urlencoded",
@@ -257,7 +261,7 @@ async function subjectToken(parts: TokenParts, source: SubjectSource, signal: Ab
 
 function fieldIn(text: string, field: string | null, wrong: (message: string) => Error): Redacted {
   if (field === null) return redact(text.trim());
-  const json = parseJson({ status: 200, headers: {}, body: Buffer.from(text) });
+  const json = asJson(text);
   const value = typeof json === "object" && json !== null ? (json as Record<string, unknown>)[field] : undefined;
   if (typeof value !== "string" || value === "") throw wrong(`there is no field ${field} in it`);
   return redact(value);
