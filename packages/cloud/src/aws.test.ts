@@ -170,6 +170,16 @@ describe("AWS", () => {
     expect(instance.zone).toBe("eu-central-1a");
   });
 
+  it("tells why a machine that was accepted never came up, and does not wait for it any longer", async () => {
+    open({ bootFault: "Server.InsufficientInstanceCapacity" });
+    const { instance } = await run(provider.compute.ensure(awsSpec("n1")));
+    const began = world.clock.now();
+    const error = await failure(provider.compute.awaitState(instance.id, ["running"], seconds(300)));
+    expect(error).toMatchObject({ _tag: "NotFound", code: "Server.InsufficientInstanceCapacity" });
+    expect(error.message).toBe(`${instance.id} has ended: Server.InsufficientInstanceCapacity`);
+    expect(world.clock.now() - began).toBeLessThan(30_000);
+  });
+
   it("shows no user data that the vendor throws back, plain or in base64", async () => {
     const { machine } = awsSpec("n1");
     const bad = awsSpec("n1", machine === undefined ? {} : { machine: { ...machine, size: "m99.mega" } });

@@ -39,6 +39,9 @@ export interface ComputeParts {
   readonly times: AwsTimes;
 }
 
+/** The vendor does not know the id: not yet, or not any more. */
+const unknownCode = "InvalidInstanceID.NotFound";
+
 /** The vendor's limit, before base64. */
 const userDataBytesMax = 16 * 1024;
 
@@ -139,13 +142,16 @@ async function list({ ec2 }: ComputeParts, selector: Labels, signal: AbortSignal
   return found.map(describeInstance).toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** NotFound also when it is terminated. */
+/** NotFound also when it is terminated; then the code is the vendor's reason, "Server.InsufficientInstanceCapacity". */
 async function known({ ec2 }: ComputeParts, op: string, id: InstanceId, signal: AbortSignal): Promise<Ec2Instance> {
-  const missing = fault({ _tag: "NotFound", eventual: false, op: `${op} ${id}`, message: `there is no instance ${id}` });
-  if (!/^i-[0-9a-f]{8,32}$/.test(id)) throw missing;
+  const missing = (message: string, code?: string): CloudFailure =>
+    fault({ _tag: "NotFound", eventual: false, op: `${op} ${id}`, message, ...(code === undefined ? {} : { code }) });
+  if (!/^i-[0-9a-f]{8,32}$/.test(id)) throw missing(`there is no instance ${id}`);
   const [found] = await ec2.instances({ ids: [id] }, signal);
-  if (found === undefined || found.state === "terminated") throw missing;
-  return found;
+  if (found === undefined) throw missing(`there is no instance ${id}`);
+  if (found.state !== "terminated") return found;
+  const reason = found.reason === "" ? "the vendor gives no reason" : found.reason;
+  throw missing(`${id} has ended: ${reason}`, found.reason === "" ? "terminated" : found.reason);
 }
 
 /** For what changes it: somebody else's instance is not ours to touch. */
@@ -210,7 +216,7 @@ async function label(parts: ComputeParts, id: InstanceId, patch: LabelPatch, sig
   return describeInstance({ ...instance, labels: applyLabels(instance.labels, patch) });
 }
 
-/** What was made moments ago may not be known to a read yet: within the consistency window that is no end. */
+/** What was made moments ago may not be known to a read yet: within the consistency window that is no end. What has ended is one. */
 async function awaitState(
   parts: ComputeParts,
   id: InstanceId,
@@ -223,7 +229,8 @@ async function awaitState(
   let last = "not known yet";
   const seen = await pollUntil(clock, { everyMs: times.pollMs, withinMs }, signal, async () => {
     const instance = await known(parts, "await", id, signal).catch((failure: unknown) => {
-      if (failedAs(failure, "NotFound") && clock.now() < lenientUntil) return null;
+      const isUnknown = failedAs(failure, "NotFound") && failure.error.code === unknownCode;
+      if (isUnknown && clock.now() < lenientUntil) return null;
       throw failure;
     });
     if (instance === null) return null;

@@ -22,6 +22,8 @@ export interface FakeEc2Options {
   readonly keys: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly region: string;
   readonly bootMs: number;
+  /** Why no instance comes up, the vendor's word; null: all do. */
+  readonly bootFault: string | null;
   readonly stopMs: number;
   readonly terminateMs: number;
   /** How long tag filters do not show a new instance; half as long its id is not known. */
@@ -42,6 +44,7 @@ export const fakeDefaults = {
   keys: { accessKeyId: "AKIDFAKE0123456789AB", secretAccessKey: "fake+secret/0123456789abcdefghijklmnopqr" },
   region: "eu-central-1",
   bootMs: 4_000,
+  bootFault: null,
   stopMs: 3_000,
   terminateMs: 4_000,
   lagMs: 2_000,
@@ -274,7 +277,7 @@ export class FakeEc2 implements VendorFake {
   }
 
   #run(of: ReadonlyMap<string, string>, own: Form): Xml {
-    const { mayCreate, room, roomIn, instancesMax, now, bootMs } = this.#options;
+    const { mayCreate, room, roomIn, instancesMax, now, bootMs, bootFault } = this.#options;
     if (!mayCreate) throw new Refused(403, "UnauthorizedOperation", "you are not authorized to perform this operation");
     const size = of.get("InstanceType") ?? "";
     // Vendors do quote what they refuse.
@@ -317,7 +320,7 @@ export class FakeEc2 implements VendorFake {
       tags: pairs(own, "TagSpecification.1.Tag."),
       state: "pending",
       reason: "",
-      next: [{ at: now() + bootMs, state: "running", reason: "" }],
+      next: [{ at: now() + bootMs, state: bootFault === null ? "running" : "terminated", reason: bootFault ?? "" }],
     };
     this.instances.set(instance.id, instance);
     this.#tokens.set(token, { id: instance.id, params });
