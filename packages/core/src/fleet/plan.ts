@@ -38,6 +38,8 @@ export interface FleetFacts {
   readonly world: World;
   /** By node. */
   readonly seen: ReadonlyMap<string, Sight>;
+  /** When this member began to lead, Unix milliseconds: what rows say of silence may be of before a restart of everything. */
+  readonly leadingSince: number;
 }
 
 interface Subject {
@@ -59,8 +61,10 @@ export type Act = { readonly do: "say"; readonly command: Command } | ({ readonl
 
 /** Two looks that find nothing must be this far apart, because lists and reads of a vendor may lag. */
 export const windowMs = 30_000;
-/** While something is waited for. */
-export const lookEveryMs = 5_000;
+/** While a machine is waited for: at first often, and a tenth of its age later on. */
+const lookEvery = (ageMs: number): number => Math.min(10_000, Math.max(1_000, ageMs / 10));
+/** While it is enrolled, which is tried again and again: is it still there? */
+const lookEnrollingMs = 120_000;
 /** From the vendor's yes to a machine that runs. */
 export const runningWithinMs = 900_000;
 /** From running to enrolled: a first boot loads and unpacks the bundle. */
@@ -79,7 +83,7 @@ export function planFleet(facts: FleetFacts, settings: FleetSettings, now: numbe
   const nodes = byName(world.all<NodeRow>("node"));
   const rows = byName(world.all<InstanceRow>("instance")).map(({ row }) => row);
   const healed =
-    settings.healAfterMs === null ? null : nextToHeal(world, nodes, settings.healAfterMs * (settings.pace ?? 1), now);
+    settings.healAfterMs === null ? null : nextToHeal(facts, nodes, settings.healAfterMs * (settings.pace ?? 1), now);
   const planner = new Planner(facts, settings, now, rows, healed);
   const withNode = nodes.map((node) => planner.ofNode(node, world.get<InstanceRow>("instance", node.id)?.row));
   const known = new Set(nodes.map(({ id }) => id));
@@ -87,9 +91,9 @@ export function planFleet(facts: FleetFacts, settings: FleetSettings, now: numbe
   return [...withNode, ...without].filter((act) => act !== null);
 }
 
-/** Since when it is lost and has had its chance to come back. */
-const lostSince = ({ at }: Stored<NodeRow>, row: InstanceRow | undefined): number =>
-  row?.state === "enrolled" ? Math.max(at, row.since) : at;
+/** Since when it is lost, to this leader's knowledge, and has had its chance to come back. */
+const lostSince = ({ at }: Stored<NodeRow>, row: InstanceRow | undefined, leadingSince: number): number =>
+  Math.max(at, leadingSince, row?.state === "enrolled" ? row.since : 0);
 
 const isStaying = ({ left, duty }: NodeRow): boolean => !left && (duty === "joining" || duty === "on-duty");
 
@@ -97,7 +101,12 @@ const isStaying = ({ left, duty }: NodeRow): boolean => !left && (duty === "join
  * The one node whose machine may be taken away or made anew although it was a member: whoever is halfway comes first. Null when there is
  * none, or when a quorum would not hold without it.
  */
-function nextToHeal(world: World, nodes: readonly Stored<NodeRow>[], healAfterMs: number, now: number): string | null {
+function nextToHeal(
+  { world, leadingSince }: FleetFacts,
+  nodes: readonly Stored<NodeRow>[],
+  healAfterMs: number,
+  now: number,
+): string | null {
   const rowOf = (node: string): InstanceRow | undefined => world.get<InstanceRow>("instance", node)?.row;
   const members = nodes.filter(({ row }) => isStaying(row) && hasJoined(row));
   const halfway = members.find(({ id, row }) => {
@@ -107,9 +116,11 @@ function nextToHeal(world: World, nodes: readonly Stored<NodeRow>[], healAfterMs
     return isBack || (state !== "enrolled" && mayLive(state));
   });
   if (halfway !== undefined) return halfway.id;
-  const lost = members.filter(
-    (node) => node.row.contact === "lost" && rowOf(node.id) !== undefined && now - lostSince(node, rowOf(node.id)) >= healAfterMs,
-  );
+  const lost = members.filter((node) => {
+    const row = rowOf(node.id);
+    const isLost = node.row.contact === "lost" && row !== undefined;
+    return isLost && now - lostSince(node, row, leadingSince) >= healAfterMs;
+  });
   const begun = lost.find(({ id }) => rowOf(id)?.state !== "enrolled") ?? lost[0];
   return begun !== undefined && quorumWithout(world, begun.id).holds ? begun.id : null;
 }
@@ -119,19 +130,27 @@ class Planner {
   readonly #settings: FleetSettings;
   readonly #now: number;
   readonly #healed: string | null;
+  readonly #leadingSince: number;
+  readonly #pace: number;
   readonly #windowMs: number;
-  readonly #lookEveryMs: number;
   /** Machines in each zone, those included that are wanted in this plan. */
   readonly #inZone = new Map<string, number>();
 
-  constructor({ seen }: FleetFacts, settings: FleetSettings, now: number, rows: readonly InstanceRow[], healed: string | null) {
+  constructor(
+    { seen, leadingSince }: FleetFacts,
+    settings: FleetSettings,
+    now: number,
+    rows: readonly InstanceRow[],
+    healed: string | null,
+  ) {
     this.#seen = seen;
+    this.#leadingSince = leadingSince;
     this.#settings = settings;
     this.#now = now;
     this.#healed = healed;
     const { pace = 1 } = settings;
     this.#windowMs = windowMs * pace;
-    this.#lookEveryMs = lookEveryMs * pace;
+    this.#pace = pace;
     for (const { zone, state } of rows) if (mayLive(state)) this.#count(zone);
   }
 
@@ -192,12 +211,12 @@ class Planner {
       return say("RecordInstance", node, { attempt, step: "running", instance, address: sight.address });
     const remove = (why: string): Act => say("RemoveInstance", node, { attempt, instance, why });
     if (sight?.state === "failed" || sight?.state === "stopped") return remove(`it is ${sight.state} and has never run`);
-    if (this.#now - since >= runningWithinMs) return remove(`it did not run within ${runningWithinMs / 60_000} minutes`);
-    return this.#look(row, this.#lookEveryMs);
+    if (this.#ageOf(row) >= runningWithinMs) return remove(`it did not run within ${runningWithinMs / 60_000} minutes`);
+    return this.#look(row, lookEvery(this.#now - since) * this.#pace);
   }
 
   #ofRunning(row: InstanceRow, node: NodeRow): Act | null {
-    const { node: id, attempt, id: instance, address, since } = row;
+    const { node: id, attempt, id: instance, address } = row;
     if (instance === null || address === null) throw new Error(`the instance of ${id} runs and has no name or address`);
     // it was enrolled and has come, though nobody was left to record that
     if (hasJoined(node) && node.contact !== "lost") return say("RecordInstance", id, { attempt, step: "enrolled", instance });
@@ -205,15 +224,22 @@ class Planner {
     const sight = this.#sightOf(row);
     const remove = (why: string): Act => say("RemoveInstance", id, { attempt, instance, why });
     if (sight?.state === "failed" || sight?.state === "stopped") return remove(`it is ${sight.state} and was never enrolled`);
-    if (this.#now - since >= enrolledWithinMs) return remove(`it was not enrolled within ${enrolledWithinMs / 60_000} minutes`);
-    // between two tries to enrol it there is time for a look
+    if (this.#ageOf(row) >= enrolledWithinMs) return remove(`it was not enrolled within ${enrolledWithinMs / 60_000} minutes`);
     return (
-      this.#look(row, this.#windowMs) ?? { do: "call", call: "enrol", node: id, attempt, instance, address, member: node.member }
+      this.#look(row, lookEnrollingMs * this.#pace) ?? {
+        do: "call",
+        call: "enrol",
+        node: id,
+        attempt,
+        instance,
+        address,
+        member: node.member,
+      }
     );
   }
 
   #ofEnrolled({ id, row: node }: Stored<NodeRow>, row: InstanceRow): Act | null {
-    const isOverdue = !hasJoined(node) && this.#now - row.since >= joinedWithinMs;
+    const isOverdue = !hasJoined(node) && this.#ageOf(row) >= joinedWithinMs;
     if (node.contact !== "lost" && !isOverdue) return null;
     if (this.#isGone(row)) return gone(row, "the vendor has none such any more");
     const sight = this.#sightOf(row);
@@ -229,6 +255,11 @@ class Planner {
     const [zone, size] = [zones[0], sizes[0]];
     if (zone === undefined || size === undefined) throw new Error("there is neither a zone nor a size to make machines of");
     return { zone, size };
+  }
+
+  /** How long this leader has had to bring the row further. */
+  #ageOf({ since }: InstanceRow): number {
+    return this.#now - Math.max(since, this.#leadingSince);
   }
 
   #count(zone: string): void {

@@ -53,6 +53,7 @@ const troubledMs = [60_000, 600_000] as const;
 export class FleetHand {
   readonly #p: HandParts;
   #term: number | null = null;
+  #leadingSince = 0;
   /** What was seen of machines, by node. Of one leadership. */
   #seen = new Map<string, Sight>();
   #waits = new Map<string, { readonly least: number; readonly backOff: BackOff }>();
@@ -74,9 +75,9 @@ export class FleetHand {
     if (term !== this.#term) {
       this.#forget();
       if (!(await this.#p.caughtUp()) || store.role.term !== term) return;
-      this.#term = term;
+      [this.#term, this.#leadingSince] = [term, now()];
     }
-    for (const act of planFleet({ world: store.world, seen: this.#seen }, settings, now())) {
+    for (const act of planFleet({ world: store.world, seen: this.#seen, leadingSince: this.#leadingSince }, settings, now())) {
       if (!this.#leads(term)) return this.#forget();
       if (act.do === "say") await this.#say(act.command);
       else this.#begin(act.node, term, (signal) => this.#callNow(act, signal));

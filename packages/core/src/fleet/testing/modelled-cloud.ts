@@ -29,6 +29,7 @@ export class ModelledCloud {
   readonly machines: Machine[] = [];
   seen = new Map<string, Sight>();
   now = 1_000_000;
+  leadingSince = 1_000_000;
   /** How long reads do not show what was made. */
   lagMs = 0;
   readonly faults: string[] = [];
