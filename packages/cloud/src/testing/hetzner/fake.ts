@@ -77,6 +77,9 @@ function carrying<A extends { readonly labels: Readonly<Record<string, string>> 
   return all.filter(({ labels }) => wanted.every(([key = "", value]) => labels[key] === value));
 }
 
+/** What can be had; cx31 stands in many files, though the vendor has replaced it. */
+export const serverTypes: readonly string[] = ["cx22", "cx31", "cx32", "cx42", "cpx21", "cpx31"];
+
 export class FakeHetzner implements VendorFake {
   readonly servers = new Map<number, FakeServer>();
   readonly balancers = new Map<number, FakeBalancer>();
@@ -222,7 +225,11 @@ export class FakeHetzner implements VendorFake {
       case "GET /server_types":
         return [
           200,
-          this.#page(call, "server_types", named([{ ...rows.serverTypeJson("cx22", Object.keys(room)), architecture: "x86" }])),
+          this.#page(
+            call,
+            "server_types",
+            named(serverTypes.map((type) => ({ ...rows.serverTypeJson(type, Object.keys(room)), architecture: "x86" }))),
+          ),
         ];
       case "GET /images":
         return [200, this.#page(call, "images", named([rows.imageJson("debian-12")]))];
@@ -279,7 +286,8 @@ export class FakeHetzner implements VendorFake {
     const location = (body["location"] ?? "fsn1") as string;
     const userData = (body["user_data"] ?? "") as string;
     if (!/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i.test(name)) throw invalid("name");
-    if (body["server_type"] !== "cx22") throw invalid("server_type");
+    const type = String(body["server_type"]);
+    if (!serverTypes.includes(type)) throw invalid("server_type");
     if (body["image"] !== "debian-12") throw invalid("image");
     if (!(location in room)) throw invalid("location");
     if (Buffer.byteLength(userData) > 32 * 1024) throw invalid("user_data");
@@ -298,7 +306,7 @@ export class FakeHetzner implements VendorFake {
     const server: FakeServer = {
       id,
       name,
-      type: "cx22",
+      type,
       image: "debian-12",
       location,
       createdAt: now(),
