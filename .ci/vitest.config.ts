@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { LongFirst } from "./long-first.ts";
 
@@ -16,6 +17,8 @@ export default defineConfig({
           include: ["packages/*/src/**/*.test.ts", "bench/**/*.test.ts", ".ci/**/*.test.ts"],
           exclude: ["**/*.process.test.ts", "**/node_modules/**"],
           pool: "threads",
+          // vitest leaves one core free if it is not told
+          maxWorkers: availableParallelism(),
           isolate: false,
           testTimeout: 20_000,
         },
