@@ -1,29 +1,28 @@
-/** A cluster's whole life at each vendor: over real HTTP, with real daemons on machines that are made of nothing but their user data. */
-import { afterEach, describe, expect, it } from "vitest";
+/**
+ * A cluster's whole life at each vendor: over real HTTP, with real daemons on machines that are made of nothing but their user data. Most of
+ * each is waiting until a member counts as lost, so they live in pairs.
+ */
+import { describe, it } from "vitest";
 import type { Machines } from "@aether/cloud/testing/machines";
 import type { StatusView } from "../cluster/status.ts";
 import { CloudStage } from "../testing/cloud-stage.ts";
-import { aws, gcp, hetzner, type Vendor } from "../testing/cloud-vendors.ts";
+import { aws, azure, gcp, hetzner, type Vendor } from "../testing/cloud-vendors.ts";
 
-let stage: CloudStage<Vendor> | null = null;
-afterEach(async () => {
-  await stage?.dispose();
-  stage = null;
-});
+/** Generous: a member is lost after a quarter of a minute, and all machines share this computer. */
+const healMs = 90_000;
 
-/** Generous: a member is lost after a quarter of a minute, and the machines share this computer. */
-const healMs = 60_000;
+type VendorOf = (machines: Machines) => Vendor;
+/** Two at a time: on two processors more would be waiting for a processor. */
+const pairs: readonly Readonly<Record<string, VendorOf>>[] = [
+  { hetzner, aws },
+  { gcp, azure },
+];
 
-describe("a cluster in a cloud", () => {
-  it.each<[string, (machines: Machines) => Vendor]>([
-    ["hetzner", hetzner],
-    ["aws", aws],
-    ["gcp", gcp],
-  ])(
-    "at %s is made, grows, heals and leaves nothing behind",
-    async (name, vendorOf) => {
+describe.concurrent.each(pairs)("a cluster in a cloud", (vendors) => {
+  for (const [name, vendorOf] of Object.entries(vendors)) {
+    it(`at ${name} is made, grows, heals and leaves nothing behind`, { timeout: 240_000 }, async ({ expect, onTestFinished }) => {
       const there = await CloudStage.open("prod", 3, vendorOf);
-      stage = there;
+      onTestFinished(() => there.dispose());
       const { vendor } = there;
       const made = await there.bootstrap();
       expect(made.code, made.stderr).toBe(0);
@@ -39,24 +38,23 @@ describe("a cluster in a cloud", () => {
       const lost = victim?.machine?.id ?? "";
       vendor.crash(lost);
       await expect.poll(() => vendor.living().includes(lost), { timeout: healMs }).toBe(false);
-      await expect.poll(() => vendor.living().length, { timeout: healMs }).toBe(4);
       await expect
-        .poll(async () => await nodeOf(there, victim?.name ?? ""), { timeout: healMs, interval: 500 })
-        .toEqual({ duty: "on-duty", answers: true, attempt: 2 });
+        .poll(() => nodeOf(there, victim?.name ?? ""), { timeout: healMs, interval: 1_000 })
+        .toEqual({ duty: "on-duty", answers: true, isAnother: true });
+      expect(vendor.living()).toHaveLength(4);
 
       const gone = await there.run("cluster", "destroy", "--yes");
       expect(gone.code, gone.stderr).toBe(0);
       expect(vendor.living()).toEqual([]);
       await there.room.settled();
       expect(there.room.machines.size).toBe(0);
-      expect(vendor.violations()).toEqual([]);
-    },
-    180_000,
-  );
+      expect([...new Set(vendor.violations())]).toEqual([]);
+    });
+  }
 });
 
 async function nodeOf(there: CloudStage<Vendor>, name: string) {
   const { members } = await there.json<StatusView>("cluster", "status");
   const node = members.find((member) => member.name === name);
-  return { duty: node?.duty, answers: node?.answers, attempt: node?.machine?.attempt };
+  return { duty: node?.duty, answers: node?.answers, isAnother: (node?.machine?.attempt ?? 0) > 1 };
 }

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fakeDefaults as awsDefaults, FakeEc2 } from "@aether/cloud/testing/aws/fake";
 import { FakeMetadata } from "@aether/cloud/testing/aws/fake-metadata";
+import { FakeAzure, operator as azureOperator, place as azurePlace } from "@aether/cloud/testing/azure/fake";
 import { FakeGcp, region as gcpRegion } from "@aether/cloud/testing/gcp/fake";
 import { credentialFiles, project } from "@aether/cloud/testing/gcp/tokens";
 import { fakeDefaults as hetznerDefaults, FakeHetzner } from "@aether/cloud/testing/hetzner/fake";
@@ -91,6 +92,32 @@ export function gcp(machines: Machines) {
       const [zone = "", name = ""] = id.split("/");
       fake.machines.crash(zone, name);
     },
+    violations: () => fake.violations,
+  } satisfies Vendor;
+}
+
+export function azure(machines: Machines) {
+  const fake = new FakeAzure({ ...quick, machines, powerMs: 30, deleteMs: 30, machineClient: azureOperator.client });
+  const { tenant, subscription, resourceGroup, region } = azurePlace;
+  const { client, secret = "" } = azureOperator;
+  return {
+    fake,
+    prefix: "",
+    metadata: fake,
+    operatorEnv: (url) => ({
+      AZURE_TENANT_ID: tenant,
+      AZURE_CLIENT_ID: client,
+      AZURE_CLIENT_SECRET: secret,
+      AZURE_SUBSCRIPTION_ID: subscription,
+      AZURE_RESOURCE_GROUP: resourceGroup,
+      AETHER_AZURE_ENDPOINT: url,
+    }),
+    machineEnv: (url) => ({ AETHER_AZURE_METADATA_ENDPOINT: url }),
+    toml:
+      `[cloud]\nprovider = "azure"\nregion = "${region}"\ninstance_type = "Standard_B2s"\nzones = ["1", "2"]\n${heals}` +
+      '\n[azure]\nsubnet = "nodes"\nidentity = "aether-node"\n',
+    living: () => [...fake.compute.machines.values()].map(({ name, vmId }) => `${name}.${vmId}`),
+    crash: (id) => fake.compute.crash(id.split(".")[0] ?? ""),
     violations: () => fake.violations,
   } satisfies Vendor;
 }

@@ -17,7 +17,7 @@ export interface FleetSettings {
   readonly sizes: readonly string[];
   /** Null: lost nodes are not replaced. */
   readonly healAfterMs: number | null;
-  /** Of this rule's own times; 1 when absent. Less only where the vendor is a fake, whose minutes are shorter. */
+  /** Of the times between looks; 1 when absent. Less only where the vendor is a fake, whose minutes are shorter. */
   readonly pace?: number;
 }
 
@@ -83,7 +83,7 @@ export function planFleet(facts: FleetFacts, settings: FleetSettings, now: numbe
   const nodes = byName(world.all<NodeRow>("node"));
   const rows = byName(world.all<InstanceRow>("instance")).map(({ row }) => row);
   const healed =
-    settings.healAfterMs === null ? null : nextToHeal(facts, nodes, settings.healAfterMs * (settings.pace ?? 1), now);
+    settings.healAfterMs === null ? null : nextToHeal(facts, nodes, settings.healAfterMs, now);
   const planner = new Planner(facts, settings, now, rows, healed);
   const withNode = nodes.map((node) => planner.ofNode(node, world.get<InstanceRow>("instance", node.id)?.row));
   const known = new Set(nodes.map(({ id }) => id));
