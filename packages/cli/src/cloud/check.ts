@@ -89,6 +89,7 @@ async function checkClock(name: CloudName, region: string, shell: Shell): Promis
   const { service, base } = vendors[name];
   try {
     const url = endpointsFrom(name, shell.env, () => base(region)).base(service);
+    if (!url.pathname.endsWith("/")) url.pathname += "/";
     const { transport } = cloudSeams(shell);
     const before = Date.now();
     const outcome = await transport.send({ method: "GET", url, headers: {}, body: null }, AbortSignal.timeout(askMs));
