@@ -82,8 +82,7 @@ export function planFleet(facts: FleetFacts, settings: FleetSettings, now: numbe
   const byName = <R>(all: Iterable<Stored<R>>) => [...all].toSorted((a, b) => (a.id < b.id ? -1 : 1));
   const nodes = byName(world.all<NodeRow>("node"));
   const rows = byName(world.all<InstanceRow>("instance")).map(({ row }) => row);
-  const healed =
-    settings.healAfterMs === null ? null : nextToHeal(facts, nodes, settings.healAfterMs, now);
+  const healed = settings.healAfterMs === null ? null : nextToHeal(facts, nodes, settings.healAfterMs, now);
   const planner = new Planner(facts, settings, now, rows, healed);
   const withNode = nodes.map((node) => planner.ofNode(node, world.get<InstanceRow>("instance", node.id)?.row));
   const known = new Set(nodes.map(({ id }) => id));
