@@ -292,6 +292,17 @@ describe("AWS", () => {
       expect(await failure(lbs().deregister("edge", [two.id], seconds(3601)))).toMatchObject({ _tag: "Invalid" });
     });
 
+    it("are waited for also by who comes when their members drain already, for as long as they then were to", async () => {
+      world.fake.elb.addGroup("edge").drainSeconds = 600;
+      const one = await made("n1");
+      await run(lbs().register("edge", [one.id]));
+      await run(lbs().reconcile("edge", clusterLabels(cluster.name), []));
+      const before = world.clock.now();
+      await run(lbs().deregister("edge", [one.id], seconds(30)));
+      expect(world.clock.now() - before).toBeGreaterThanOrEqual(590_000);
+      expect(await run(lbs().targets("edge"))).toEqual([]);
+    });
+
     it("show who drains, who is sick, and whom they have not judged", async () => {
       world.fake.elb.addGroup("edge");
       const [one, two, three] = [await made("n1"), await made("n2"), await made("n3")];
@@ -391,6 +402,19 @@ describe("AWS", () => {
       provider = world.client(plan);
       const one = await run(certificates().importPem("edge", edgePem, mine));
       expect([...world.fake.acm.certificates.keys()]).toEqual([one.ref]);
+    });
+
+    it("that are twins and both shown by load balancers stay both", async () => {
+      const first = await run(certificates().importPem("edge", edgePem, mine));
+      const certificate = world.fake.acm.certificates.get(first.ref);
+      if (certificate === undefined) throw new Error("it was imported");
+      const arn = first.ref.replace(/.{4}$/, "zzzz");
+      world.fake.acm.certificates.set(arn, { ...certificate, arn, usedBy: ["arn:aws:elasticloadbalancing:…"] });
+      expect((await run(certificates().importPem("edge", edgePem, mine))).ref).toBe(first.ref);
+      expect(world.fake.acm.certificates.size).toBe(2);
+      world.fake.acm.certificates.set(arn, { ...certificate, arn });
+      await run(certificates().importPem("edge", edgePem, mine));
+      expect([...world.fake.acm.certificates.keys()]).toEqual([first.ref]);
     });
   });
 

@@ -12,6 +12,7 @@ const Detail = Schema.Struct({
   DomainName: Schema.optional(Schema.String),
   SubjectAlternativeNames: Schema.optional(Schema.Array(Schema.String)),
   Status: Schema.String,
+  InUseBy: Schema.optional(Schema.Array(Schema.String)),
   /** Seconds since 1970. */
   NotAfter: Schema.optional(Schema.Number),
   DomainValidationOptions: Schema.optional(Schema.Array(Schema.Struct({ ResourceRecord: Schema.optional(Record_) }))),

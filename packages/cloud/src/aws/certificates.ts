@@ -100,7 +100,7 @@ async function importPem(
   for (let tries = 1; ; tries += 1) {
     const [known, ...twins] = await named(parts, name, wish.tags, signal);
     if (known !== undefined) {
-      for (const twin of twins) if (twin.tags[wishTag] === known.tags[wishTag]) await drop(parts, twin.arn, signal);
+      for (const twin of twins) if (twin.tags[wishTag] === known.tags[wishTag]) await dropUnused(parts, twin.arn, signal);
       return sameOrConflict(parts, name, known, digest, op, signal);
     }
     try {
@@ -170,6 +170,12 @@ async function remove(parts: CertificateParts, ref: string, signal: AbortSignal)
 /** Gone between the look and the deletion, or by a try of it whose answer was lost, is gone. */
 async function drop({ acm }: CertificateParts, arn: string, signal: AbortSignal): Promise<void> {
   await acm.delete(arn, signal).catch(absentAsNull);
+}
+
+/** A twin that a load balancer shows does no harm; it stays. */
+async function dropUnused(parts: CertificateParts, arn: string, signal: AbortSignal): Promise<void> {
+  const { InUseBy: users = [] } = (await parts.acm.describe(arn, signal).catch(absentAsNull)) ?? {};
+  if (users.length === 0) await drop(parts, arn, signal);
 }
 
 const absentAsNull = (failure: unknown): null => {

@@ -88,9 +88,12 @@ async function deregister(
   const { arn } = await groupOf(parts, lb, signal);
   const members = (await elb.targets(arn, signal)).filter(({ id }) => instances.has(id));
   if (members.length === 0) return;
-  if ((await elb.drainSeconds(arn, signal)) !== seconds) await elb.setDrainSeconds(arn, seconds, signal);
+  const before = await elb.drainSeconds(arn, signal);
+  if (before !== seconds) await elb.setDrainSeconds(arn, seconds, signal);
   await elb.deregister(arn, staying(members), signal);
-  const withinMs = seconds * 1000 + lateMs;
+  // Those that left already drain for as long as the group said then.
+  const longest = members.some(isLeaving) ? Math.max(before, seconds) : seconds;
+  const withinMs = longest * 1000 + lateMs;
   const isOut = await pollUntil(clock, { everyMs: pollMs, withinMs }, signal, async () =>
     (await elb.targets(arn, signal)).some(({ id }) => instances.has(id)) ? null : true,
   );
