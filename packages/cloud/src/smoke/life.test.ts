@@ -55,7 +55,9 @@ describe("a smoke", () => {
   it("takes a cluster file's machine, and only of that provider", () => {
     const file = (provider: string) => ({
       name: "cluster.toml",
-      text: `[cluster]\nname = "a"\n[cloud]\nprovider = "${provider}"\nregion = "nbg1"\ninstance_type = "cx99"\n[security]\ncluster_secret = "\${secrets:x}"\n`,
+      text:
+        `[cluster]\nname = "a"\n[cloud]\nprovider = "${provider}"\nregion = "nbg1"\ninstance_type = "cx99"\n` +
+        '[security]\ncluster_secret = "${secrets:x}"\n',
     });
     expect(smokeSettings("hetzner", file("hetzner"), {})).toMatchObject({ region: "nbg1", instanceType: "cx99" });
     expect(smokeSettings("aws", file("hetzner"), {})).toBe("cluster.toml is about hetzner, not aws");
