@@ -1,6 +1,7 @@
 /**
  * Application default credentials, where the vendor's own tools look for them: the file that GOOGLE_APPLICATION_CREDENTIALS names,
- * the one that `gcloud auth application-default login` writes, and else the metadata service of the machine we run on.
+ * the one that `gcloud auth application-default login` writes, and else the metadata service of the machine we run on. Between the
+ * first two, for where there is an environment and no file, a file's text in GOOGLE_APPLICATION_CREDENTIALS_JSON.
  */
 import { join } from "node:path";
 import { make as redact, type Redacted } from "effect/Redacted";
@@ -61,6 +62,8 @@ export async function findCredentials(env: Env, readFile: ReadFile): Promise<Gcp
     if (text === null) throw wrong(`GOOGLE_APPLICATION_CREDENTIALS names ${named}, which is not there`);
     return parseCredentials(named, text);
   }
+  const given = env["GOOGLE_APPLICATION_CREDENTIALS_JSON"] ?? "";
+  if (given !== "") return parseCredentials("GOOGLE_APPLICATION_CREDENTIALS_JSON", given);
   const path = wellKnownPath(env);
   const text = path === null ? null : await readFile(path);
   return path === null || text === null ? { type: "metadata" } : parseCredentials(path, text);

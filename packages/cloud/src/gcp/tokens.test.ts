@@ -244,6 +244,9 @@ describe("other credentials", () => {
     const env = { HOME: "/home/ann", GOOGLE_APPLICATION_CREDENTIALS: "/key.json" };
     const found = await findCredentials(env, read);
     expect(found.type === "service_account" && reveal(found.privateKey)).toBe(rfc7515Pem());
+    const text = { HOME: "/home/ann", GOOGLE_APPLICATION_CREDENTIALS_JSON: credentialFiles.service_account() };
+    expect((await findCredentials(text, read)).type).toBe("service_account");
+    await expect(findCredentials({ GOOGLE_APPLICATION_CREDENTIALS_JSON: "sesame" }, read)).rejects.toThrow(/^(?!.*sesame)/);
     expect((await findCredentials({ HOME: "/home/ann" }, read)).type).toBe("authorized_user");
     expect((await findCredentials({ HOME: "/home/bob" }, read)).type).toBe("metadata");
     expect((await findCredentials({}, read)).type).toBe("metadata");
