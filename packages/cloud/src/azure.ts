@@ -57,7 +57,7 @@ export function makeAzureProvider(options: AzureOptions, seams: AzureSeams): Clo
 function refuseOptions({ subscription, resourceGroup, region, adminUser }: AzureOptions): void {
   const wrong = [
     [subscription, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, "subscription"],
-    [resourceGroup, /^[\w.()-]{1,90}$/, "resource group"],
+    [resourceGroup, /^[\w.()-]{0,89}[\w()-]$/, "resource group"],
     [region, /^[a-z0-9]{1,40}$/, "location"],
     [adminUser, /^[a-z_][a-z0-9_-]{0,31}$/, "user of a machine"],
   ].find(([text, grammar]) => !(grammar as RegExp).test(text as string));

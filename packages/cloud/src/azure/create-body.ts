@@ -104,7 +104,7 @@ export function imageReference(text: string): ImageReference | null {
   if (text.startsWith("/subscriptions/")) return { id: text };
   const parts = text.split(":");
   const [publisher = "", offer = "", sku = "", version = ""] = parts;
-  return parts.length === 4 && parts.every((part) => /^[\w.-]{1,128}$/.test(part)) ? { publisher, offer, sku, version } : null;
+  return parts.length === 4 && parts.every((part) => /^\w[\w.-]{0,127}$/.test(part)) ? { publisher, offer, sku, version } : null;
 }
 
 /** "2" and "westeurope-2" are the same; null when the vendor is to choose. */

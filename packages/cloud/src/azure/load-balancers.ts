@@ -107,7 +107,7 @@ async function poolOf({ rest, group }: BalancerParts, lb: string, signal: AbortS
 }
 
 function namesOf(lb: string): { readonly balancer: string; readonly pool: string | null } {
-  const [, balancer, pool] = /^([\w.-]{1,80})(?:\/([\w.-]{1,80}))?$/.exec(lb) ?? [];
+  const [, balancer, pool] = /^(\w[\w.-]{0,79})(?:\/(\w[\w.-]{0,79}))?$/.exec(lb) ?? [];
   if (balancer !== undefined) return { balancer, pool: pool ?? null };
   throw fault({
     _tag: "Invalid",

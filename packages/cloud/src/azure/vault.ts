@@ -9,6 +9,7 @@ import { nothing, type Rest } from "./rest.ts";
 const version = "7.4";
 /** What the vault calls a secret or a certificate. */
 export const vaultNameGrammar = /^[0-9A-Za-z-]{1,127}$/;
+const versionGrammar = /^[0-9a-f]{32}$/;
 /** Of the public cloud. A vault elsewhere is reached by AETHER_AZURE_VAULT_ENDPOINT. */
 const vaultSuffix = ".vault.azure.net";
 
@@ -88,6 +89,10 @@ export function makeVault(rest: Rest): Vault {
   };
   return {
     secret: async (name, wanted, signal) => {
+      if (wanted !== null && !versionGrammar.test(wanted)) {
+        const message = `${JSON.stringify(wanted)} is no version in a vault, which has 32 hex digits`;
+        throw fault({ _tag: "Invalid", op: `read secret ${name}`, message });
+      }
       // Without a version the vendor's own clients leave the slash.
       const path = `/secrets/${name}/${encodeURIComponent(wanted ?? "")}`;
       const { value, id } = await read(`read secret ${name}`, path, version, readSecret, signal);
