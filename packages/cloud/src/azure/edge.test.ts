@@ -163,10 +163,8 @@ describe.each([
   "GET loadBalancers/{name}/backendAddressPools",
   "PUT loadBalancers/{name}/backendAddressPools/{name}",
   "GET secret",
-  "GET certificates/{name}/",
   "POST certificates/{name}/import",
   "POST certificates/{name}/create",
-  "GET certificates/{name}/pending",
   "DELETE certificates/{name}",
 ])("Azure's edge under faults, at %s", (call) => {
   it.each(networkFaults)("%s", async (_, fault) => {

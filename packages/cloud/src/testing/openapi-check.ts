@@ -114,21 +114,41 @@ export function checkResponse(
   return violations;
 }
 
+interface Template {
+  readonly name: string;
+  readonly operation: OperationModel;
+  readonly method: string;
+  readonly parts: readonly string[];
+}
+
+/** Templates taken apart, once for each model: a fake looks them up for every call. */
+const templates = new WeakMap<ModelSlice, readonly Template[]>();
+
+function templatesOf(model: ModelSlice): readonly Template[] {
+  const known = templates.get(model);
+  if (known !== undefined) return known;
+  const fresh = Object.entries(model.operations).map(([name, operation]): Template => {
+    const [method = "", template = ""] = name.split(" ");
+    return { name, operation, method, parts: template.split("/") };
+  });
+  templates.set(model, fresh);
+  return fresh;
+}
+
 function findOperation(model: ModelSlice, method: string, path: string) {
-  for (const [name, operation] of Object.entries(model.operations)) {
-    const [itsMethod, template = ""] = name.split(" ");
-    const parts = template.split("/");
-    const given = path.split("/");
-    if (itsMethod !== method || parts.length !== given.length) continue;
-    const segments: Record<string, string> = {};
-    const fits = parts.every((part, at) => {
-      if (!part.startsWith("{")) return part === given[at];
-      segments[part.slice(1, -1)] = decodeURIComponent(given[at] ?? "");
-      return given[at] !== "";
-    });
-    if (fits) return { name, operation, segments };
-  }
-  return null;
+  const given = path.split("/");
+  const found = templatesOf(model).find(
+    (template) =>
+      template.method === method &&
+      template.parts.length === given.length &&
+      template.parts.every((part, at) => (part.startsWith("{") ? given[at] !== "" : part === given[at])),
+  );
+  if (found === undefined) return null;
+  const variables = found.parts.flatMap((part, at) =>
+    part.startsWith("{") ? [[part.slice(1, -1), decodeURIComponent(given[at] ?? "")] as const] : [],
+  );
+  const segments: Readonly<Record<string, string>> = Object.fromEntries(variables);
+  return { name: found.name, operation: found.operation, segments };
 }
 
 /** A path or query parameter is text; what it means depends on its schema. */
