@@ -6,6 +6,7 @@ import { loadResult, type PartName, type PointsData, type Results, type Saved } 
 import {
   backupTable,
   bringBackTable,
+  cloudsTable,
   costTable,
   failoverTable,
   growthTable,
@@ -34,6 +35,7 @@ const blocks: { readonly [P in PartName]: (data: Results[P]) => string } = {
   replay: ({ lines }) => ["```", ...lines, "```"].join("\n"),
   backup: backupTable,
   restore: bringBackTable,
+  clouds: cloudsTable,
   guards: guardsTable,
 };
 export const partNames = Object.keys(blocks) as readonly PartName[];

@@ -1,6 +1,7 @@
 /** Every part of the bench, in the order in which they run, whatever the order they were asked in. */
 import { measureBackup } from "./backup.ts";
 import { measureBringBack } from "./bring-back.ts";
+import { measureClouds } from "./clouds.ts";
 import { measureFailover } from "./failover.ts";
 import { measureGrowth } from "./growth.ts";
 import { measureGuards } from "./guards.ts";
@@ -105,6 +106,14 @@ export const parts: readonly Part[] = [
     quickMinutes: 0.7,
     scene: null,
     measure: measureBringBack,
+  }),
+  part({
+    name: "clouds",
+    about: "machines made at the clouds' fakes, each call taking 100 ms, and looks at 1,000 of them",
+    minutes: 3,
+    quickMinutes: 1,
+    scene: null,
+    measure: measureClouds,
   }),
   part({
     name: "guards",

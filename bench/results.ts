@@ -160,6 +160,47 @@ export interface GuardsData {
   readonly guards: readonly Guard[];
 }
 
+/** Until all that was wanted is so, without the preflight before. */
+export interface CloudTimes {
+  readonly preflightCalls: number;
+  readonly preflightMs: number;
+  readonly calls: number;
+  /** The vendor had accepted the last one. */
+  readonly acceptedMs: number;
+  readonly runningMs: number;
+}
+
+export interface PeerData {
+  readonly program: string;
+  readonly ms: number;
+  readonly calls: number;
+}
+
+export interface CloudVendorData {
+  readonly name: string;
+  readonly pageSize: number;
+  readonly together: CloudTimes;
+  /** One machine: the slowest chain. */
+  readonly alone: CloudTimes;
+  readonly inTurn: CloudTimes | null;
+  /** The same creates by the vendor's own command, in turn. */
+  readonly peer: PeerData | null;
+  readonly looks: readonly {
+    readonly machines: number;
+    readonly calls: number;
+    readonly ms: readonly number[];
+    /** Resident memory beyond that before the first list. */
+    readonly addedMiB: number;
+  }[];
+}
+
+export interface CloudsData {
+  readonly delayMs: number;
+  readonly nodes: number;
+  readonly bootMs: number;
+  readonly vendors: readonly CloudVendorData[];
+}
+
 export interface Results {
   readonly commits: PointsData;
   readonly reads: PointsData;
@@ -171,6 +212,7 @@ export interface Results {
   readonly replay: ReplayData;
   readonly backup: BackupData;
   readonly restore: BringBackData;
+  readonly clouds: CloudsData;
   readonly guards: GuardsData;
 }
 export type PartName = keyof Results;

@@ -2,6 +2,7 @@
 import type {
   BackupData,
   BringBackData,
+  CloudsData,
   FailoverData,
   GrowthData,
   GuardsData,
@@ -202,3 +203,34 @@ export const guardsTable = ({ guards }: GuardsData): string =>
     ["decision", "rule", "measured", "holds"],
     ...guards.map(({ name, rule, measured, holds }) => [name, rule, measured, holds ? "yes" : "**no**"]),
   ]);
+
+/** Calls and times of machines that are made, and of looks at those that are there. */
+export function cloudsTable({ delayMs, nodes, vendors }: CloudsData): string {
+  const seconds = (ms: number): string => `${fixed(ms / 1_000, 1)} s`;
+  const made = vendors.map(({ name, together, alone, inTurn, peer }) => [
+    name,
+    together.preflightCalls,
+    together.calls,
+    fixed(together.calls / nodes, 1),
+    seconds(together.runningMs),
+    seconds(alone.runningMs),
+    inTurn === null ? "" : seconds(inTurn.runningMs),
+    seconds(together.calls * delayMs),
+    seconds(together.acceptedMs),
+    peer === null ? "" : `${peer.program}: ${seconds(peer.ms)}, ${peer.calls} calls`,
+  ]);
+  const looks = vendors.flatMap(({ name, looks: all }) =>
+    all.map(({ machines, calls, ms, addedMiB }) => [
+      name,
+      whole(machines),
+      fixed(calls, 0),
+      fixed(median(ms), 0),
+      fixed(addedMiB, 0),
+    ]),
+  );
+  const heads = ["vendor", "preflight's calls", `calls for ${nodes}`, "per machine", `${nodes} side by side`, "one alone"];
+  return [
+    markdown([[...heads, "in turn", "sum of all calls", "all accepted", "creates by its own command, in turn"], ...made]),
+    markdown([["vendor", "unchanged machines", "calls a look", "ms", "MiB more"], ...looks]),
+  ].join("\n\n");
+}

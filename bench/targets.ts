@@ -76,7 +76,7 @@ const atMost = (most: number) => (value: number) => value <= most;
 const atLeast = (least: number) => (value: number) => value >= least;
 
 export const targetRows = (m: Measured): TargetRow[] =>
-  [...underLoad(m), ...inTrouble(m), ...overTime(m), ...ofBackups(m)].map(([what, wanted, outcome]) => ({
+  [...underLoad(m), ...inTrouble(m), ...overTime(m), ...ofBackups(m), ...ofClouds(m)].map(([what, wanted, outcome]) => ({
     what,
     wanted,
     ...outcome,
@@ -194,6 +194,21 @@ function ofBackups({ backup, restore }: Measured): Row[] {
       "p99 of commits while a full backup runs",
       "≤ 1.5× without",
       ratios(one(data && data.commits.during.p99 / data.commits.without.p99), atMost(1.5)),
+    ],
+  ];
+}
+
+function ofClouds({ clouds }: Measured): Row[] {
+  const all = clouds?.data.vendors ?? [];
+  const chains = all.map(({ together, alone }) => together.runningMs / alone.runningMs);
+  const pages = all.flatMap(({ pageSize, looks }) => looks.map(({ machines, calls }) => calls / Math.ceil(machines / pageSize)));
+  const names = all.map(({ name }) => name).join(", ");
+  return [
+    [`five machines side by side, by one alone (${names})`, "≤ 1.25×: the slowest chain", ratios(chains, atMost(1.25))],
+    [
+      "a look at up to 1,000 unchanged machines",
+      "one paged list",
+      judged(pages, (value) => value === 1, pages.every((value) => value === 1) ? "one paged list" : "more"),
     ],
   ];
 }

@@ -288,7 +288,8 @@ export class FakeHetzner implements VendorFake {
     if (!/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/i.test(name)) throw invalid("name");
     const type = String(body["server_type"]);
     if (!serverTypes.includes(type)) throw invalid("server_type");
-    if (body["image"] !== "debian-12") throw invalid("image");
+    // By its id too, as the vendor's own command does.
+    if (body["image"] !== "debian-12" && body["image"] !== rows.imageJson("debian-12").id) throw invalid("image");
     if (!(location in room)) throw invalid("location");
     if (Buffer.byteLength(userData) > 32 * 1024) throw invalid("user_data");
     const all = [...this.servers.values()];
