@@ -74,16 +74,27 @@ async function madeBy(name: VendorName, wanted: readonly string[], isTogether: b
 async function lookAt(name: VendorName, machines: number, rounds: number): Promise<CloudVendorData["looks"][number]> {
   const open = await openVendor(name, atOnce, 0);
   await fillWith(name, open, machines);
+  // What a process asks before its first look: a token, and a list of nothing.
   const before = open.calls();
-  const reader = join(import.meta.dirname, "cloud-reader.ts");
-  const { stdout } = await run(process.execPath, [reader, name, open.url, String(rounds)]);
-  const seen = JSON.parse(stdout) as { found: number; ms: number[]; beforeMiB: number; highestMiB: number };
-  if (seen.found !== machines) throw new Error(`${name}: ${seen.found} of ${machines} machines were listed`);
-  // Those of the first, empty list, and what a token takes.
-  const first = open.calls() - before - rounds * Math.ceil(machines / vendors[name].pageSize);
-  if (first < 1 || first > 3) throw new Error(`${name}: ${first} calls beside the lists`);
+  await read(name, open, 0);
+  const beside = open.calls() - before;
+  const seen = await read(name, open, rounds);
+  const calls = (open.calls() - before - 2 * beside) / rounds;
   await open.close();
-  return { machines, calls: (open.calls() - before - first) / rounds, ms: seen.ms, addedMiB: seen.highestMiB - seen.beforeMiB };
+  if (seen.found !== machines) throw new Error(`${name}: ${seen.found} of ${machines} machines were listed`);
+  return { machines, calls, ms: seen.ms, addedMiB: seen.highestMiB - seen.beforeMiB };
+}
+
+interface Reading {
+  readonly found: number;
+  readonly ms: readonly number[];
+  readonly beforeMiB: number;
+  readonly highestMiB: number;
+}
+
+async function read(name: VendorName, open: OpenVendor, rounds: number): Promise<Reading> {
+  const reader = join(import.meta.dirname, "cloud-reader.ts");
+  return JSON.parse((await run(process.execPath, [reader, name, open.url, String(rounds)])).stdout) as Reading;
 }
 
 /** Without the limits that a real account has. */
@@ -142,7 +153,7 @@ const peers: Readonly<Partial<Record<VendorName, Peer>>> = {
     ],
     env: (url) => ({
       AWS_ENDPOINT_URL: url,
-      AWS_REGION: awsDefaults.region,
+      AWS_DEFAULT_REGION: awsDefaults.region,
       AWS_ACCESS_KEY_ID: awsDefaults.keys.accessKeyId,
       AWS_SECRET_ACCESS_KEY: awsDefaults.keys.secretAccessKey,
       AWS_EC2_METADATA_DISABLED: "true",

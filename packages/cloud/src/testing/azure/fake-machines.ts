@@ -107,9 +107,9 @@ export class FakeMachines {
     const id = call.path.split("/").at(-1) ?? "";
     const operation = this.#operations.get(id);
     if (operation === undefined) throw new Refused(404, "NotFound", `no operation ${id}`);
-    const { now, pageMax } = this.#options;
+    const { now } = this.#options;
     if (now() < operation.endsAt) {
-      return { status: 200, body: { status: "InProgress" }, headers: { "retry-after": String(pageMax) } };
+      return { status: 200, body: { status: "InProgress" }, headers: { "retry-after": "2" } };
     }
     const body = operation.error === null ? { status: "Succeeded" } : { status: "Failed", error: operation.error };
     return { status: 200, body: { name: id, ...body } };
