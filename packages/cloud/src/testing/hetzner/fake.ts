@@ -261,9 +261,9 @@ export class FakeHetzner implements VendorFake {
         return this.#upload(call.body);
       // The provider asks for many at once; the vendor's own command for one.
       case "GET /actions/{id}": {
-        const [action] = this.#actionJson(call.id);
-        if (action === undefined) throw new Refused(404, "not_found", `action ${call.id} not found`);
-        return [200, { action }];
+        const [only] = this.#actionJson(call.id);
+        if (only === undefined) throw new Refused(404, "not_found", `action ${call.id} not found`);
+        return [200, { action: only }];
       }
       case "GET /certificates/{id}":
         return [200, { certificate: rows.certificateJson(this.#certificate(call.id)) }];
