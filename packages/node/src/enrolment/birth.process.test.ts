@@ -45,7 +45,9 @@ describe("a machine of a vendor", () => {
     if (machine === undefined) throw new Error("it was booted");
     const log = (): string => readFileSync(machine.logFile, "utf8");
     await until(() => log().includes("waiting-for-maker"), log);
-    process.kill(machine.pid ?? 0, "SIGKILL");
+    const { pid: waiting } = machine;
+    if (waiting === null) throw new Error("what waits is a process");
+    process.kill(waiting, "SIGKILL");
     await until(() => log().split("waiting-for-maker").length === 3, log);
 
     const seeds = [{ name: "n1", member: 1, address }];
