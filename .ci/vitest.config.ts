@@ -20,7 +20,7 @@ export default defineConfig({
           // vitest leaves one core free if it is not told
           maxWorkers: availableParallelism(),
           isolate: false,
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
