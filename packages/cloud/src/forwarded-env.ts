@@ -4,7 +4,8 @@ import type { CloudName, CloudSettings } from "@aether/core/config/cloud-setting
 const credentials: Readonly<Record<CloudName, readonly string[]>> = {
   hetzner: ["HCLOUD_TOKEN"],
   aws: ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
-  gcp: ["GOOGLE_APPLICATION_CREDENTIALS_JSON"],
+  // Google's lie in files; the cluster file refuses to forward them.
+  gcp: [],
   azure: ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"],
 };
 

@@ -113,7 +113,7 @@ async function checkClock(name: CloudName, region: string, shell: Shell): Promis
 async function checkBundle({ bundleUrl, image }: CloudSettings, shell: Shell): Promise<readonly Checked[]> {
   const check = "the bundle";
   if (bundleUrl === null) {
-    const hint = "[cloud] bundle_url or AETHER_BUNDLE_URL: `aether cloud bundle -o FILE` makes one";
+    const hint = "[cloud] bundle_url or AETHER_BUNDLE_URL: `aether cloud bundle FILE` makes one";
     return [
       image === null ? wrong(check, "neither a bundle nor an image that has it", hint) : fine(check, `in the image ${image}`),
     ];

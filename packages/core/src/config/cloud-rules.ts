@@ -28,6 +28,8 @@ export function cloudFaults(tree: Tree): readonly RuleFault[] {
   const fault = (key: string, message: string, expected: string) => faults.push({ path: ["cloud", key], message, expected });
   if (provider === "hetzner" && cloud["node_credentials"] === "identity")
     fault("node_credentials", "node_credentials is identity, and hetzner's machines have none", 'node_credentials = "forward"');
+  if (provider === "gcp" && cloud["node_credentials"] === "forward")
+    fault("node_credentials", "node_credentials is forward, and gcp's are a file of this computer", "[gcp] service_account");
   if (provider === "hetzner" && cloud["spot"] === true)
     fault("spot", "spot is true, and hetzner has no such machines", "spot = false");
   const others = cloud["other_instance_types"];

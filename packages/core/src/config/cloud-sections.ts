@@ -85,7 +85,7 @@ export const cloud = Schema.Struct({
     doc: "What is on a new machine's disk: the vendor's name or id of an image with systemd, cloud-init and curl.",
     rule: image,
     example: '"debian-12"',
-    default: "Debian 12, by the vendor's own name for it",
+    default: "Debian 12, by the vendor's own name for it; on gcp, whose Debian has no cloud-init, Ubuntu 24.04",
   }),
   bundle_url: key(text(bundleGrammar, bundle), {
     type: "text",
@@ -131,7 +131,7 @@ export const cloud = Schema.Struct({
       doc:
         "As whom nodes call the provider. `identity`: as the machine's own identity. `forward`: with the credentials of whoever " +
         "runs this command, which then lie on every node.",
-      rule: "identity or forward; hetzner knows only forward",
+      rule: "identity or forward; hetzner knows only forward, gcp only identity",
       example: '"forward"',
       default: "hetzner: forward; the others: identity",
     },

@@ -117,6 +117,10 @@ describe("settings of a cloud that cannot be", () => {
       fileOf("hetzner", 'node_credentials = "identity"\n'),
       "9 cloud.node_credentials: node_credentials is identity, and hetzner's machines have none",
     ],
+    [
+      fileOf("gcp", 'node_credentials = "forward"\n'),
+      "9 cloud.node_credentials: node_credentials is forward, and gcp's are a file of this computer",
+    ],
     [fileOf("hetzner", "spot = true\n"), "9 cloud.spot: spot is true, and hetzner has no such machines"],
     [fileOf("hetzner", "public_ip = false\n"), "9 cloud.public_ip: public_ip is false, and there is no [hetzner] network"],
     [
