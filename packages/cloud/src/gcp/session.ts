@@ -44,6 +44,9 @@ const hosts: Readonly<Record<string, string>> = {
 /** Compute Engine lets a project read 1,500 times a minute; other programs share that. */
 const rateLimits: RateLimits = { burst: 100, perSecond: 15, waitingMax: 1000 };
 
+/** A machine's project does not change; another file of credentials may be put in the old one's place. */
+const projectMs = 3_600_000;
+
 /** Throws a CloudFailure Invalid when an endpoint in `env` cannot be used. Nothing is read or sent yet. */
 export function makeSession(parts: SessionParts): GcpSession {
   const { env, clock, random, transport, retry } = parts;
@@ -70,6 +73,14 @@ export function makeSession(parts: SessionParts): GcpSession {
       return fetcherOf(found)(signal);
     },
   });
+  // Every path has it, and the machine's own is a call away.
+  const projects = makeExpiring({
+    clock,
+    fetch: async (signal) => {
+      const value = checkedProject(await projectOf(env, await credentials(), tokenParts, signal));
+      return { value, expiresAt: clock.now() + projectMs };
+    },
+  });
   const fetcherOf = onceFor((found: GcpCredentials) => tokenFetcher(tokenParts, found));
   const signer = tokenSigner(tokens, () => known.confidential);
   const client = (service: string): ApiClient =>
@@ -90,7 +101,7 @@ export function makeSession(parts: SessionParts): GcpSession {
     secretmanager: client("secretmanager"),
     certificatemanager: client("certificatemanager"),
     resourcemanager: client("resourcemanager"),
-    project: async (signal) => checkedProject(parts.project ?? (await projectOf(env, await credentials(), tokenParts, signal))),
+    project: async (signal) => (parts.project === null ? projects.get(signal) : checkedProject(parts.project)),
     who: async (signal) => whoIs(await credentials(), tokenParts, signal),
   };
 }

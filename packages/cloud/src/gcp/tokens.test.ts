@@ -123,6 +123,8 @@ describe("other credentials", () => {
     const [accepted] = await run(client.preflight);
     expect(accepted).toMatchObject({ ok: true, detail: `${account}, project ${project}` });
     expect(world.fake.tokens.given).toEqual(["metadata"]);
+    await run(look(client));
+    expect(world.fake.calls.filter((call) => call.endsWith("/project/project-id"))).toHaveLength(1);
   });
 
   it("are none, and then it is said what to do, after a few tries only", async () => {
