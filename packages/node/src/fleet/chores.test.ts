@@ -94,6 +94,23 @@ describe("the load balancer", () => {
     expect(intents()).toBe(2);
   });
 
+  it("loses one of ours that was put in though it is off duty; and while no machine of a node on duty is known, stays as it is", async () => {
+    const { world, fake, behind, ids, balancer } = await balanced();
+    const hand = world.hand(1);
+    world.say({ type: "DrainNode", id: "n3" });
+    await looks(world, hand, 3);
+    const front = fake.balancers.get(balancer);
+    if (front === undefined) throw new Error("it was made");
+    const [drained = ""] = ids("n3");
+    front.targets = [...front.targets, { type: "server", server: { id: Number(drained) }, use_private_ip: false }];
+    expect(behind()).toHaveLength(3);
+    await looks(world, hand, 2, lookEveryMs);
+    expect(behind()).toEqual(ids("n1", "n2"));
+    for (const node of ["n1", "n2", "n3"]) world.say({ type: "RecordGone", id: node, attempt: 1, how: "test" });
+    await looks(world, hand, 2, lookEveryMs);
+    expect(behind()).toHaveLength(2);
+  });
+
   it("goes on with an intent that an earlier leader left without a receipt", async () => {
     const { world, behind, ids } = await balanced();
     const targets = ["n1", "n2", "n3"].map((node) => ({ node, instance: world.rowOf(node)?.id ?? "" }));
