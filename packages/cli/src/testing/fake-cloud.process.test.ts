@@ -47,7 +47,7 @@ describe("npm run fake-cloud", () => {
   });
 
   it("names the vendors to somebody who asks for another", async () => {
-    expect(await begin(["ibm"], "VENDOR is one of")).toContain("hetzner, aws, gcp");
+    expect(await begin(["ibm"], "VENDOR is one of")).toContain("hetzner, aws, gcp, azure");
     if (running?.exitCode === null) await once(running, "exit");
     expect(running?.exitCode).toBe(2);
   });

@@ -8,9 +8,9 @@ import { join, resolve } from "node:path";
 import { serveFake, type VendorFake } from "@aether/cloud/testing/http-fake";
 import type { Machines } from "@aether/cloud/testing/machines";
 import { openMachineRoom } from "@aether/node/testing/machine-room";
-import { aws, gcp, hetzner, type Vendor } from "./cloud-vendors.ts";
+import { aws, azure, gcp, hetzner, type Vendor } from "./cloud-vendors.ts";
 
-const vendors: Readonly<Record<string, (machines: Machines) => Vendor>> = { hetzner, aws, gcp };
+const vendors: Readonly<Record<string, (machines: Machines) => Vendor>> = { hetzner, aws, gcp, azure };
 const names = Object.keys(vendors);
 const usage = `npm run fake-cloud -- VENDOR [--quiet]
 
