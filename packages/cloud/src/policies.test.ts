@@ -9,6 +9,9 @@ import { runPromise } from "effect/Effect";
 import { describe, expect, it } from "vitest";
 import type { HttpRequest } from "./http/transport.ts";
 import type { CloudProvider, InstanceSpec, MachineSpec } from "./provider.ts";
+import { azureModel, group as azureGroup, pagingNames } from "./testing/azure/fake.ts";
+import { azureSpec, makeAzureWorld } from "./testing/azure/world.ts";
+import { checkRequest } from "./testing/openapi-check.ts";
 import { actionOf, serviceOf } from "./testing/aws/front.ts";
 import { awsSpec, makeAwsWorld } from "./testing/aws/world.ts";
 import { conformance, type CloudWorld } from "./testing/conformance.ts";
@@ -183,5 +186,85 @@ describe("the role for GCP", () => {
     expect(sorted([...role, "iam.serviceAccounts.actAs"])).toEqual(sorted(permissions));
     expect([...asked].filter((permission) => !permissions.has(permission))).toEqual([]);
     expect(asked.size).toBeGreaterThan(10);
+  });
+});
+
+describe("the role for Azure", () => {
+  const recorder = new Recorder(({ method, url }) => {
+    if (url.pathname.endsWith("/token")) return "a token";
+    if (url.pathname.includes("/operations/")) return "GET operation";
+    const seen = { method, path: url.pathname, query: [...url.searchParams], body: undefined };
+    return checkRequest(azureModel, seen, pagingNames).operation ?? `${method} ${url.pathname}`;
+  });
+  recorder.suites("azure", () => recorder.world(makeAzureWorld()));
+  const ends: Readonly<Record<string, string>> = { GET: "read", PUT: "write", PATCH: "write", DELETE: "delete" };
+  /** Where the vendor's words are other than the path's; of the vault's own data. */
+  const special: readonly (readonly [call: RegExp, actions: readonly string[]])[] = [
+    [/^a token$/, []],
+    [/^GET operation$/, ["Microsoft.Compute/locations/operations/read"]],
+    [/^GET \/subscriptions\/\{[^}]+\}$/, ["Microsoft.Resources/subscriptions/read"]],
+    [/^GET \/subscriptions\/\{[^}]+\}\/resource[gG]roups\/\{[^}]+\}$/, ["Microsoft.Resources/subscriptions/resourceGroups/read"]],
+    [/tags\/default$/, ["Microsoft.Resources/tags/write"]],
+    [/^GET \/secrets\//, ["Microsoft.KeyVault/vaults/secrets/getSecret/action"]],
+    [/^GET \/certificates/, ["Microsoft.KeyVault/vaults/certificates/read"]],
+    [/^DELETE \/certificates/, ["Microsoft.KeyVault/vaults/certificates/delete"]],
+    [/^POST \/certificates\/.*\/create$/, ["Microsoft.KeyVault/vaults/certificates/create/action"]],
+    [/^POST \/certificates\/.*\/import$/, ["Microsoft.KeyVault/vaults/certificates/import/action"]],
+  ];
+  /** What is judged beside a call: everything that a new machine, or a pool's new address, is tied to. Unchecked. */
+  const implied: readonly (readonly [call: RegExp, actions: readonly string[]])[] = [
+    [
+      /^PUT .*\/virtualMachines\/\{[^}]+\}$/,
+      [
+        "Microsoft.Compute/disks/write",
+        ...["networkInterfaces/join/action", "networkInterfaces/write", "networkSecurityGroups/join/action"].map(
+          (part) => `Microsoft.Network/${part}`,
+        ),
+        ...["publicIPAddresses/join/action", "publicIPAddresses/write", "virtualNetworks/subnets/join/action"].map(
+          (part) => `Microsoft.Network/${part}`,
+        ),
+        "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+      ],
+    ],
+    [/^PUT .*\/backendAddressPools\//, ["Microsoft.Network/virtualNetworks/joinLoadBalancer/action"]],
+  ];
+
+  /** "GET …/providers/Microsoft.Compute/disks/{diskName}" is Microsoft.Compute/disks/read; a POST's last word is its verb. */
+  function actionsOf(call: string): readonly string[] {
+    const found = special.find(([pattern]) => pattern.test(call));
+    if (found !== undefined) return found[1];
+    const [method = "", path = ""] = call.split(" ");
+    const [, below = ""] = path.split("/providers/");
+    const [space = "", ...parts] = below.split("/");
+    // Names stand after their types; some are written out.
+    const types = parts.filter((_, at) => at % 2 === 0);
+    const verb = method === "POST" ? `${types.pop() ?? ""}/action` : (ends[method] ?? "");
+    const others = implied.flatMap(([pattern, actions]) => (pattern.test(call) ? actions : []));
+    return [[space, ...types, verb].join("/"), ...others];
+  }
+  /** As the vendor's command reads it. */
+  interface Role {
+    readonly Actions: readonly string[];
+    readonly DataActions: readonly string[];
+  }
+
+  it("allows what the provider asks, and nothing else", async () => {
+    const world = makeAzureWorld();
+    const { machine } = azureSpec("n1");
+    if (machine === undefined) throw new Error("azureSpec has a machine");
+    const images = ["images/golden", "galleries/ours/images/aether/versions/1.0.0"].map(
+      (name) => `${azureGroup}/providers/Microsoft.Compute/${name}`,
+    );
+    for (const image of [...images, "Debian:debian-12:12-gen2:0.20260101.1"]) {
+      await runPromise(world.client(recorder.plan, { machine: { ...machine, image } }).preflight);
+    }
+    await richLife(world.client(recorder.plan), azureSpec("n1"), { zone: "2", spot: true, identity: "aether-node" });
+    const unseen = makeAzureWorld({ showsMaking: false });
+    await richLife(unseen.client(recorder.plan), azureSpec("n1"), {});
+    const needed = new Set([...recorder.calls].flatMap(actionsOf));
+    const role = JSON.parse(blockOf(pageOf("azure"), "json")) as Role;
+    expect(sorted([...role.Actions, ...role.DataActions])).toEqual(sorted(needed));
+    expect(role.DataActions.every((action) => action.startsWith("Microsoft.KeyVault/vaults/"))).toBe(true);
+    expect(role.Actions.some((action) => action.startsWith("Microsoft.KeyVault/"))).toBe(false);
   });
 });
