@@ -3,6 +3,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Vitest goes by their size where it knows no times, as on a fresh checkout; these are short to read and long to run. */
 const long = [
+  "cloud/lifecycle.process",
   "pages.process",
   "sim/src/soak/slice",
   "chaos/chaos.process",
