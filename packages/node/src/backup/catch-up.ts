@@ -31,6 +31,8 @@ export interface CatchUpOptions {
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly pause: (ms: number) => Promise<void>;
+  /** The same for whoever asked: no process is kept alive by it. */
+  readonly patience: (ms: number) => Promise<void>;
 }
 
 /** For how long members are looked at again and again for one that holds it. A fetch that has begun is not broken off. */
@@ -54,14 +56,14 @@ export class CatchUp {
    * goes on. Rejects with the disk's errors.
    */
   async newest(withinMs: number): Promise<Behind | null> {
-    const { now, pause } = this.#o;
+    const { now, patience } = this.#o;
     const commit = await this.#lacks();
     if (commit === null) return null;
     if (this.#vain !== null && this.#vain.behind.commit === commit && now() < this.#vain.until) return this.#vain.behind;
     const running = (this.#running ??= this.#run().finally(() => (this.#running = null)));
     // whoever asked may have gone when it ends
     running.catch(() => undefined);
-    return Promise.race([running, pause(withinMs).then(() => this.#behind(commit, [], ""))]);
+    return Promise.race([running, patience(withinMs).then(() => this.#behind(commit, [], ""))]);
   }
 
   /** Resolves when nothing is fetched any more; what is on its way has to be broken off by whoever fetches it. */

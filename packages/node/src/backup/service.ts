@@ -151,7 +151,8 @@ const catchUpOf = (p: BackupServiceParts, home: RepositoryHome, tidier: Tidier, 
     writes,
     stopTidying: () => tidier.stop(),
     now: () => performance.now(),
-    pause: (ms) => sleep(ms, undefined, { ref: false }),
+    pause: (ms) => sleep(ms),
+    patience: (ms) => sleep(ms, undefined, { ref: false }),
   });
 
 /** Both look again and again, and at once when the row of the backups has changed. */
