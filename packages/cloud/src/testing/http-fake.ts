@@ -91,8 +91,9 @@ export interface ServedFake {
 export async function serveFake(fake: VendorFake, prefix: string, plan: FaultPlan): Promise<ServedFake> {
   let count = 0;
   const server = createServer((incoming, response) => {
-    // A vendor has an answer for every path, if only to tell its time.
-    if (incoming.url?.startsWith(`${prefix}/`) !== true) return void response.writeHead(404).end();
+    // A vendor has an answer for every path, if only to tell its time; that is what its root is asked for.
+    const isRoot = incoming.method === "GET" && incoming.url === `${prefix}/`;
+    if (isRoot || incoming.url?.startsWith(`${prefix}/`) !== true) return void response.writeHead(404).end();
     readRequest(incoming, prefix)
       .then((request) => {
         const fault = plan(request, count);
