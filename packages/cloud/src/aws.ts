@@ -2,6 +2,7 @@
 import { map } from "effect/Effect";
 import { makeAcm } from "./aws/acm.ts";
 import { makeCertificates } from "./aws/certificates.ts";
+import { guardAccount } from "./aws/account-guard.ts";
 import { makeCompute, defaultTimes, type AwsTimes } from "./aws/compute.ts";
 import type { AwsCredentials, Environment } from "./aws/credentials.ts";
 import { makeEc2 } from "./aws/ec2.ts";
@@ -21,6 +22,8 @@ export interface AwsOptions {
   readonly region: string;
   /** What the cluster's machines are; preflight looks whether it is to be had. */
   readonly machine: WantedMachine;
+  /** The only one in which anything is done, twelve digits; any when it is absent. */
+  readonly account?: string;
   /** When absent they are looked for where AWS's own tools look: environment, profile, web identity, container, instance. */
   readonly credentials?: AwsCredentials;
   /**
@@ -48,7 +51,8 @@ export function makeAwsProvider(options: AwsOptions, seams: AwsSeams): CloudProv
   const services = makeServices(region, env, credentials, seams);
   const ec2 = makeEc2(services.client("ec2"), pageSize);
   const images = makeImages(ec2, clock);
-  const compute = makeCompute({ cluster: options.cluster, ec2, images, clock, times });
+  const open = makeCompute({ cluster: options.cluster, ec2, images, clock, times });
+  const compute = options.account === undefined ? open : guardAccount(open, services.sts, options.account);
   const acm = makeAcm(services.client("acm"), Math.min(pageSize, certificatesOnPage));
   return {
     name: "aws",
@@ -59,7 +63,9 @@ export function makeAwsProvider(options: AwsOptions, seams: AwsSeams): CloudProv
     secrets: makeSecrets(makeSecretsManager(services.client("secretsmanager"))),
     loadBalancers: makeLoadBalancers({ elb: makeElb(services.client("elasticloadbalancing")), ec2, clock, pollMs }),
     certificates: makeCertificates({ acm, clock, pollMs, consistencyMs }),
-    preflight: asEffect((signal) => preflight({ ec2, images, sts: services.sts, clock }, region, options.machine, signal)),
+    preflight: asEffect((signal) =>
+      preflight({ ec2, images, sts: services.sts, clock, account: options.account ?? null }, region, options.machine, signal),
+    ),
   };
 }
 

@@ -74,7 +74,11 @@ const makers: Readonly<Record<CloudSettings["provider"], Maker>> = {
     if (token === "") throw unauthenticated("hetzner", "the environment variable HCLOUD_TOKEN is not set");
     return makeHetznerProvider({ cluster, region: settings.region, machine, token: redact(token), env }, seams);
   },
-  aws: ({ settings, cluster, env, seams }, machine) => makeAwsProvider({ cluster, region: settings.region, machine, env }, seams),
+  aws: ({ settings, cluster, env, seams }, machine) => {
+    const { account } = settings.aws;
+    const guard = account === undefined ? {} : { account };
+    return makeAwsProvider({ cluster, region: settings.region, machine, env, ...guard }, seams);
+  },
   gcp: ({ settings, cluster, env, seams }, machine) => {
     const { region, gcp } = settings;
     const options = { cluster, region, zones: zonesOf(settings), project: gcp.project ?? null, machine, env };

@@ -13,8 +13,10 @@ export const cloudSeams = (shell: Pick<Shell, "env">): CloudSeams => (seams ??= 
 
 /** Throws a Failure when there are no credentials, or an endpoint cannot be used. */
 export function cloudProvider(name: string, settings: CloudSettings, shell: Pick<Shell, "env">): CloudProvider {
+  const { profile } = settings.aws;
+  const env = settings.provider === "aws" && profile !== undefined ? { ...shell.env, AWS_PROFILE: profile } : shell.env;
   try {
-    return providerOf({ settings, cluster: name, env: shell.env, seams: cloudSeams(shell) });
+    return providerOf({ settings, cluster: name, env, seams: cloudSeams(shell) });
   } catch (error) {
     throw error instanceof CloudFailure ? failureOf(error.error) : error;
   }

@@ -100,6 +100,7 @@ async function destroyInCloud(
   const { name } = doomed;
   const doom = await lookAtDoomed(doomed, shell);
   const names = doom.instances.map((instance) => instance.name);
+  if (names.length === 0 && call.integer("at-most") === undefined) refuseUnseen(journal, doomed.settings.provider);
   if (call.switched("dry-run")) {
     const shown = { name, provider: doomed.settings.provider, dryRun: true, ...shownDoom(doom) };
     printResult(call, shell, shown, doomText(name, doomed.settings.provider, doom));
@@ -119,6 +120,17 @@ async function destroyInCloud(
   const words = `${name} is destroyed: ${counted(names.length, "instance")} at ${doomed.settings.provider}, and the cluster's keys are gone`;
   printResult(call, shell, { name, deleted: names }, words);
   return exit.done;
+}
+
+/** With credentials of another account, or for another region, nothing is seen and everything goes on costing money. */
+function refuseUnseen(journal: Journal | null, cloud: string): void {
+  const made = (journal?.identity?.nodes ?? []).filter((node) => node.machine?.instance != null);
+  if (journal === null || journal.state === "destroying" || made.length === 0) return;
+  throw new Failure(
+    exit.rejected,
+    `${cloud} shows no instance of ${journal.name}, and its journal has ${made.length} of them`,
+    "are these the credentials that it was made with? When they are gone indeed: --at-most 0",
+  );
 }
 
 const shownDoom = ({ instances, certificates, loadBalancer }: Doom) => ({

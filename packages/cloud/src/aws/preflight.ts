@@ -15,6 +15,8 @@ export interface PreflightParts {
   readonly images: Images;
   readonly sts: Sts;
   readonly clock: Clock;
+  /** The one that it must be; null for any. */
+  readonly account: string | null;
 }
 
 /** What DryRun answers when the call would be permitted (HTTP 412). */
@@ -34,7 +36,9 @@ export async function preflight(
   const accepted = "the credentials are accepted";
   if (typeof caller === "string") return [{ check: accepted, ok: false, detail: caller }];
   const skew = skewOf(caller, clock.now());
-  const known = [{ check: accepted, ok: true, detail: `${caller.arn} of account ${caller.account}` }, skew];
+  const whose =
+    parts.account === null ? [] : [{ check: "the account", ok: caller.account === parts.account, detail: caller.account }];
+  const known = [{ check: accepted, ok: true, detail: `${caller.arn} of account ${caller.account}` }, ...whose, skew];
   const zones = await ec2.offerings(size, signal).catch(authAsText);
   if (typeof zones === "string") return [...known, { check: "the credentials may read", ok: false, detail: zones }];
   const ami = await images.resolve(image, size, signal).catch(refusalAsNull);
