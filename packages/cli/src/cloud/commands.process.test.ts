@@ -1,18 +1,18 @@
 /** What an operator does with a cloud besides making a cluster: over HTTP to a vendor whose machines run nothing. */
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { FakeHetzner, fakeDefaults } from "@aether/cloud/testing/hetzner/fake";
 import { noMachines } from "@aether/cloud/testing/machines";
 import { exit } from "../shell/failure.ts";
 import { CloudStage } from "../testing/cloud-stage.ts";
-import { hetzner } from "../testing/cloud-vendors.ts";
+import { aws, hetzner } from "../testing/cloud-vendors.ts";
 import type { Checked } from "./check.ts";
 import type { CloudPlan } from "./cloud-plan.ts";
 import type { Orphan } from "./orphans.ts";
 
 type Stage = CloudStage<ReturnType<typeof hetzner>>;
-let stage: Stage | null = null;
+let stage: { readonly dispose: () => Promise<void> } | null = null;
 afterEach(async () => {
   await stage?.dispose();
   stage = null;
@@ -31,8 +31,9 @@ const silent =
     };
   };
 const open = async (change?: Parameters<typeof silent>[0], size = 3): Promise<Stage> => {
-  stage = await CloudStage.open("prod", size, silent(change));
-  return stage;
+  const there = await CloudStage.open("prod", size, silent(change));
+  stage = there;
+  return there;
 };
 /** Makes the machines and fails at once where it would wait for them to answer. */
 const bootstrapInVain = (there: Stage, ...more: readonly string[]) => there.bootstrap("--timeout", "1s", ...more);
@@ -114,6 +115,8 @@ describe("cluster destroy in a cloud", () => {
     const plan = await there.run("cluster", "destroy", "prod", "--dry-run");
     expect(plan.stdout).toContain("would delete at hetzner:");
     expect(plan.stdout.match(/instance n\d/g)).toHaveLength(3);
+    const recovered = await there.run("cluster", "recover", "--from-member", "n1", "--yes", "--context", "prod");
+    expect(recovered).toMatchObject({ code: exit.rejected, stderr: expect.stringContaining("are at hetzner") });
     writeFileSync(join(there.operator.clusterFolder, "bootstrap.json"), '{"format":1,');
     const blind = await there.run("cluster", "destroy", "prod", "--yes");
     expect(blind).toMatchObject({ code: exit.rejected, stderr: expect.stringContaining("--config FILE") });
@@ -121,6 +124,15 @@ describe("cluster destroy in a cloud", () => {
     const ended = await there.run("cluster", "destroy", "--config", there.operator.file, "--yes");
     expect(ended.code, ended.stderr).toBe(exit.done);
     expect(there.vendor.living()).toEqual([]);
+  });
+
+  it("does not believe an account that shows nothing of what was made, until a person says that it is gone", async () => {
+    const there = await open();
+    await bootstrapInVain(there);
+    there.vendor.fake.servers.clear();
+    const refused = await there.run("cluster", "destroy", "prod", "--yes");
+    expect(refused).toMatchObject({ code: exit.rejected, stderr: expect.stringContaining("--at-most 0") });
+    expect((await there.run("cluster", "destroy", "prod", "--yes", "--at-most", "0")).code).toBe(exit.done);
   });
 
   it("refuses to delete more than the cluster can have, until a person has looked", async () => {
@@ -193,6 +205,24 @@ describe("cloud check", () => {
     expect(wrong.every(({ hint }) => hint !== "")).toBe(true);
     const names = wrong.map(({ check }) => check);
     for (const check of ["the location", "the bundle", "the secrets"]) expect(names).toContain(check);
+  });
+
+  it("finds secrets where the provider keeps them, and says which are nowhere", async () => {
+    const there = await CloudStage.open("prod", 3, () => aws(noMachines));
+    stage = there;
+    there.vendor.fake.secrets.put("prod/aether", '{"cluster":{"secret":"from-the-vendors-store"}}');
+    const file = there.operator.file.replace("cluster.toml", "kept.toml");
+    const named = (reference: string) => readFileSync(there.operator.file, "utf8").replace("secrets:cluster/secret", reference);
+    const secretsOf = async (reference: string): Promise<Checked | undefined> => {
+      writeFileSync(file, named(reference));
+      const ended = await there.run("cloud", "check", "--config", file, "-o", "json");
+      expect(ended.stdout).not.toContain("from-the-vendors-store");
+      return (JSON.parse(ended.stdout) as { readonly checks: readonly Checked[] }).checks.find(
+        ({ check }) => check === "the secrets",
+      );
+    };
+    expect(await secretsOf("secrets:prod/aether#cluster.secret")).toMatchObject({ ok: true });
+    expect(await secretsOf("secrets:prod/nothing")).toMatchObject({ ok: false, detail: expect.stringContaining("prod/nothing") });
   });
 
   it("says that a token may not create, and shows it nowhere", async () => {

@@ -87,7 +87,7 @@ export function estimateFor(provider: CloudName, size: string, publicIp: boolean
   const price = hourly[size.toLowerCase()];
   const basis = `list price in ${region} of ${pricesAsOf} (${source}), unchecked; without disks, traffic and taxes`;
   if (price === undefined) return { currency, hourly: null, basis: `the price of ${size} is unknown` };
-  return { currency, hourly: price + (publicIp ? address : 0), basis };
+  return { currency, hourly: Math.round((price + (publicIp ? address : 0)) * 1e5) / 1e5, basis };
 }
 
 const hoursOfMonth = 730;

@@ -55,6 +55,14 @@ export async function findDisk(call: Invocation, shell: Shell, node: string): Pr
 }
 
 function known(folder: ClusterFolder, journal: Journal, node: string, hint: string): Omit<FoundDisk, "context" | "source"> {
+  if (journal.cloud !== undefined) {
+    const way = "aether cluster bootstrap --from-backup makes a new cluster there, with the state of a backup";
+    throw new Failure(
+      exit.rejected,
+      `the disks of ${journal.name} are at ${journal.provider}: a recovery works on this computer`,
+      way,
+    );
+  }
   if (journal.state === "destroying")
     throw new Failure(exit.rejected, `${journal.name} is being destroyed`, "its disks are named by their paths: --data-dir PATH");
   const nodes = journal.identity?.nodes ?? [];

@@ -68,7 +68,7 @@ export function aws(machines: Machines) {
     living: () => [...fake.instances.values()].filter(({ state }) => state !== "terminated").map(({ id }) => id),
     crash: (id) => fake.crash(id),
     violations: () => fake.violations,
-  } satisfies Vendor;
+  } satisfies Vendor & { readonly fake: FakeEc2 };
 }
 
 export function gcp(machines: Machines) {
