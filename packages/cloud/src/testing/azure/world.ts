@@ -19,7 +19,7 @@ export const cluster = { id: "0123456789abcdef0123456789abcdef", name: "conform"
 export const ticket = "one-time-ticket-5d41402abc4b";
 export const vaultHost = "fleet-vault.vault.azure.net";
 
-const machine = {
+export const azureMachine = {
   size: "Standard_B2s",
   image: "Debian:debian-12:12-gen2:latest",
   publicIp: true,
@@ -32,7 +32,7 @@ export const azureSpec = (name: string, extra: Partial<InstanceSpec> = {}): Inst
   key: { cluster: cluster.name, node: name, attempt: 1 },
   name,
   address: "*:7600",
-  machine,
+  machine: azureMachine,
   labels: nodeLabels(cluster, name),
   userData: redact(`#cloud-config\nruncmd:\n  - aetherd join --ticket ${ticket}\n`),
   ...extra,
@@ -127,7 +127,7 @@ function provider(
     region: place.region,
     subscription: place.subscription,
     resourceGroup: place.resourceGroup,
-    machine,
+    machine: azureMachine,
     credentials: secretOf(operator),
     adminUser: "aether",
     vault: vaultHost,

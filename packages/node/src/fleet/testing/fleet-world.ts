@@ -24,7 +24,7 @@ import { FleetHand, type Chore } from "../hand.ts";
 
 /** What a vendor's fake shows of itself. */
 export interface Vendor {
-  readonly provider: "hetzner" | "aws";
+  readonly provider: "hetzner" | "aws" | "gcp" | "azure";
   readonly clock: VirtualClock;
   readonly client: (plan?: FaultPlan) => CloudProvider;
   readonly machine: MachineSpec;

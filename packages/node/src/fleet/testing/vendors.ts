@@ -1,6 +1,8 @@
 /** Fakes of vendors as the fleet's tests see them, and what these tests do again and again. */
 import type { CloudProvider, Labels, MachineSpec } from "@aether/cloud/provider";
 import { makeAwsWorld } from "@aether/cloud/testing/aws/world";
+import { azureMachine, makeAzureWorld } from "@aether/cloud/testing/azure/world";
+import { machine as gcpMachine, makeGcpWorld, zones as gcpZones } from "@aether/cloud/testing/gcp/world";
 import { makeHetznerWorld } from "@aether/cloud/testing/hetzner/world";
 import { make as redact } from "effect/Redacted";
 import { expect } from "vitest";
@@ -53,13 +55,55 @@ export function aws(seed: number, options: object = {}): Vendor {
   };
 }
 
+function gcp(seed: number, options: object = {}): Vendor {
+  const world = makeGcpWorld(options, seed % 1_000_000);
+  const { fake, clock } = world;
+  const staying = () => [...fake.machines.all].filter(([, { isBeingDeleted }]) => !isBeingDeleted);
+  return {
+    provider: "gcp",
+    clock,
+    client: (plan) => world.client(plan),
+    machine: gcpMachine,
+    living: () => staying().map(([, { labels }]): Labels => labels),
+    made: () => fake.machines.made.length,
+    isRunning: (id) => fake.isRunning(id),
+    destroy: (name) => {
+      for (const [key, { labels }] of staying()) if (labels[node] === name) fake.machines.all.delete(key);
+    },
+    violations: () => fake.violations,
+  };
+}
+
+function azure(seed: number, options: object = {}): Vendor {
+  const world = makeAzureWorld(options, seed);
+  const { fake, clock } = world;
+  const { machines } = fake.compute;
+  const staying = () => [...machines].filter(([, { provisioning }]) => provisioning !== "Deleting");
+  return {
+    provider: "azure",
+    clock,
+    client: (plan) => world.client(plan),
+    machine: azureMachine,
+    living: () => staying().map(([, { tags }]): Labels => tags),
+    made: () => fake.compute.made.length,
+    isRunning: (id) => fake.compute.isRunning(id.split(".")[0] ?? ""),
+    destroy: (name) => {
+      for (const [key, { tags }] of staying()) if (tags[node] === name) machines.delete(key);
+    },
+    violations: () => fake.violations,
+  };
+}
+
 export const vendors = [
   ["Hetzner", hetzner, ["fsn1", "nbg1"]],
   ["EC2", aws, ["eu-central-1"]],
+  ["GCP", gcp, gcpZones],
+  ["Azure", azure, ["1", "2"]],
 ] as const;
 const made = new Map<string, Promise<Births>>();
 const birthsOf = (machine: MachineSpec): Promise<Births> => {
-  const known = made.get(machine.size) ?? makeBirths(birthsGiven(machine, (zone) => (zone.startsWith("eu-") ? undefined : zone)));
+  const known =
+    made.get(machine.size) ?? makeBirths(birthsGiven(machine, (zone) => (zone === "eu-central-1" ? undefined : zone)));
   made.set(machine.size, known);
   return known;
 };
