@@ -180,8 +180,8 @@ describe("Azure", () => {
 
   it("waits for an operation as long as the vendor says", async () => {
     await made("n1");
-    // A quarter of the boot at first, then what each look is answered.
-    expect(world.clock.slept.slice(0, 3)).toEqual([2_000, 2_000, 2_000]);
+    // Half of the boot at first, then what each look is answered.
+    expect(world.clock.slept.slice(0, 3)).toEqual([3_000, 2_000, 2_000]);
   });
 
   it("waits for an operation that only has a place to look at", async () => {

@@ -7,6 +7,8 @@ export function callName(method: string, path: string): string {
   if (first === "secrets") return `${method} secret`;
   if (first === "certificates")
     return `${method} certificates${path.replace(/^\/certificates(\/[^/]+)?/, (_, name) => (name === undefined ? "" : "/{name}"))}`;
+  if (third === undefined) return `${method} subscription`;
+  if (rest.length === 0) return `${method} resourcegroup`;
   if (third === "providers") return `${method} all ${rest[0] ?? ""}`;
   const [, , type = "", name, ...verb] = rest;
   return [

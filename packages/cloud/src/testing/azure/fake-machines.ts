@@ -121,7 +121,7 @@ export class FakeMachines {
     const id = createHash("md5").update(`operation ${this.#count}`).digest("hex");
     this.#operations.set(id, { endsAt: this.#options.now() + ms, error });
     const path = `/subscriptions/${call.path.split("/")[2] ?? ""}/providers/Microsoft.Compute/locations/westeurope/operations/${id}`;
-    return { "azure-asyncoperation": `${call.origin}${path}?api-version=2024-11-01&s=a%2Bb`, "retry-after": seconds(ms / 4) };
+    return { "azure-asyncoperation": `${call.origin}${path}?api-version=2024-11-01&s=a%2Bb`, "retry-after": seconds(ms / 2) };
   }
 
   crash(name: string): void {
@@ -284,13 +284,8 @@ export class FakeMachines {
       machines.destroy(machine.vmId);
       machine.provisioning = "Deleting";
       machine.next = [{ at: now() + deleteMs, provisioning: "gone" }];
-      // Each takes its own time.
-      for (const [parts, factor] of [
-        [this.cards, 1],
-        [this.addresses, 1.5],
-        [this.disks, 2],
-      ] as const) {
-        for (const part of parts.values()) if (part.machine === machine) part.goneAt = now() + deleteMs * factor;
+      for (const parts of [this.cards, this.addresses, this.disks]) {
+        for (const part of parts.values()) if (part.machine === machine) part.goneAt = now() + deleteMs;
       }
     }
     const { "azure-asyncoperation": location = "", ...headers } = this.begin(call, deleteMs);
