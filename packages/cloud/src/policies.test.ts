@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { seconds } from "effect/Duration";
 import { runPromise } from "effect/Effect";
 import { describe, expect, it } from "vitest";
+import { neededActions } from "./azure/preflight.ts";
 import type { HttpRequest } from "./http/transport.ts";
 import type { CloudProvider, InstanceSpec, MachineSpec } from "./provider.ts";
 import { azureModel, group as azureGroup, pagingNames } from "./testing/azure/fake.ts";
@@ -226,6 +227,15 @@ describe("the role for Azure", () => {
         "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
       ],
     ],
+    // What was made with the machine goes with it.
+    [
+      /^DELETE .*\/virtualMachines\/\{[^}]+\}$/,
+      [
+        "Microsoft.Compute/disks/delete",
+        "Microsoft.Network/networkInterfaces/delete",
+        "Microsoft.Network/publicIPAddresses/delete",
+      ],
+    ],
     [/^PUT .*\/backendAddressPools\//, ["Microsoft.Network/virtualNetworks/joinLoadBalancer/action"]],
   ];
 
@@ -264,6 +274,8 @@ describe("the role for Azure", () => {
     const needed = new Set([...recorder.calls].flatMap(actionsOf));
     const role = JSON.parse(blockOf(pageOf("azure"), "json")) as Role;
     expect(sorted([...role.Actions, ...role.DataActions])).toEqual(sorted(needed));
+    // What `cloud check` looks for is what the page gives.
+    expect(neededActions.filter((action) => !role.Actions.includes(action))).toEqual([]);
     expect(role.DataActions.every((action) => action.startsWith("Microsoft.KeyVault/vaults/"))).toBe(true);
     expect(role.Actions.some((action) => action.startsWith("Microsoft.KeyVault/"))).toBe(false);
   });

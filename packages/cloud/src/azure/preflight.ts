@@ -25,7 +25,7 @@ export interface PreflightParts {
 const skewMaxMs = 240_000;
 
 /** What the provider does, as the vendor names it. */
-const actions: readonly string[] = [
+export const neededActions: readonly string[] = [
   ...["read", "write", "delete", "start/action", "powerOff/action", "deallocate/action", "restart/action"].map(
     (verb) => `Microsoft.Compute/virtualMachines/${verb}`,
   ),
@@ -118,7 +118,7 @@ async function permissionsCheck({ rest, options }: PreflightParts, signal: Abort
   if (held === null) return [{ check, ok: false, detail: "the permissions may not be read" }];
   // In another group they are held there, and this list does not tell.
   const isForeign = options.machine.networks[0]?.startsWith("/") === true;
-  const wanted = isForeign ? actions.filter((action) => !action.includes("/subnets/")) : actions;
+  const wanted = isForeign ? neededActions.filter((action) => !action.includes("/subnets/")) : neededActions;
   const missing = wanted.filter((action) => !isPermitted(held, action));
   return [{ check, ok: missing.length === 0, detail: missing.length === 0 ? "all that is needed" : `not ${missing.join(", ")}` }];
 }
