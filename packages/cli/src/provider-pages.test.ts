@@ -39,7 +39,8 @@ describe.each(pages)("docs/providers/%s", (name) => {
     // A part of a file stands for the whole that has it.
     const rest =
       '[cluster]\nname = "a"\n[security]\ncluster_secret = "0123456789abcdef"\n[cloud]\nprovider = "hetzner"\nregion = "fsn1"\ninstance_type = "cx22"\n';
-    for (const block of blocks(page, "toml")) {
+    for (const shown of blocks(page, "toml")) {
+      const block = shown.replace("sha256=…", `sha256=${"0".repeat(64)}`);
       const text = block.includes("[cluster]") ? block : `${rest}${block.replace(/^\[cloud\]\n/, "")}`;
       const env = { GOOGLE_CLOUD_PROJECT: "fleet-production", AZURE_SUBSCRIPTION_ID: "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9" };
       expect(parseClusterFile(text, { env, readSecret: () => "0123456789abcdef" })).toHaveProperty("ok.cloud.provider");
