@@ -8,9 +8,8 @@ import type { Certificates, CloudError, CloudProvider, Instance, InstanceId, Loa
 import { callName } from "../testing/azure/call-name.ts";
 import { operator, type FakeAzureOptions } from "../testing/azure/fake.ts";
 import { azureSpec, cluster, makeAzureWorld, ticket, type AzureWorld } from "../testing/azure/world.ts";
-import { edgeKeyWords, edgePem } from "../testing/edge-pem.ts";
-import { bringUp, faultsAt, untilDone } from "../testing/fault-matrix.ts";
-import { networkFaults } from "../testing/faults.ts";
+import { edgeFaultMatrix } from "../testing/edge-fault-matrix.ts";
+import { edgePem } from "../testing/edge-pem.ts";
 
 const run = <A>(effect: Effect<A, CloudError>): Promise<A> => runPromise(effect);
 const failure = <A>(effect: Effect<A, CloudError>): Promise<CloudError> => runPromise(flip(effect));
@@ -159,44 +158,24 @@ function stored(world: AzureWorld, name: string) {
   return found;
 }
 
-describe.each([
-  "GET loadBalancers/{name}/backendAddressPools",
-  "PUT loadBalancers/{name}/backendAddressPools/{name}",
-  "GET secret",
-  "POST certificates/{name}/import",
-  "POST certificates/{name}/create",
-  "DELETE certificates/{name}",
-])("Azure's edge under faults, at %s", (call) => {
-  it.each(networkFaults)("%s", async (_, fault) => {
+edgeFaultMatrix("Azure", {
+  cluster: cluster.name,
+  makeWorld: () => {
     const world = makeAzureWorld();
-    const pool = world.fake.pools.add("edge");
-    world.fake.vault.putSecret("conform-one", "one");
-    await bringUp(world.provider, [azureSpec("n1"), azureSpec("n2")]);
-    const [one, two] = (await run(world.provider.compute.list(mine))).map(({ id }) => id);
-    if (one === undefined || two === undefined) throw new Error("two were brought up");
-    const plan = faultsAt(({ method, url }) => callName(method, url.pathname) === call, fault, 2);
-    const secrets = [ticket, operator.secret ?? "", ...edgeKeyWords];
-    const again = <A>(work: (edge: Edge) => Promise<A>): Promise<A> =>
-      untilDone(
-        secrets,
-        () => world.client(plan),
-        (client) => work(edgeOf(client)),
-      );
-    await again(({ lbs }) => run(lbs.register("edge", [one])));
-    await again(({ lbs }) => run(lbs.reconcile("edge", mine, [two])));
-    expect((await again(({ lbs }) => run(lbs.targets("edge")))).map(({ instance }) => instance)).toEqual([two]);
-    expect(reveal((await again((edge) => run(edge.secrets.resolve({ path: "conform/one" })))).value)).toBe("one");
-    const imported = await again(({ certificates }) => run(certificates.importPem("edge", edgePem, mine)));
-    expect(await again(({ certificates }) => run(certificates.importPem("edge", edgePem, mine)))).toEqual(imported);
-    const issued = await again(({ certificates }) => run(certificates.ensure("made", ["a.example"], mine)));
-    expect(await again(({ certificates }) => run(certificates.ensure("made", ["a.example"], mine)))).toMatchObject({
-      ref: issued.ref,
-    });
-    expect([...world.fake.vault.certificates.keys()]).toEqual(["edge", "made"]);
-    await again(({ lbs }) => run(lbs.deregister("edge", [two], seconds(10))));
-    for (const ref of ["edge", "made"]) await again(({ certificates }) => run(certificates.delete(ref)));
-    expect([pool.addresses.length, world.fake.vault.certificates.size]).toEqual([0, 0]);
-    expect(plan.hits()).toBeGreaterThan(0);
-    await world.close();
-  });
+    return {
+      edge: world.edge,
+      client: (plan) => world.client(plan),
+      certificates: () => world.fake.vault.certificates.size,
+      close: () => world.close(),
+    };
+  },
+  spec: azureSpec,
+  callOf: ({ method, url }) => callName(method, url.pathname),
+  changes: [
+    "PUT loadBalancers/{name}/backendAddressPools/{name}",
+    "POST certificates/{name}/import",
+    "DELETE certificates/{name}",
+  ],
+  reads: ["GET loadBalancers/{name}/backendAddressPools", "GET secret", "GET certificates/{name}/"],
+  secrets: [ticket, operator.secret ?? ""],
 });
