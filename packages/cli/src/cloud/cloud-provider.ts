@@ -4,6 +4,7 @@ import type { CloudProvider } from "@aether/cloud/provider";
 import { processSeams, providerOf, type CloudSeams } from "@aether/cloud/provider-of";
 import type { CloudSettings } from "@aether/core/config/cloud-settings";
 import { failureOf } from "../cluster/provider-call.ts";
+import { usage } from "../shell/failure.ts";
 import type { Shell } from "../shell/shell.ts";
 
 let seams: CloudSeams | null = null;
@@ -18,6 +19,7 @@ export function cloudProvider(name: string, settings: CloudSettings, shell: Pick
   try {
     return providerOf({ settings, cluster: name, env, seams: cloudSeams(shell) });
   } catch (error) {
+    if (error instanceof RangeError) throw usage(error.message, "it is for a vendor's fake; unset it");
     throw error instanceof CloudFailure ? failureOf(error.error) : error;
   }
 }

@@ -1,5 +1,5 @@
 /** What an operator does with a cloud besides making a cluster: over HTTP to a vendor whose machines run nothing. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { FakeHetzner, fakeDefaults } from "@aether/cloud/testing/hetzner/fake";
@@ -59,6 +59,13 @@ describe("cluster bootstrap --dry-run", () => {
     expect(there.vendor.fake.calls.every((call) => call.startsWith("GET "))).toBe(true);
     const made = await bootstrapInVain(there);
     expect(made.code, made.stderr).toBe(exit.notReady);
+    const kept = readdirSync(there.operator.home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    expect(kept.length).toBeGreaterThan(3);
+    for (const file of kept) {
+      const content = readFileSync(join(file.parentPath, file.name), "utf8");
+      for (const secret of [fakeDefaults.token, "a-cluster-secret-for-this-test"])
+        expect(content, file.name).not.toContain(secret);
+    }
     const real = there.operator.journal().identity?.nodes.map(({ machine }) => machine?.zone);
     expect(real).toEqual(plan.machines.map(({ machine }) => machine.zone));
     const text = await there.run("cluster", "bootstrap", "--config", there.operator.file, "--dry-run");
@@ -72,6 +79,15 @@ describe("cluster bootstrap --dry-run", () => {
       AETHER_SECRET_CLUSTER_SECRET: "a-cluster-secret-for-this-test",
     }).ended;
     expect(ended).toMatchObject({ code: exit.done, stdout: expect.stringContaining("HCLOUD_TOKEN is not set") });
+  });
+});
+
+describe("a clock for fakes", () => {
+  it("is refused when it is none", async () => {
+    const there = await open();
+    const env = { ...there.env, AETHER_CLOUD_PACE: "fast" };
+    const ended = await there.operator.begin(["cloud", "orphans", "--config", there.operator.file], env).ended;
+    expect(ended).toMatchObject({ code: exit.usage, stderr: expect.stringContaining("AETHER_CLOUD_PACE is above 0") });
   });
 });
 

@@ -33,8 +33,17 @@ describe("a bootstrap in a cloud that is killed", () => {
     const again = await there.bootstrap();
     expect(again.code, again.stderr).toBe(0);
     expect(there.vendor.fake.made).toHaveLength(3);
+
+    const states = () => [...new Set([...there.vendor.fake.servers.values()].map(({ status }) => status))];
+    const stopped = await there.run("cluster", "stop");
+    expect(stopped.code, stopped.stderr).toBe(0);
+    expect(states()).toEqual(["off"]);
+    const started = await there.run("cluster", "start");
+    expect(started, started.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining("started n1, n2, n3") });
+    expect(states()).toEqual(["running"]);
+    expect(there.vendor.fake.made).toHaveLength(3);
     expect(there.vendor.violations()).toEqual([]);
-  }, 120_000);
+  }, 180_000);
 
   it("after any of its creates was applied and before its answer came makes none of them again", async () => {
     const there = await CloudStage.open("prod", 3, hetzner, ({ method, url, body }) => {
