@@ -52,6 +52,7 @@ describe.each(pairs)("a cluster in a cloud", (vendors) => {
         const gone = await there.run("cluster", "destroy", "--yes");
         expect(gone.code, gone.stderr).toBe(0);
         expect(vendor.living()).toEqual([]);
+        expect(vendor.targets?.() ?? 0).toBe(0);
         await there.room.settled();
         expect(there.room.machines.size).toBe(0);
         expect([...new Set(vendor.violations())]).toEqual([]);

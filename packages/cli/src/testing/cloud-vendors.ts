@@ -26,6 +26,8 @@ export interface Vendor {
   readonly living: () => readonly string[];
   /** The plug is pulled. */
   readonly crash: (id: string) => void;
+  /** How many machines are behind the load balancer; where the file names one. */
+  readonly targets?: () => number;
   /** What did not fit the vendor's published model. */
   readonly violations: () => readonly string[];
 }
@@ -36,12 +38,14 @@ const heals = 'heal_after = "10s"\n';
 
 export function hetzner(machines: Machines) {
   const fake = new FakeHetzner({ ...quick, machines, actionMs: 20, deleteMs: 40 });
+  const balancer = fake.addBalancer("aether-api");
   return {
     fake,
     prefix: "/v1",
     operatorEnv: (url) => ({ HCLOUD_TOKEN: hetznerDefaults.token, AETHER_HETZNER_ENDPOINT: url }),
     machineEnv: () => ({}),
-    toml: `[cloud]\nprovider = "hetzner"\nregion = "fsn1"\ninstance_type = "cx22"\nzones = ["fsn1", "nbg1"]\n${heals}`,
+    toml: `[cloud]\nprovider = "hetzner"\nregion = "fsn1"\ninstance_type = "cx22"\nzones = ["fsn1", "nbg1"]\n${heals}load_balancer = "aether-api"\n`,
+    targets: () => balancer.targets.length,
     living: () => [...fake.servers.keys()].map(String),
     crash: (id) => fake.crash(Number(id)),
     violations: () => fake.violations,
