@@ -97,19 +97,29 @@ async function createOnce(
   signal: AbortSignal,
 ): Promise<void> {
   const { api, rest, times } = parts;
-  const pending = await api.create(name, body, spec.userData, signal);
+  const pending = await api.create(name, body, spec.userData, signal).catch(async (failure: unknown) => {
+    if (isRefusal(failure)) await clear(parts, name, spec, signal);
+    throw failure;
+  });
   const end = await rest.finish(op, pending, times.acceptMs, signal).catch((failure: unknown) => {
     if (failedAs(failure, "Deadline")) return null;
     throw failure;
   });
   if (end === null) return;
   // A word that is not known may mean that it runs all the same: then it is looked at.
-  if (end._tag === "Transient") throw fault({ ...end, op });
-  const wreck = await api.machine(name, signal).catch(absentAsNull);
-  // It was made by this very call and never ran, so nothing of anybody's is lost with it.
+  if (end._tag !== "Transient") await clear(parts, name, spec, signal);
+  throw fault({ ...end, op });
+}
+
+/** Of the wish itself, so that what is left of it is of no use to anybody. */
+const isRefusal = (failure: unknown): boolean =>
+  failedAs(failure, "Quota") || failedAs(failure, "Capacity") || failedAs(failure, "Invalid");
+
+/** There was none when we looked, so what has failed now was made by this call and never ran: nothing of anybody's is lost with it. */
+async function clear(parts: ComputeParts, name: string, spec: InstanceSpec, signal: AbortSignal): Promise<void> {
+  const wreck = await parts.api.machine(name, signal).catch(absentAsNull);
   if (wreck !== null && isFailed(wreck) && adoptionFault(wreck.tags ?? {}, spec, name) === null)
     await dismantle(parts, wreck, signal);
-  throw fault({ ...end, op });
 }
 
 /** What carries all labels. The list of the group has no states and that of states has no labels: they are put together. */

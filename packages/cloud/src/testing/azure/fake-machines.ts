@@ -46,6 +46,7 @@ interface Part {
   goneAt: number;
 }
 
+const notOffered = "Standard_M416ms_v2";
 const seconds = (ms: number): string => String(Math.max(1, Math.round(ms / 1000)));
 
 export class FakeMachines {
@@ -172,8 +173,6 @@ export class FakeMachines {
     }
     const invalid = wishFault(name, properties);
     if (invalid !== null) throw new Refused(400, "InvalidParameter", `${invalid}: ${JSON.stringify(call.body)}`);
-    if (size === "Standard_M416ms_v2")
-      throw new Refused(409, "SkuNotAvailable", `The requested size ${size} is not available in westeurope.`);
     const living = [...this.machines.values()].filter(({ provisioning }) => provisioning !== "Failed");
     if (living.length >= machinesMax) {
       const message = "Operation could not be completed as it results in exceeding approved standardBSFamily Cores quota.";
@@ -206,6 +205,12 @@ export class FakeMachines {
     };
     this.machines.set(name.toLowerCase(), machine);
     this.made.push(name);
+    if (size === notOffered) {
+      // Refused, and something of it stands there all the same.
+      [machine.provisioning, machine.next] = ["Failed", []];
+      this.#addParts(machine, null);
+      throw new Refused(409, "SkuNotAvailable", `The requested size ${size} is not available in westeurope.`);
+    }
     this.#addParts(machine, hasRoom ? machines.boot({ id: vmId, name, userData }) : null);
     const code = zone === "" ? "AllocationFailed" : "ZonalAllocationFailed";
     const error = hasRoom ? null : { code, message: `Allocation failed. There is no capacity for ${size} in this zone.` };
