@@ -36,7 +36,8 @@ export function documentOf(model: ModelSlice, { error, isClosed = false }: Docum
     paths[path] = {
       ...paths[path],
       [method.toLowerCase()]: {
-        parameters: operation.parameters,
+        // A path that is one of several that a template stands for has not all of its parts.
+        parameters: operation.parameters.filter((one) => one.in !== "path" || path.includes(`{${one.name}}`)),
         ...(operation.body === null
           ? {}
           : { requestBody: { required: true, content: content(isClosed ? closed(operation.body) : operation.body) } }),

@@ -153,7 +153,8 @@ export class FakeAzure implements VendorFake {
   #response({ status, body, headers }: Reply): HttpResponse {
     const { now, aheadMs } = this.#options;
     const all = {
-      "content-type": "application/json",
+      // Nothing is of no kind.
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
       date: new Date(now() + aheadMs).toUTCString(),
       "x-ms-request-id": `fake-${this.calls.length}`,
       "x-ms-ratelimit-remaining-subscription-reads": "11999",

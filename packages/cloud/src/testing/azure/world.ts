@@ -5,7 +5,7 @@ import type { AzureOptions, AzureSeams } from "../../azure/options.ts";
 import { vaultNameOf } from "../../azure/secrets.ts";
 import { makeAzureProvider } from "../../azure.ts";
 import { makeAccountLimits } from "../../http/rate-limiter.ts";
-import type { Transport } from "../../http/transport.ts";
+import type { HttpRequest, Transport } from "../../http/transport.ts";
 import { defaultTransportLimits, makeUndiciTransport } from "../../http/undici-transport.ts";
 import { nodeLabels } from "../../labels.ts";
 import type { CloudProvider, Instance, InstanceSpec } from "../../provider.ts";
@@ -95,12 +95,23 @@ const edgePlace = (fake: FakeAzure, clock: VirtualClock): EdgePlace => ({
   asksNoProof: true,
 });
 
-/** The same over real HTTP on loopback. `exchangeMs` is real time. */
-export async function makeServedWorld(plan: FaultPlan, exchangeMs = defaultTransportLimits.exchangeMs): Promise<AzureWorld> {
+/** The same over real HTTP on loopback. `exchangeMs` is real time; `between` stands before the Resource Manager and gives its own URL. */
+export async function makeServedWorld(
+  plan: FaultPlan,
+  exchangeMs = defaultTransportLimits.exchangeMs,
+  between: (url: string) => Promise<string> = (url) => Promise.resolve(url),
+): Promise<AzureWorld> {
   const world = makeAzureWorld();
-  const served = await serveFake(world.fake, "", plan);
+  let host: string | null = null;
+  // Links in answers are to where its customers see it.
+  const seen = (request: HttpRequest): HttpRequest =>
+    host === null || request.url.pathname.endsWith("/token") ? request : { ...request, headers: { ...request.headers, host } };
+  const { refusal } = world.fake;
+  const served = await serveFake({ handle: (request) => world.fake.handle(seen(request)), refusal }, "", plan);
+  const management = await between(served.url);
+  host = new URL(management).host;
   const transports = [0, 1].map(() => makeUndiciTransport({ ...defaultTransportLimits, exchangeMs }));
-  const env = { AETHER_AZURE_ENDPOINT: served.url };
+  const env = { AETHER_AZURE_ENDPOINT: served.url, AETHER_AZURE_MANAGEMENT_ENDPOINT: management };
   const [one, another] = transports.map((transport) => provider(world.clock, world.files, 1, transport, { env }));
   if (one === undefined || another === undefined) throw new Error("two clients");
   return {
