@@ -6,7 +6,7 @@ import { FakeHetzner, fakeDefaults } from "@aether/cloud/testing/hetzner/fake";
 import { noMachines } from "@aether/cloud/testing/machines";
 import { exit } from "../shell/failure.ts";
 import { CloudStage } from "../testing/cloud-stage.ts";
-import { aws, hetzner } from "../testing/cloud-vendors.ts";
+import { aws, azure, gcp, hetzner, type Vendor } from "../testing/cloud-vendors.ts";
 import type { Checked } from "./check.ts";
 import type { CloudPlan } from "./cloud-plan.ts";
 import type { Orphan } from "./orphans.ts";
@@ -221,6 +221,23 @@ describe("cloud check", () => {
     expect(wrong.every(({ hint }) => hint !== "")).toBe(true);
     const names = wrong.map(({ check }) => check);
     for (const check of ["the location", "the bundle", "the secrets"]) expect(names).toContain(check);
+  });
+
+  it.each<[string, (machines: typeof noMachines) => Vendor]>([
+    ["aws", aws],
+    ["gcp", gcp],
+    ["azure", azure],
+  ])("finds all well at %s too, and plans and looks for orphans there", async (_name, vendorOf) => {
+    const there = await CloudStage.open("prod", 3, () => vendorOf(noMachines));
+    stage = there;
+    const ended = await there.run("cloud", "check", "--config", there.operator.file, "-o", "json");
+    expect((JSON.parse(ended.stdout) as { readonly checks: readonly Checked[] }).checks.filter(({ ok }) => !ok)).toEqual([]);
+    const plan = await there.json<CloudPlan>("cluster", "bootstrap", "--config", there.operator.file, "--dry-run");
+    expect(plan).toMatchObject({ unasked: null });
+    expect(new Set(plan.machines.map(({ machine }) => machine.zone)).size).toBe(2);
+    expect(await there.json("cloud", "orphans", "--config", there.operator.file)).toEqual({ orphans: [] });
+    const none = await there.run("cluster", "destroy", "--config", there.operator.file, "--yes");
+    expect(none.code, none.stderr).toBe(exit.done);
   });
 
   it("finds secrets where the provider keeps them, and says which are nowhere", async () => {
