@@ -182,8 +182,9 @@ async function readRows(
   if (freshest === undefined) return none;
   const api = connection.member(freshest.address);
   try {
-    const { nodes } = await api.call<NodesAnswer>("GET", "/v1/nodes?consistency=stale", { timeoutMs: answerMs });
-    return { nodes, instances: await readInstances(api) };
+    const asked = api.call<NodesAnswer>("GET", "/v1/nodes?consistency=stale", { timeoutMs: answerMs });
+    const [{ nodes }, instances] = await Promise.all([asked, readInstances(api)]);
+    return { nodes, instances };
   } catch (error) {
     if (error instanceof Failure) return none;
     throw error;
