@@ -58,6 +58,12 @@ describe("the settings of a cloud", () => {
     expect(cloudSettingsOf(stored)).toEqual(c.machines);
   });
 
+  it("of the page about clouds are what it says", () => {
+    const page = readFileSync(join(import.meta.dirname, "../../../../docs/clouds.md"), "utf8");
+    const [, shown = ""] = /```toml\n([\s\S]*?)```/.exec(page) ?? [];
+    expect(read(shown).machines).toMatchObject({ provider: "hetzner", zones: ["fsn1", "nbg1"], healAfterMs: 600_000 });
+  });
+
   it("are none for a local cluster, and for a row that tells nothing", () => {
     expect(read('[cluster]\nname = "a"\n[cloud]\nprovider = "local"\n').machines).toBeNull();
     expect([{}, null, { note: "kept" }, { cloud: { provider: "local" } }].map(cloudSettingsOf)).toEqual([null, null, null, null]);
