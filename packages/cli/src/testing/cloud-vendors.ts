@@ -26,6 +26,8 @@ export interface Vendor {
   readonly living: () => readonly string[];
   /** The plug is pulled. */
   readonly crash: (id: string) => void;
+  /** Somebody deletes it at the vendor's, behind everybody's back. */
+  readonly vanish?: (id: string) => void;
   /** How many machines are behind the load balancer; where the file names one. */
   readonly targets?: () => number;
   /** What did not fit the vendor's published model. */
@@ -48,6 +50,11 @@ export function hetzner(machines: Machines) {
     targets: () => balancer.targets.length,
     living: () => [...fake.servers.keys()].map(String),
     crash: (id) => fake.crash(Number(id)),
+    vanish: (id) => {
+      fake.servers.delete(Number(id));
+      balancer.targets = balancer.targets.filter(({ server }) => server.id !== Number(id));
+      machines.destroy(id);
+    },
     violations: () => fake.violations,
   } satisfies Vendor & { readonly fake: FakeHetzner };
 }
