@@ -1,9 +1,18 @@
 /** What a smoke does when the vendor is not as it should be. */
+import type { CloudName } from "@aether/core/config/cloud-settings";
 import { describe, expect, it } from "vitest";
+import type { CloudProvider } from "../provider.ts";
+import { makeAwsWorld } from "../testing/aws/world.ts";
+import { place as azurePlace } from "../testing/azure/fake.ts";
+import { makeAzureWorld } from "../testing/azure/world.ts";
+import { makeGcpWorld } from "../testing/gcp/world.ts";
+import type { VirtualClock } from "../testing/virtual-clock.ts";
 import { makeHetznerWorld } from "../testing/hetzner/world.ts";
 import type { FaultPlan } from "../testing/http-fake.ts";
 import { smoke, smokeCluster } from "./life.ts";
 import { smokeSettings } from "./settings.ts";
+
+const { subscription } = azurePlace;
 
 async function lived(plan: FaultPlan = () => undefined, options: Parameters<typeof makeHetznerWorld>[0] = {}) {
   const world = makeHetznerWorld(options);
@@ -22,7 +31,37 @@ async function lived(plan: FaultPlan = () => undefined, options: Parameters<type
   return { holds, text: lines.join("\n"), fake: world.fake };
 }
 
+type Place = () => { readonly clock: VirtualClock; client(plan?: FaultPlan, options?: { cluster: string }): CloudProvider };
+const places: readonly (readonly [CloudName, string, Place])[] = [
+  ["aws", "eu-central-1", makeAwsWorld],
+  ["gcp", "europe-west1", makeGcpWorld],
+  ["azure", "westeurope", makeAzureWorld],
+];
+
 describe("a smoke", () => {
+  it.each(places)("lives a whole life on %s too", async (name, region, makePlace) => {
+    const place = makePlace();
+    const size = { aws: "t4g.small", gcp: "e2-medium", azure: "Standard_B2s", hetzner: "" }[name];
+    const text = [
+      `[cluster]\nname = "a"\n[security]\ncluster_secret = "\${secrets:x}"\n[cloud]\nprovider = "${name}"`,
+      `region = "${region}"\ninstance_type = "${size}"\n`,
+      name === "aws" ? 'image = "ami-0123456789abcdef0"\n' : "",
+      name === "azure" ? '[azure]\nvnet = "aether"\nsubnet = "nodes"\n' : "",
+    ].join("\n");
+    const env = {
+      GOOGLE_CLOUD_PROJECT: "fleet-production",
+      AZURE_SUBSCRIPTION_ID: subscription,
+      AZURE_RESOURCE_GROUP: "Fleet-RG",
+    };
+    const settings = smokeSettings(name, { name: "cluster.toml", text }, env);
+    if (typeof settings === "string") throw new Error(settings);
+    const lines: string[] = [];
+    const provider = place.client(() => undefined, { cluster: smokeCluster.name });
+    const signal = AbortSignal.timeout(60_000);
+    const holds = await smoke({ provider, settings, clock: place.clock, signal, say: (line) => void lines.push(line) });
+    expect({ holds, last: lines.at(-1) }, lines.join("\n")).toEqual({ holds: true, last: "sweep after: 0 deleted" });
+  });
+
   it("waits for lists that lag, and ends with nothing left", async () => {
     const { holds, text, fake } = await lived();
     expect(text).toContain("sweep after: 0 deleted");

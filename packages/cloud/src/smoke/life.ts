@@ -117,8 +117,9 @@ function making(life: Life): readonly Step[] {
     return (life.id = instance.id);
   };
   const again = async (): Promise<string> => {
-    const { instance, created } = await run(provider.compute.ensure(spec));
-    claim(instance.id === life.id && !created, `a second instance ${instance.id} beside ${life.id}`);
+    // Some vendors answer a repeated create as they answered the first, so `created` says nothing here.
+    const { instance } = await run(provider.compute.ensure(spec));
+    claim(instance.id === life.id, `a second instance ${instance.id} beside ${life.id}`);
     return "the same";
   };
   return [
