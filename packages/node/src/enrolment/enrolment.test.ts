@@ -133,10 +133,12 @@ describe("a machine and its maker", () => {
 
 /** A visitor who speaks the protocol by hand. */
 interface Visitor {
-  readonly hello: () => Promise<{ readonly answered: Answered; readonly encounter: Encounter }>;
+  /** `nonce`: one that was heard before. */
+  readonly hello: (nonce?: string) => Promise<{ readonly answered: Answered; readonly encounter: Encounter }>;
   readonly give: (body: Uint8Array, proof: string) => Promise<Answered>;
   readonly publicKey: string;
   readonly leave: () => void;
+  readonly socket: TLSSocket;
 }
 
 async function visit(): Promise<Visitor> {
@@ -148,14 +150,14 @@ async function visit(): Promise<Visitor> {
     if (key === undefined) throw new Error("a waiting machine shows a certificate");
     const signal = AbortSignal.timeout(20_000);
     return {
-      hello: async () => {
-        const makerNonce = freshNonce();
+      hello: async (makerNonce = freshNonce()) => {
         const answered = await post(agent, doors.hello, Buffer.from(JSON.stringify({ nonce: makerNonce })), {}, signal);
         return { answered, encounter: { makerNonce, nodeNonce: String(answered.body["nonce"]), tlsKey: keyFingerprint(key) } };
       },
       give: (body, proof) => post(agent, doors.gift, body, { [proofHeader]: proof }, signal),
       publicKey: key.export({ type: "spki", format: "pem" }).toString(),
       leave: () => socket.destroy(),
+      socket,
     };
   }
 }
@@ -180,7 +182,8 @@ describe("a machine does not believe", () => {
     const { encounter } = await first.hello();
     const body = await giftBody(identity(), first.publicKey);
     const proof = makerProof(birth, encounter, body);
-    await second.hello();
+    // Whoever recorded both requests says both again.
+    await second.hello(encounter.makerNonce);
     expect((await second.give(body, proof)).status).toBe(403);
     expect((await third.give(body, proof)).status).toBe(403);
     const changed = Buffer.concat([body, Buffer.from(" ")]);
@@ -192,11 +195,31 @@ describe("a machine does not believe", () => {
     await born;
   });
 
+  it("a second gift that was sent before the first one was refused", async () => {
+    const birth = births.birthOf(n1);
+    const stop = new AbortController();
+    const waits = room(birth, { signal: stop.signal });
+    const visitor = await visit();
+    const { encounter } = await visitor.hello();
+    const body = await giftBody(identity(), visitor.publicKey);
+    const gift = (proof: string): Buffer => {
+      const head = `POST ${doors.gift} HTTP/1.1\r\nhost: node\r\n${proofHeader}: ${proof}\r\ncontent-length: ${body.length}\r\n\r\n`;
+      return Buffer.concat([Buffer.from(head), body]);
+    };
+    const left = new Promise((resolve) => visitor.socket.once("close", resolve));
+    visitor.socket.write(Buffer.concat([gift("wrong"), gift(makerProof(birth, encounter, body))]));
+    await left;
+    stop.abort();
+    expect([await waits, isUnborn()]).toEqual(["stopped", true]);
+  });
+
   it("its maker when the CA, the cluster or the node is not that of its birth", async () => {
     const birth = births.birthOf(n1);
     const otherCa = await deriveCa("another", cluster.name);
+    const otherKey = await makeOwnKey("another");
     const wrong: readonly (readonly [string, Birth, Partial<ReturnType<typeof identity>>])[] = [
       ["CA", { ...birth, caFingerprint: "0".repeat(64) }, {}],
+      ["another key", birth, { certify: () => identity().certify(otherKey.publicKey) }],
       [
         "not of that CA",
         birth,
@@ -318,9 +341,13 @@ describe("somebody between a machine and its maker", () => {
     const seen: string[] = [];
     const server = createTls({ key: mine.key, cert: mine.certificate, minVersion: "TLSv1.3" }, (victim: TLSSocket) => {
       const machine = connectTls({ host, port, rejectUnauthorized: false });
+      const its = (): string =>
+        JSON.stringify(machine.getPeerX509Certificate()?.publicKey.export({ type: "spki", format: "pem" }));
       victim.on("data", (bytes) => seen.push(bytes.toString("latin1")));
-      // A better one puts its own key in place of the machine's.
-      machine.on("data", (bytes) => victim.write(bytes));
+      // It is a good one: it puts its own key, which is as long, in place of the machine's.
+      machine.on("data", (bytes) =>
+        victim.write(bytes.toString("latin1").replace(its(), JSON.stringify(mine.publicKey)), "latin1"),
+      );
       victim.pipe(machine);
       victim.on("error", () => machine.destroy());
       machine.on("error", () => victim.destroy());
