@@ -1,10 +1,11 @@
 /** What an operator does with a cloud besides making a cluster: over HTTP to a vendor whose machines run nothing. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { FakeHetzner, fakeDefaults } from "@aether/cloud/testing/hetzner/fake";
 import { noMachines } from "@aether/cloud/testing/machines";
 import { exit } from "../shell/failure.ts";
+import type { Running } from "../testing/operator.ts";
 import { CloudStage } from "../testing/cloud-stage.ts";
 import { aws, azure, gcp, hetzner, type Vendor } from "../testing/cloud-vendors.ts";
 import type { Checked } from "./check.ts";
@@ -140,6 +141,30 @@ describe("cluster destroy in a cloud", () => {
     const ended = await there.run("cluster", "destroy", "--config", there.operator.file, "--yes");
     expect(ended.code, ended.stderr).toBe(exit.done);
     expect(there.vendor.living()).toEqual([]);
+  });
+
+  it("that is killed after any of its deletes is finished by the next one", async () => {
+    let doomed: Running | null = null;
+    const there = await CloudStage.open("prod", 3, silent(), ({ method }) => {
+      if (method !== "DELETE" || doomed === null) return undefined;
+      doomed.process.kill("SIGKILL");
+      return { kind: "drop-after" };
+    });
+    stage = there;
+    await bootstrapInVain(there);
+    // Several may have been deleted by the time a kill is felt, so how often it is killed is not known: at least once.
+    const signals: (NodeJS.Signals | null)[] = [];
+    while (signals.length < 5 && signals.at(-1) !== null) {
+      doomed = there.begin("cluster", "destroy", "prod", "--yes");
+      const ended = await doomed.ended;
+      signals.push(ended.signal);
+      if (ended.signal === null) expect(ended.code, ended.stderr).toBe(exit.done);
+      else expect(there.operator.journal().state).toBe("destroying");
+    }
+    expect(signals[0]).toBe("SIGKILL");
+    expect(signals.at(-1)).toBeNull();
+    expect(there.vendor.living()).toEqual([]);
+    expect(existsSync(there.operator.clusterFolder)).toBe(false);
   });
 
   it("does not believe an account that shows nothing of what was made, until a person says that it is gone", async () => {
