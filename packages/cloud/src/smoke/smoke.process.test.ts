@@ -1,8 +1,14 @@
 /** The script that is run against real clouds, run against their fakes; and, when one says so, against the real ones. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { fakeDefaults as awsDefaults, FakeEc2 } from "../testing/aws/fake.ts";
+import { FakeAzure, operator, place } from "../testing/azure/fake.ts";
+import { FakeGcp, region } from "../testing/gcp/fake.ts";
+import { credentialFiles, project } from "../testing/gcp/tokens.ts";
 import { fakeDefaults as hetznerDefaults, FakeHetzner } from "../testing/hetzner/fake.ts";
 import { serveFake, type ServedFake, type VendorFake } from "../testing/http-fake.ts";
 
@@ -37,6 +43,34 @@ const serve = async (fake: VendorFake, prefix: string): Promise<string> => {
   return one.url;
 };
 
+/** Vendors that are quick, a file's part of them, and credentials where their users keep them. */
+const others = {
+  aws: {
+    vendor: new FakeEc2({ now: Date.now, bootMs: 1, stopMs: 1, terminateMs: 1, lagMs: 0 }),
+    file: 'region = "eu-central-1"\ninstance_type = "t4g.small"\nimage = "ami-0123456789abcdef0"\n',
+    env: {
+      AWS_ACCESS_KEY_ID: awsDefaults.keys.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: awsDefaults.keys.secretAccessKey,
+    },
+  },
+  gcp: {
+    vendor: new FakeGcp({ now: Date.now, bootMs: 1, operationMs: 1, deleteMs: 1, stopMs: 1, lagMs: 0 }),
+    file: `region = "${region}"\ninstance_type = "e2-medium"\nimage = "ubuntu-os-cloud/ubuntu-2404-lts-amd64"\n`,
+    env: { GOOGLE_CLOUD_PROJECT: project },
+  },
+  azure: {
+    vendor: new FakeAzure({ now: Date.now, bootMs: 1, powerMs: 1, deleteMs: 1, lagMs: 0 }),
+    file: 'region = "westeurope"\ninstance_type = "Standard_B2s"\n[azure]\nsubnet = "nodes"\n',
+    env: {
+      AZURE_TENANT_ID: place.tenant,
+      AZURE_CLIENT_ID: operator.client,
+      AZURE_CLIENT_SECRET: operator.secret,
+      AZURE_SUBSCRIPTION_ID: place.subscription,
+      AZURE_RESOURCE_GROUP: place.resourceGroup,
+    },
+  },
+} as const;
+
 describe("npm run smoke", () => {
   const fake = (): FakeHetzner => new FakeHetzner({ now: Date.now, bootMs: 1, actionMs: 1, deleteMs: 1, lagMs: 0 });
   const env = (url: string): Env => ({ AETHER_SMOKE: "yes", HCLOUD_TOKEN: hetznerDefaults.token, AETHER_HETZNER_ENDPOINT: url });
@@ -67,6 +101,25 @@ describe("npm run smoke", () => {
     });
     expect(ended).toMatchObject({ code: 130, out: expect.stringContaining("sweep after: 1 deleted") as string });
     expect([vendor.made.length, vendor.servers.size]).toEqual([1, 0]);
+  });
+
+  it.concurrent.each(Object.keys(others) as (keyof typeof others)[])("lives it on %s too", async (name) => {
+    const { vendor, file, env: credentials } = others[name];
+    const folder = mkdtempSync(join(tmpdir(), "aether-smoke-"));
+    const config = join(folder, "cluster.toml");
+    writeFileSync(
+      config,
+      `[cluster]\nname = "a"\n[security]\ncluster_secret = "0123456789"\n[cloud]\nprovider = "${name}"\n${file}`,
+    );
+    writeFileSync(join(folder, "login.json"), credentialFiles.authorized_user());
+    const url = await serve(vendor, "");
+    const env = { AETHER_SMOKE: "yes", HOME: folder, [`AETHER_${name.toUpperCase()}_ENDPOINT`]: url, ...credentials };
+    const login = name === "gcp" ? { GOOGLE_APPLICATION_CREDENTIALS: join(folder, "login.json") } : {};
+    const { code, out, err } = await smoke([name, "--config", config], { ...env, ...login });
+    rmSync(folder, { recursive: true });
+    expect({ code, err }, out).toEqual({ code: 0, err: "" });
+    expect(out).toMatch(/ok {4}delete: deleted[\s\S]*sweep after: 0 deleted\n$/);
+    expect(vendor.violations).toEqual([]);
   });
 
   it.skipIf(process.env["AETHER_SMOKE"] !== "yes").each(["hetzner", "aws", "gcp", "azure"])(
