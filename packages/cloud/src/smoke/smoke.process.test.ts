@@ -44,7 +44,7 @@ const serve = async (fake: VendorFake, prefix: string): Promise<string> => {
 };
 
 /** Vendors that are quick, a file's part of them, and credentials where their users keep them. */
-const others = {
+const otherVendors = {
   aws: {
     vendor: new FakeEc2({ now: Date.now, bootMs: 1, stopMs: 1, terminateMs: 1, lagMs: 0 }),
     file: 'region = "eu-central-1"\ninstance_type = "t4g.small"\nimage = "ami-0123456789abcdef0"\n',
@@ -103,8 +103,8 @@ describe("npm run smoke", () => {
     expect([vendor.made.length, vendor.servers.size]).toEqual([1, 0]);
   });
 
-  it.concurrent.each(Object.keys(others) as (keyof typeof others)[])("lives it on %s too", async (name) => {
-    const { vendor, file, env: credentials } = others[name];
+  it.concurrent.each(Object.keys(otherVendors) as (keyof typeof otherVendors)[])("lives it on %s too", async (name) => {
+    const { vendor, file, env: credentials } = otherVendors[name];
     const folder = mkdtempSync(join(tmpdir(), "aether-smoke-"));
     const config = join(folder, "cluster.toml");
     writeFileSync(
@@ -113,9 +113,9 @@ describe("npm run smoke", () => {
     );
     writeFileSync(join(folder, "login.json"), credentialFiles.authorized_user());
     const url = await serve(vendor, "");
-    const env = { AETHER_SMOKE: "yes", HOME: folder, [`AETHER_${name.toUpperCase()}_ENDPOINT`]: url, ...credentials };
+    const reached = { AETHER_SMOKE: "yes", HOME: folder, [`AETHER_${name.toUpperCase()}_ENDPOINT`]: url, ...credentials };
     const login = name === "gcp" ? { GOOGLE_APPLICATION_CREDENTIALS: join(folder, "login.json") } : {};
-    const { code, out, err } = await smoke([name, "--config", config], { ...env, ...login });
+    const { code, out, err } = await smoke([name, "--config", config], { ...reached, ...login });
     rmSync(folder, { recursive: true });
     expect({ code, err }, out).toEqual({ code: 0, err: "" });
     expect(out).toMatch(/ok {4}delete: deleted[\s\S]*sweep after: 0 deleted\n$/);
