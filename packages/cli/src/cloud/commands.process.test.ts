@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { FakeHetzner, fakeDefaults } from "@aether/cloud/testing/hetzner/fake";
-import { noMachines } from "@aether/cloud/testing/machines";
+import { noMachines, type Machines } from "@aether/cloud/testing/machines";
 import { exit } from "../shell/failure.ts";
 import type { Running } from "../testing/operator.ts";
 import { CloudStage } from "../testing/cloud-stage.ts";
@@ -19,11 +19,24 @@ afterEach(async () => {
   stage = null;
 });
 
+let booted = 0;
+/** On this computer, where nothing listens. */
+const deaf: Machines = { ...noMachines, boot: () => `127.213.77.${((booted += 1) % 250) + 1}` };
+
 /** A vendor whose machines come to run, and in which nothing ever listens. */
 const silent =
   (change: Partial<ConstructorParameters<typeof FakeHetzner>[0]> = {}) =>
   () => {
-    const fake = new FakeHetzner({ now: Date.now, bootMs: 20, actionMs: 5, deleteMs: 20, lagMs: 5, pageMax: 25, ...change });
+    const fake = new FakeHetzner({
+      now: Date.now,
+      machines: deaf,
+      bootMs: 20,
+      actionMs: 5,
+      deleteMs: 20,
+      lagMs: 5,
+      pageMax: 25,
+      ...change,
+    });
     return {
       ...hetzner(noMachines),
       fake,

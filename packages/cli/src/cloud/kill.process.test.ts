@@ -1,4 +1,4 @@
-/** A bootstrap at a vendor that is killed at each of its twelve steps, and at each request to the vendor. */
+/** A bootstrap at a vendor that is killed at each of its twelve steps, and when the vendor has made a machine and not said so. */
 import { afterEach, describe, expect, it } from "vitest";
 import { stepNames } from "../bootstrap/journal.ts";
 import { CloudStage } from "../testing/cloud-stage.ts";
