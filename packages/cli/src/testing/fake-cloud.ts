@@ -66,10 +66,11 @@ const env = {
   AETHER_BUNDLE_URL: room.bundleUrl,
   AETHER_SECRET_CLUSTER_SECRET: "a-secret-for-trying-out",
   AETHER_HOME: join(folder, "home"),
+  CLUSTER_FILE: file,
 };
 process.stdout.write(`# ${name} on this computer; type in another terminal:\n`);
 for (const [key, value] of Object.entries(env)) process.stdout.write(`export ${key}='${value}'\n`);
-process.stdout.write(`aether cluster bootstrap --config ${file}\n`);
+process.stdout.write(`npx aether cluster bootstrap --config "$CLUSTER_FILE"\n`);
 process.stdout.write("# Ctrl-C ends it, and every machine with it\n");
 
 let isEnding = false;
