@@ -2,12 +2,15 @@
 import type { CloudSettings } from "@aether/core/config/cloud-settings";
 import type { Instance, MachineSpec } from "./provider.ts";
 
-/** By each vendor's name for it, with systemd, cloud-init and curl: Debian 12, but on GCP, whose Debian comes without cloud-init. */
+/**
+ * By each vendor's name for it, with systemd, cloud-init and curl: Debian 12, but on GCP, whose Debian comes without cloud-init, and on Azure,
+ * whose documentation promises cloud-init of Ubuntu's images and of no Debian after 10.
+ */
 const images: Readonly<Record<CloudSettings["provider"], string>> = {
   hetzner: "debian-12",
   aws: "debian-12",
   gcp: "ubuntu-os-cloud/ubuntu-2404-lts-amd64",
-  azure: "Debian:debian-12:12-gen2:latest",
+  azure: "Canonical:ubuntu-24_04-lts:server:latest",
 };
 
 export const imageOf = (settings: CloudSettings): string => settings.image ?? images[settings.provider];

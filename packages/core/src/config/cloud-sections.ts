@@ -85,7 +85,8 @@ export const cloud = Schema.Struct({
     doc: "What is on a new machine's disk: the vendor's name or id of an image with systemd, cloud-init and curl.",
     rule: image,
     example: '"debian-12"',
-    default: "Debian 12, by the vendor's own name for it; on gcp, whose Debian has no cloud-init, Ubuntu 24.04",
+    default:
+      "Debian 12, by the vendor's own name for it; on gcp and azure Ubuntu 24.04, because Debian has no cloud-init there, or none that is promised",
   }),
   bundle_url: key(text(bundleGrammar, bundle), {
     type: "text",

@@ -222,8 +222,8 @@ export class FakeAzure implements VendorFake {
     if (kind === "usages") return { status: 200, body: { value: usages(this.compute.machines.size, this.#options.machinesMax) } };
     if (kind !== "publishers") return notFound(kind);
     const [, , , publisher, , , , offer, , sku, , version] = path;
-    if (publisher !== "Debian" || offer !== "debian-12" || sku !== "12-gen2")
-      return notFound(`${publisher ?? ""} ${offer ?? ""} ${sku ?? ""}`);
+    const name = `${publisher ?? ""}:${offer ?? ""}:${sku ?? ""}`;
+    if (!images.includes(name)) return notFound(name.replaceAll(":", " "));
     const image = { id: "/x", name: "0.20260101.1", location: place.region };
     if (version === undefined) return { status: 200, body: [image] };
     return version === image.name ? { status: 200, body: image } : notFound(version);
@@ -233,6 +233,8 @@ export class FakeAzure implements VendorFake {
 function notFound(what: string): never {
   throw new Refused(404, "NotFound", `${what} was not found.`);
 }
+
+const images: readonly string[] = ["Debian:debian-12:12-gen2", "Canonical:ubuntu-24_04-lts:server"];
 
 const skus = [
   {
