@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { map } from "effect/Effect";
 import { value as reveal, type Redacted } from "effect/Redacted";
+import type { CertificateIssuer } from "./certificates/issuer.ts";
 import { asEffect } from "./failure.ts";
 import { makeActionWaiter } from "./hetzner/actions.ts";
 import { makeHetznerApi } from "./hetzner/api.ts";
@@ -30,6 +31,8 @@ export interface HetznerOptions {
   readonly token: Redacted;
   /** AETHER_HETZNER_ENDPOINT and AETHER_SECRET_…; the program's environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Signs what is to be uploaded for {@link CloudProvider.certificates}; the vendor signs nothing. */
+  readonly issuer?: CertificateIssuer | undefined;
 }
 
 /** What the provider is given of the world outside. */
@@ -75,7 +78,7 @@ export function makeHetznerProvider(options: HetznerOptions, seams: HetznerSeams
     },
     secrets: envSecrets("hetzner", options.env),
     loadBalancers: makeLoadBalancers({ api, actions, clock }),
-    certificates: makeCertificates(api),
+    certificates: makeCertificates({ api, now: clock.now, issuer: options.issuer }),
     preflight: asEffect((signal) => preflight(api, options.region, options.machine, signal)),
   };
 }

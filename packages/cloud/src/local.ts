@@ -4,30 +4,20 @@
  */
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { createHash, randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { toMillis } from "effect/Duration";
-import { tryPromise, type Effect } from "effect/Effect";
 import { value as reveal } from "effect/Redacted";
 import { applyLabels, carries, clusterLabels, labelFault, labelKeys, patchFault } from "./labels.ts";
 import { awaitInstance, powerInstance, removeInstance, settle, type Daemon, type LocalFolders } from "./local/instance.ts";
-import { errnoOf } from "./local/durable-file.ts";
-import { CloudFailure } from "./failure.ts";
+import type { CertificateIssuer } from "./certificates/issuer.ts";
+import { call } from "./local/call.ts";
+import { makeLocalCertificates } from "./local/certificates.ts";
+import { exclusively } from "./local/exclusive.ts";
 import { fault } from "./local/failure.ts";
-import { isLock, takeLock } from "./local/lock.ts";
 import { isPortFree } from "./local/ports.ts";
 import { isAlive, startOf } from "./local/process-table.ts";
-import { BadRecord, readRecord, readRecords, writeRecord, type InstanceRecord } from "./local/registry.ts";
-import type {
-  CloudError,
-  CloudProvider,
-  Instance,
-  InstanceId,
-  InstanceSpec,
-  InstanceState,
-  LabelPatch,
-  Labels,
-  Peer,
-} from "./provider.ts";
+import { readRecord, readRecords, writeRecord, type InstanceRecord } from "./local/registry.ts";
+import type { CloudProvider, Instance, InstanceId, InstanceSpec, InstanceState, LabelPatch, Labels, Peer } from "./provider.ts";
 
 export interface LocalOptions {
   readonly cluster: string;
@@ -38,10 +28,10 @@ export interface LocalOptions {
   readonly daemon: Daemon;
   /** How long a daemon may take to end after SIGTERM. */
   readonly graceMs: number;
+  /** The cluster's CA. Without one, certificates can be imported and not issued. */
+  readonly issuer?: CertificateIssuer;
 }
 
-const nameGrammar = /^[a-z][a-z0-9-]{0,40}$/;
-const lockWaitMs = 30_000;
 const freeBytesMin = 256 * 1024 * 1024;
 
 /** Everything the local provider can do for one cluster. Nothing is touched until an effect runs. */
@@ -56,7 +46,9 @@ export function makeLocalProvider(options: LocalOptions): CloudProvider {
       delete: (id) => call(`delete ${id}`, () => deleteById(options, id)),
       power: (id, action) =>
         call(`${action} ${id}`, () =>
-          exclusively(options, nameOf(id), `power ${action}`, async () => powerInstance(options, await byId(action, id), action)),
+          exclusively(options.registryDir, nameOf(id), `power ${action}`, async () =>
+            powerInstance(options, await byId(action, id), action),
+          ),
         ),
       label: (id, patch) => call(`label ${id}`, () => label(options, id, patch)),
       awaitState: (id, want, within) =>
@@ -65,18 +57,19 @@ export function makeLocalProvider(options: LocalOptions): CloudProvider {
     discovery: {
       peers: (cluster) => call(`peers of ${cluster}`, async () => (await list(options, clusterLabels(cluster))).map(asPeer)),
     },
+    certificates: makeLocalCertificates({ dir: certificatesOf(options), issuer: options.issuer, now: Date.now }),
     preflight: call("preflight", () => preflight(options)),
   };
 }
 
-const call = <A>(op: string, run: () => Promise<A>): Effect<A, CloudError> =>
-  tryPromise({ try: run, catch: (error) => asCloudError(op, error) });
+/** Beside the registry. */
+const certificatesOf = (options: LocalOptions): string => join(dirname(options.registryDir), "certificates");
 
 /** Record first, then folder and process: whatever is interrupted is found again by the next call and finished. */
 async function ensure(options: LocalOptions, spec: InstanceSpec): Promise<{ instance: Instance; created: boolean }> {
   const wrong = specFault(options, spec);
   if (wrong !== null) throw fault({ _tag: "Invalid", op: `ensure ${spec.name}`, message: wrong });
-  return exclusively(options, spec.name, "ensure", async () => {
+  return exclusively(options.registryDir, spec.name, "ensure", async () => {
     const found = await readRecord(options.registryDir, spec.name);
     const record = found?.power === "deleting" ? await finishDelete(options, found) : found;
     if (record !== null) {
@@ -148,7 +141,7 @@ async function list(options: LocalOptions, selector: Labels): Promise<readonly I
 }
 
 async function deleteById(options: LocalOptions, id: InstanceId): Promise<"deleted" | "absent"> {
-  return exclusively(options, nameOf(id), "delete", async () => {
+  return exclusively(options.registryDir, nameOf(id), "delete", async () => {
     const record = await readRecord(options.registryDir, nameOf(id));
     if (record === null || record.id !== id) return "absent";
     if (!carries(record.labels, clusterLabels(options.cluster))) {
@@ -164,7 +157,7 @@ async function deleteById(options: LocalOptions, id: InstanceId): Promise<"delet
 async function label(options: LocalOptions, id: InstanceId, patch: LabelPatch): Promise<Instance> {
   const wrong = patchFault(patch);
   if (wrong !== null) throw fault({ _tag: "Invalid", op: `label ${id}`, message: wrong });
-  return exclusively(options, nameOf(id), "label", async () => {
+  return exclusively(options.registryDir, nameOf(id), "label", async () => {
     const record = await recordOf(options, "label", id);
     const labelled = { ...record, labels: applyLabels(record.labels, patch) };
     await writeRecord(options.registryDir, labelled);
@@ -209,27 +202,6 @@ const asPeer = (instance: Instance): Peer => ({
   state: instance.state,
 });
 
-/** One writer for each instance, over all processes. */
-async function exclusively<A>(options: LocalOptions, name: string, purpose: string, run: () => Promise<A>): Promise<A> {
-  if (!nameGrammar.test(name)) {
-    throw fault({
-      _tag: "Invalid",
-      op: purpose,
-      message: `instance name ${JSON.stringify(name)} must match ${nameGrammar.source}`,
-    });
-  }
-  const taken = await takeLock(join(options.registryDir, `${name}.lock`), purpose, lockWaitMs);
-  if (!isLock(taken)) {
-    const message = `process ${taken.pid} has been at "${taken.purpose}" of ${name} for ${lockWaitMs / 1000} s`;
-    throw fault({ _tag: "Conflict", kind: "busy", op: `${purpose} ${name}`, message });
-  }
-  try {
-    return await run();
-  } finally {
-    await taken.release();
-  }
-}
-
 function specFault(options: LocalOptions, spec: InstanceSpec): string | null {
   if (spec.key.cluster !== options.cluster) return `this provider serves ${options.cluster}, not ${spec.key.cluster}`;
   if (spec.key.node !== spec.name) return `the key names node ${spec.key.node}, the spec ${spec.name}`;
@@ -273,15 +245,4 @@ async function preflight(options: LocalOptions) {
     { check: "the nodes' folder is writable", ok: await can(options.nodesDir, constants.W_OK), detail: options.nodesDir },
     { check: "disk space", ok: freeBytes >= freeBytesMin, detail: `${Math.floor(freeBytes / 1024 / 1024)} MiB free, 256 needed` },
   ];
-}
-
-function asCloudError(op: string, error: unknown): CloudError {
-  if (error instanceof CloudFailure) return error.error;
-  const context = { provider: "local", op, message: error instanceof Error ? error.message : String(error) } as const;
-  const code = errnoOf(error);
-  if (error instanceof BadRecord) return { _tag: "Protocol", ...context };
-  if (code === undefined) throw error;
-  if (code === "EACCES" || code === "EPERM") return { _tag: "Auth", kind: "forbidden", code, ...context };
-  if (["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"].includes(code)) return { _tag: "Capacity", code, ...context };
-  return { _tag: "Transient", maybeApplied: true, code, ...context };
 }

@@ -5,6 +5,7 @@ import type { CloudSettings } from "@aether/core/config/cloud-settings";
 import { makeAwsProvider } from "./aws.ts";
 import { azureCredentialsFrom } from "./azure/credentials.ts";
 import { makeAzureProvider } from "./azure.ts";
+import type { CertificateIssuer } from "./certificates/issuer.ts";
 import { CloudFailure } from "./failure.ts";
 import { makeGcpProvider } from "./gcp.ts";
 import { makeHetznerProvider } from "./hetzner.ts";
@@ -33,6 +34,8 @@ export interface ProviderWish {
   /** Credentials, AETHER_…_ENDPOINT and AETHER_SECRET_…; the program's environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly seams: CloudSeams;
+  /** The cluster's CA, where the cluster secret is at hand: signs for vendors that do not. */
+  readonly issuer?: CertificateIssuer;
 }
 
 /**
@@ -76,10 +79,10 @@ export function providerOf(wish: ProviderWish): CloudProvider {
 type Maker = (wish: ProviderWish, machine: ReturnType<typeof machineOf>) => CloudProvider;
 
 const makers: Readonly<Record<CloudSettings["provider"], Maker>> = {
-  hetzner: ({ settings, cluster, env, seams }, machine) => {
+  hetzner: ({ settings, cluster, env, seams, issuer }, machine) => {
     const { HCLOUD_TOKEN: token = "" } = env;
     if (token === "") throw unauthenticated("hetzner", "the environment variable HCLOUD_TOKEN is not set");
-    return makeHetznerProvider({ cluster, region: settings.region, machine, token: redact(token), env }, seams);
+    return makeHetznerProvider({ cluster, region: settings.region, machine, token: redact(token), env, issuer }, seams);
   },
   aws: ({ settings, cluster, env, seams }, machine) => {
     const { account } = settings.aws;

@@ -214,7 +214,7 @@ export interface DnsRecord {
 
 /** Certificates for the edge: what the provider's load balancers show. Nodes trust the cluster's own CA. */
 export interface Certificates {
-  /** Has the provider issue one. */
+  /** Has the provider issue one; or the cluster's CA, where the provider cannot and was given it. For other domains its name is a Conflict. */
   readonly ensure: (name: string, domains: readonly string[], labels: Labels) => Effect<ManagedCertificate, CloudError>;
   /** Gives the provider one. The same name and chain twice is the same certificate; another chain is a Conflict. */
   readonly importPem: (

@@ -2,12 +2,16 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { make as redact } from "effect/Redacted";
+import type { CertificateIssuer } from "@aether/cloud/certificates/issuer";
+import { readIfThere } from "@aether/cloud/local/durable-file";
 import { isLock, takeLock } from "@aether/cloud/local/lock";
 import { nodeLabels } from "@aether/cloud/labels";
 import { makeLocalProvider } from "@aether/cloud/local";
 import type { Daemon } from "@aether/cloud/local/instance";
 import type { CloudProvider, InstanceSpec } from "@aether/cloud/provider";
 import { daemonNodeOptions } from "@aether/node/daemon/node-options";
+import { deriveCa } from "@aether/node/identity/cluster-ca";
+import { edgeIssuer } from "@aether/node/identity/edge-issuer";
 import { readJournal, type Journal, type JournalNode } from "../bootstrap/journal.ts";
 import { caFile, pairOf } from "../bootstrap/pki.ts";
 import { clusterFolder, type ClusterFolder } from "../context/home.ts";
@@ -20,7 +24,22 @@ const lockWaitMs = 2_000;
 
 /** The provider of the cluster's instances. */
 export const localProvider = (name: string, folder: ClusterFolder): CloudProvider =>
-  makeLocalProvider({ cluster: name, registryDir: folder.registry, nodesDir: folder.nodes, daemon: findDaemon(), graceMs });
+  makeLocalProvider({
+    cluster: name,
+    registryDir: folder.registry,
+    nodesDir: folder.nodes,
+    daemon: findDaemon(),
+    graceMs,
+    issuer: keptIssuer(name, folder),
+  });
+
+/** Signs with the CA of the secret that is kept in the cluster's folder; nothing is read before it is asked. */
+const keptIssuer = (name: string, folder: ClusterFolder): CertificateIssuer =>
+  edgeIssuer(async () => {
+    const secret = await readIfThere(folder.secret);
+    if (secret !== null) return deriveCa(secret.trim(), name);
+    return { why: `there is no cluster secret in ${folder.secret}, so no cluster CA to sign a certificate; import one instead` };
+  });
 
 /**
  * The daemon that belongs to this command: beside a bundled command its bundle, beside the sources its source. It runs under the

@@ -35,6 +35,7 @@ export const CertificateShape = Schema.Struct({
   type: Schema.optional(Schema.String),
   certificate: Schema.NullOr(Schema.String),
   domain_names: Schema.Array(Schema.String),
+  not_valid_before: Schema.NullOr(Schema.String),
   not_valid_after: Schema.NullOr(Schema.String),
   status: Schema.optional(Schema.NullOr(Schema.Struct({ issuance: Schema.optional(Schema.String) }))),
   labels: Schema.Record(Schema.String, Schema.String),

@@ -27,6 +27,13 @@ export interface EdgePlace {
   readonly validate: ((ref: string) => Promise<void>) | null;
   /** The vendor issues without asking whose the domains are, so that there is no challenge. */
   readonly asksNoProof?: boolean;
+  /** The vendor issues nothing, and the provider has been given an issuer that signs at once. */
+  readonly hasIssuer?: boolean;
+}
+
+/** For providers that have certificates and no other part of the edge. */
+export interface CertificateWorld extends Pick<EdgeWorld, "cluster" | "provider" | "another" | "close"> {
+  readonly edge: Pick<EdgePlace, "validate" | "asksNoProof" | "hasIssuer">;
 }
 
 const run = <A>(effect: Effect<A, CloudError>): Promise<A> => runPromise(effect);
@@ -47,6 +54,18 @@ export function edgeConformance(name: string, makeWorld: () => Promise<EdgeWorld
     afterEach(() => world.close());
     secretRules(() => world);
     balancerRules(() => world);
+    certificateRules(() => world);
+  });
+}
+
+/** The part of {@link edgeConformance} that is about certificates. */
+export function certificateConformance(name: string, makeWorld: () => Promise<CertificateWorld>): void {
+  describe(`certificates of provider ${name}`, () => {
+    let world: CertificateWorld;
+    beforeEach(async () => {
+      world = await makeWorld();
+    });
+    afterEach(() => world.close());
     certificateRules(() => world);
   });
 }
@@ -162,7 +181,7 @@ function balancerRules(world: () => EdgeWorld): void {
   });
 }
 
-function certificateRules(world: () => EdgeWorld): void {
+function certificateRules(world: () => CertificateWorld): void {
   const certificates = () => present(world().provider.certificates, "certificates");
   const mine = () => clusterLabels(world().cluster.name);
   const listed = async () => {
@@ -204,7 +223,8 @@ function certificateRules(world: () => EdgeWorld): void {
   });
 
   it("has the vendor issue a certificate once, shows what the DNS must say, or says that it cannot", async () => {
-    const { validate } = world().edge;
+    const { validate, hasIssuer = false } = world().edge;
+    if (hasIssuer) return signedByIssuer(world());
     if (validate === null) {
       const refused = await failure(certificates().ensure("edge", ["a.example"], mine()));
       expect(refused).toMatchObject({ _tag: "Unsupported", capability: "certificates" });
@@ -228,4 +248,28 @@ function certificateRules(world: () => EdgeWorld): void {
     expect(await run(certificates().get(one.ref))).toMatchObject({ state: "ready", ref: one.ref });
     expect(await run(certificates().delete(one.ref))).toBe("deleted");
   });
+}
+
+/** One for a name and its domains, ready at once; other domains are a Conflict, and what is no domain is Invalid. */
+async function signedByIssuer(world: CertificateWorld): Promise<void> {
+  const certificates = present(world.provider.certificates, "certificates");
+  const mine = clusterLabels(world.cluster.name);
+  const domains = ["a.example", "*.b.example"];
+  const one = await run(certificates.ensure("edge", domains, mine));
+  expect(one).toMatchObject({ name: "edge", state: "ready" });
+  expect(one.challenge).toBeUndefined();
+  expect(one.domains.toSorted()).toEqual(domains.toSorted());
+  const another = present(world.another.certificates, "certificates");
+  expect(await run(another.ensure("edge", domains.toReversed(), mine))).toEqual(one);
+  const { list } = certificates;
+  if (list !== undefined) expect(await run(list(mine))).toEqual([one]);
+  const other = await failure(certificates.ensure("edge", ["a.example"], mine));
+  expect(other).toMatchObject({ _tag: "Conflict", kind: "exists" });
+  for (const wrong of [[], ["A.example"], ["a b"], ["10.0.0.1"], ["a.*.example"]]) {
+    expect(await failure(certificates.ensure("wrong", wrong, mine))).toMatchObject({ _tag: "Invalid" });
+  }
+  const both = await Promise.all([certificates, another].map(({ ensure }) => run(ensure("both", ["c.example"], mine))));
+  expect(new Set(both.map(({ ref }) => ref)).size).toBe(1);
+  expect(await run(certificates.delete(one.ref))).toBe("deleted");
+  expect((await run(certificates.ensure("edge", ["a.example"], mine))).domains).toEqual(["a.example"]);
 }

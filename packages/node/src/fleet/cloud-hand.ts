@@ -13,6 +13,8 @@ import type { Answer } from "@aether/store/types";
 import { make as redact, value as reveal, type Redacted } from "effect/Redacted";
 import { makeBirths, type Births } from "../enrolment/birth.ts";
 import { enrol } from "../enrolment/enrol.ts";
+import { deriveCa } from "../identity/cluster-ca.ts";
+import { edgeIssuer } from "../identity/edge-issuer.ts";
 import { makeBalancer } from "./balancer.ts";
 import { makeCall } from "./calls.ts";
 import { FleetHand } from "./hand.ts";
@@ -42,7 +44,8 @@ export async function makeCloudHand(p: CloudHandParts): Promise<CloudHand | { re
   const env = { ...process.env, ...(secrets.providerEnv === null ? {} : reveal(secrets.providerEnv)) };
   const seams = processSeams(env);
   try {
-    const provider = providerOf({ settings, cluster: cluster.name, env, seams });
+    const issuer = edgeIssuer(() => deriveCa(reveal(secrets.clusterSecret), cluster.name));
+    const provider = providerOf({ settings, cluster: cluster.name, env, seams, issuer });
     const births = await birthsOf(p, settings, secrets);
     for (const { area, tag } of fleetOf(p.store.world).troubles)
       if (tag === "Credentials") await p.submit({ type: "MendTrouble", id: cluster.name, area });

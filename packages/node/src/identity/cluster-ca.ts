@@ -7,6 +7,7 @@
  */
 import { createECDH, createPublicKey, hkdfSync, randomBytes, webcrypto } from "node:crypto";
 import { isIP } from "node:net";
+import { domainsFault } from "@aether/cloud/certificates/issuer";
 import type { Role } from "@aether/core/kernel/event";
 import type { JsonGeneralName } from "@peculiar/x509";
 import { identityUri, isClusterId, isPrincipalName } from "./certificate-identity.ts";
@@ -34,6 +35,12 @@ export interface ClusterCa {
   issue(request: IssueRequest): Promise<IssuedCertificate>;
   /** The same for a holder whose private key nobody else has. `publicKey`: PEM (SPKI) of a P-256 key; resolves with the certificate's PEM. */
   certify(request: IssueRequest, publicKey: string): Promise<string>;
+  /**
+   * For a server at the cluster's edge, as a load balancer is: it names nobody (no `aether://` URI), so that no member believes its holder
+   * anything, neither as a client nor as a member. `domains`: 1 to 32 DNS names, of which the first label may be `*`. Throws a RangeError
+   * on anything else and on days outside of 1..398.
+   */
+  issueEdge(domains: readonly string[], days: number): Promise<IssuedCertificate>;
 }
 
 /** Order of the curve P-256's base point (SEC 2, secp256r1). */
@@ -48,6 +55,7 @@ const caNotBefore = new Date("2020-01-01T00:00:00Z");
 const caNotAfter = new Date("2120-01-01T00:00:00Z");
 const backDateMs = 3_600_000;
 const daysMax = 3650;
+const edgeDaysMax = 398;
 const hostsMax = 32;
 const hostPattern = /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
 
@@ -76,39 +84,42 @@ export async function deriveCa(secret: string, clusterName: string): Promise<Clu
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  const sign = async (request: IssueRequest, publicKey: webcrypto.CryptoKey): Promise<string> => {
-    checkRequest(request);
+  const certifyLeaf = async (leaf: Leaf, publicKey: webcrypto.CryptoKey): Promise<string> => {
     const now = Date.now();
     const issued = await x509.X509CertificateGenerator.create({
       serialNumber: freshSerial(),
-      subject: new x509.Name([{ CN: [request.name] }, { OU: [request.role] }]),
+      subject: new x509.Name([{ CN: [leaf.commonName] }, { OU: [leaf.unit] }]),
       issuer: subject,
       notBefore: new Date(now - backDateMs),
-      notAfter: new Date(now + request.days * 86_400_000),
+      notAfter: new Date(now + leaf.days * 86_400_000),
       signingAlgorithm,
       publicKey,
       signingKey: keys.privateKey,
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([clientAuth, serverAuth]),
-        new x509.SubjectAlternativeNameExtension(alternativeNames(request)),
+        new x509.ExtendedKeyUsageExtension([...leaf.usages]),
+        new x509.SubjectAlternativeNameExtension([...leaf.names]),
         await x509.SubjectKeyIdentifierExtension.create(publicKey),
         await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey),
       ],
     });
     return endLine(issued.toString("pem"));
   };
-  const issue = async (request: IssueRequest): Promise<IssuedCertificate> => {
-    const leaf = await webcrypto.subtle.generateKey(keyAlgorithm, true, ["sign", "verify"]);
-    const key = x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", leaf.privateKey), "PRIVATE KEY");
-    return { certificate: await sign(request, leaf.publicKey), key: endLine(key) };
+  const withFreshKey = async (leaf: Leaf): Promise<IssuedCertificate> => {
+    const pair = await webcrypto.subtle.generateKey(keyAlgorithm, true, ["sign", "verify"]);
+    const key = x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", pair.privateKey), "PRIVATE KEY");
+    return { certificate: await certifyLeaf(leaf, pair.publicKey), key: endLine(key) };
   };
+  const issue = async (request: IssueRequest): Promise<IssuedCertificate> => withFreshKey(principalLeaf(request));
+  const issueEdge = async (domains: readonly string[], days: number): Promise<IssuedCertificate> =>
+    withFreshKey(edgeLeaf(domains, days));
   const certify = async (request: IssueRequest, publicKey: string): Promise<string> => {
+    const leaf = principalLeaf(request);
     const der = createPublicKey(publicKey).export({ type: "spki", format: "der" });
-    return sign(request, await webcrypto.subtle.importKey("spki", der, keyAlgorithm, true, ["verify"]));
+    return certifyLeaf(leaf, await webcrypto.subtle.importKey("spki", der, keyAlgorithm, true, ["verify"]));
   };
-  return { certificate: endLine(own.toString("pem")), issue, certify };
+  return { certificate: endLine(own.toString("pem")), issue, certify, issueEdge };
 }
 
 /** 48 bytes reduced into 1..n-1: 128 bits more than the curve's order leave no measurable bias. */
@@ -133,6 +144,30 @@ async function importPair(scalar: Buffer): Promise<webcrypto.CryptoKeyPair> {
     privateKey: await subtle.importKey("jwk", { ...open, d: scalar.toString("base64url") }, keyAlgorithm, false, ["sign"]),
     publicKey: await subtle.importKey("jwk", open, keyAlgorithm, true, ["verify"]),
   };
+}
+
+/** What differs from one certificate to the next. */
+interface Leaf {
+  readonly commonName: string;
+  readonly unit: string;
+  readonly days: number;
+  readonly usages: readonly string[];
+  readonly names: readonly JsonGeneralName[];
+}
+
+function principalLeaf(request: IssueRequest): Leaf {
+  checkRequest(request);
+  const { name, role, days } = request;
+  return { commonName: name, unit: role, days, usages: [clientAuth, serverAuth], names: alternativeNames(request) };
+}
+
+function edgeLeaf(domains: readonly string[], days: number): Leaf {
+  const wrong = domainsFault(domains);
+  if (wrong !== null) throw new RangeError(wrong);
+  if (!(Number.isInteger(days) && days >= 1 && days <= edgeDaysMax))
+    throw new RangeError(`days must be 1..${edgeDaysMax}, not ${days}`);
+  const names = domains.map((value): JsonGeneralName => ({ type: "dns", value }));
+  return { commonName: "Aether edge", unit: "edge", days, usages: [serverAuth], names };
 }
 
 function alternativeNames(request: IssueRequest): JsonGeneralName[] {

@@ -107,6 +107,16 @@ describe("mutual TLS", () => {
     expect(door.requests).toEqual(["/who"]);
   });
 
+  it("believes a certificate for the cluster's edge nothing, neither a client's nor a server's", async () => {
+    const edge = { ca: ca.certificate, ...(await ca.issueEdge(["localhost", "n1.example"], 1)) };
+    const door = await startDoor(await material("member", "n1"));
+    await knock({ port: door.port, cert: edge.certificate, key: edge.key });
+    expect([door.refused.length, door.requests]).toEqual([1, []]);
+    const shown = await startDoor(edge);
+    const answer = await ask(shown.port, await material("operator", "olga")).then(() => "believed", why);
+    expect([answer, shown.requests]).toEqual(["malformed", []]);
+  });
+
   it("speaks nothing older than TLS 1.3, counts plain HTTP as refused, and a bare connect not at all", async () => {
     const door = await startDoor(await material("member", "n1"));
     const m = await material("viewer", "eve");
