@@ -139,14 +139,15 @@ async function ensureMachine(
       await writeMachine(b, at, { attempt: machine.attempt + 1 });
       continue;
     }
-    if (error._tag !== "Capacity") throw failureOf(error);
+    // A limit may be of this zone or family of sizes alone.
+    if (error._tag !== "Capacity" && error._tag !== "Quota") throw failureOf(error);
     refusals.push(
       `${size} in ${zone}: ${error.code ?? error.message}${error.requestId === undefined ? "" : ` (${error.requestId})`}`,
     );
     const next = placeAfter(settings, at, { zone, size });
     // The next run begins where this one began: by then there may be room.
     await writeMachine(b, at, { attempt: machine.attempt + 1, ...(next ?? firstPlace(settings, at)) });
-    if (next === null) throw noRoom(node, refusals);
+    if (next === null) throw error._tag === "Quota" && refusals.length === 1 ? failureOf(error) : noRoom(node, refusals);
   }
   throw new Failure(exit.failed, `${nodeAt(b, at).name}: ${triesMax} attempts came to nothing`, "look at the vendor's console");
 }

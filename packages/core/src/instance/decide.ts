@@ -105,13 +105,21 @@ export function decideRecord(world: World, command: Record): Decision {
   }
 }
 
-type Refuse = Attempt & { readonly tag: string; readonly code: string; readonly requestId: string; readonly message: string };
+interface Refused {
+  readonly tag: string;
+  readonly code: string;
+  readonly requestId: string;
+  readonly message: string;
+  readonly elsewhere?: true | undefined;
+}
+type Refuse = Attempt & Refused;
 
 export function decideRefuse(world: World, command: Refuse): Decision {
   const row = current(world, command);
   if ("rejected" in row) return row;
   const { id, attempt, tag, code, requestId, message } = command;
-  return step(row, events.InstanceRefused.of(id, { attempt, tag, code, requestId, message }), ["refused"]);
+  const elsewhere = command.elsewhere === true ? { elsewhere: true as const } : {};
+  return step(row, events.InstanceRefused.of(id, { attempt, tag, code, requestId, message, ...elsewhere }), ["refused"]);
 }
 
 /** Nothing waits: nothing changes. */

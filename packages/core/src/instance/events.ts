@@ -1,4 +1,5 @@
 /** What happens to the machines of nodes. `attempt` counts those that were ever wanted for a node of this name; it only grows. */
+import * as Schema from "effect/Schema";
 import { defineEvent } from "../kernel/define.ts";
 import { Address, between, ProviderName, text } from "../kernel/fields.ts";
 
@@ -49,6 +50,8 @@ export const refused = {
   requestId: text(256),
   /** Redacted before it came here. */
   message: text(1_024),
+  /** A limit that may be of this zone or size alone: another place is tried next. */
+  elsewhere: Schema.optionalKey(Schema.Literal(true)),
 } as const;
 /** The vendor has surely made none. */
 export const InstanceRefused = defineEvent({ type: "InstanceRefused", v: 1, level: 1, fields: refused });

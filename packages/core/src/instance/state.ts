@@ -104,7 +104,7 @@ function change(
       const { tag, code, requestId, message } = event as unknown as InstanceFault;
       const { zone, size } = row;
       const fault = { tag, code, requestId, message, ...entry };
-      if (tag !== "Capacity") return { fault, held: true };
+      if (tag !== "Capacity" && event["elsewhere"] !== true) return { fault, held: true };
       return { fault, tried: [...row.tried, { zone, size, code }].slice(-triedMax) };
     }
     case "InstanceRetried":

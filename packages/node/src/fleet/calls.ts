@@ -1,6 +1,9 @@
 /** What each call to the vendor, or to a machine, comes to: a receipt for the log, something seen, or another try. No call decides anything. */
 import type { Area } from "@aether/core/fleet/events";
 import type { Call, Sight } from "@aether/core/fleet/plan";
+import { hasOtherPlace, type Places } from "@aether/core/fleet/place";
+import type { InstanceRow } from "@aether/core/instance/state";
+import type { World } from "@aether/core/kernel/world";
 import type { Command } from "@aether/core/kernel/command";
 import type { CloudError, CloudProvider, Instance, InstanceId } from "@aether/cloud/provider";
 import { result, runPromise, type Effect } from "effect/Effect";
@@ -32,9 +35,16 @@ export interface CallParts {
   readonly enrol: (wish: Enrol) => Promise<"enrolled" | "already">;
   /** Whom the new node asks first, as the rows say now. */
   readonly seeds: (node: string) => Parameters<Births["identityOf"]>[0]["seeds"];
+  /** Whether a machine could stand somewhere else, where none was refused since one had room. */
+  readonly hasOtherPlace: (call: { readonly node: string; readonly zone: string; readonly size: string }) => boolean;
   /** Where to dial for an address that the provider shows. */
   readonly dialAt: (address: string) => string;
 }
+
+export const placesBeside =
+  (world: World, places: Places): CallParts["hasOtherPlace"] =>
+  (call) =>
+    hasOtherPlace(places, world.get<InstanceRow>("instance", call.node)?.row, call);
 
 type Known = Exclude<Call, { readonly call: "ensure" }>;
 
@@ -95,7 +105,13 @@ async function ensure(p: CallParts, call: Extract<Call, { call: "ensure" }>, sig
   const { error } = asked;
   switch (judgeRefusal(error)) {
     case "refused":
-      return said({ type: "RefuseInstance", ...about(call), ...words(error) });
+      // Limits are often of one region's zone or of a family of sizes; which, no vendor tells in the same way.
+      return said({
+        type: "RefuseInstance",
+        ...about(call),
+        ...words(error),
+        ...(error._tag === "Quota" && p.hasOtherPlace(call) ? { elsewhere: true } : {}),
+      });
     case "used up":
       return said({ type: "RecordGone", ...about(call), how: error.message.slice(0, textMax.how) });
     case "open":

@@ -16,7 +16,7 @@ import { enrol } from "../enrolment/enrol.ts";
 import { deriveCa } from "../identity/cluster-ca.ts";
 import { edgeIssuer } from "../identity/edge-issuer.ts";
 import { makeBalancer } from "./balancer.ts";
-import { makeCall } from "./calls.ts";
+import { makeCall, placesBeside } from "./calls.ts";
 import { FleetHand } from "./hand.ts";
 import type { FleetParts } from "./service.ts";
 import { makeSurvey } from "./survey.ts";
@@ -96,7 +96,8 @@ function handOf(p: CloudHandParts, settings: CloudSettings, provider: CloudProvi
     [...store.world.all<NodeRow>("node")].flatMap(({ row: { name, member, address, left } }) =>
       name === node || left || address === null ? [] : [{ name, member, address }],
     );
-  const parts = { compute: provider.compute, births, enrol, seeds, dialAt };
+  const places = { zones: zonesOf(settings), sizes: sizesOf(settings) };
+  const parts = { compute: provider.compute, births, enrol, seeds, dialAt, hasOtherPlace: placesBeside(store.world, places) };
   const balancer =
     settings.loadBalancer === null
       ? []
@@ -114,7 +115,7 @@ function handOf(p: CloudHandParts, settings: CloudSettings, provider: CloudProvi
   return new FleetHand({
     cluster,
     store,
-    settings: { zones: zonesOf(settings), sizes: sizesOf(settings), healAfterMs: settings.healAfterMs, pace },
+    settings: { ...places, healAfterMs: settings.healAfterMs, pace },
     specOf: births.specOf,
     digestOf: specDigest,
     call: (call, signal) => makeCall(parts, call, signal),

@@ -161,6 +161,16 @@ describe("what the vendor refuses", () => {
     expect(world.rowOf("n4")).toMatchObject({ attempt: 2, state: "enrolled" });
   });
 
+  it("because of a limit is tried in every other place first, which may have another", async () => {
+    const vendor = hetzner(4, { serversMax: 3 });
+    const world = await worldOf(vendor, ["fsn1", "nbg1"]);
+    const hand = world.hand(1);
+    world.say({ type: "ScaleCluster", id: "conform", size: 4 });
+    await settle(world, hand, 60);
+    expect(world.rowOf("n4")).toMatchObject({ state: "refused", held: true, attempt: 2, fault: { tag: "Quota" } });
+    expect(world.rowOf("n4")?.tried.map(({ code }) => code)).toEqual(["resource_limit_exceeded"]);
+  });
+
   it("for its credentials is told once, leaves the intent open, and ends the trouble when it works again", async () => {
     const vendor = hetzner(5);
     const world = await worldOf(vendor, ["fsn1"]);

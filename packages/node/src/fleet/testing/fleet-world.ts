@@ -19,7 +19,7 @@ import { make as redact } from "effect/Redacted";
 import { makeLog, type Log } from "../../daemon/log.ts";
 import type { Births } from "../../enrolment/birth.ts";
 import { EnrolmentFailed, type Enrol } from "../../enrolment/enrol.ts";
-import { ask, makeCall } from "../calls.ts";
+import { ask, makeCall, placesBeside } from "../calls.ts";
 import { FleetHand, type Chore } from "../hand.ts";
 
 /** What a vendor's fake shows of itself. */
@@ -125,7 +125,9 @@ export class FleetWorld {
     Object.defineProperty(store, "role", {
       get: () => ({ state: believes() ? "leader" : "follower", term: lastTerm, leader: this.leader }),
     });
-    const parts = { compute, births, enrol: this.#enrol, seeds: () => [], dialAt: (address: string) => address };
+    const dialAt = (address: string): string => address;
+    const hasOtherPlace = placesBeside(world, this.settings);
+    const parts = { compute, births, enrol: this.#enrol, seeds: () => [], dialAt, hasOtherPlace };
     return new FleetHand({
       cluster,
       store,
