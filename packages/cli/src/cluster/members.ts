@@ -23,6 +23,11 @@ export interface MemberView {
   readonly contact: string;
   /** Did it answer within the second? */
   readonly answers: boolean;
+  /**
+   * "here": it answered. "elsewhere": it did not, and the leader is in contact with it, at an address of which this computer knows by the
+   * log alone: it may be one for its peers. "nowhere": nobody says that it is there.
+   */
+  readonly reach: "here" | "elsewhere" | "nowhere";
   /** Why it did not, in words. */
   readonly silence: string | null;
   /** The instance's state as its provider sees it; null when the instance is not managed from here. */
@@ -72,16 +77,39 @@ export async function viewCluster(connection: Connection, home: string): Promise
   const addresses = new Set([...context.endpoints, ...local.flatMap(({ address }) => (address === null ? [] : [address]))]);
   const answers = new Map<string, MemberAnswer | Failure>();
   await Promise.all([...addresses].map(async (address) => answers.set(address, await askMember(connection, address))));
-  const known = await knownMembers(connection, local, answers, dials);
-  const late = known.flatMap(({ address }) => (address === null || answers.has(address) ? [] : [address]));
-  await Promise.all(late.map(async (address) => answers.set(address, await askMember(connection, address))));
+  const known = await knownMembers(connection, local, answers);
+  const late = new Set(known.flatMap((member) => placesOf(member, dials)).filter((address) => !answers.has(address)));
+  await Promise.all([...late].map(async (address) => answers.set(address, await askMember(connection, address))));
   return drawView(
     context.cluster,
-    known.map((member) => withAnswer(member, answers.get(member.address ?? ""))),
+    known.map((member) => withAnswer({ ...member, address: choosePlace(member, answers, dials) }, answers)),
+    addresses,
   );
 }
 
-function withAnswer(known: Known, answer: MemberAnswer | Failure | undefined): Asked {
+/** Where a member may be reached: what the log says of it and of its machine, which may be newer, then what this computer has found. */
+function placesOf({ address, row, machine }: Known, dials: ReadonlyMap<string, string>): readonly string[] {
+  const told = [row?.address ?? null, machine?.address ?? null].map((one) => (one === null ? null : (dials.get(one) ?? one)));
+  return [...told, address].filter((one) => one !== null);
+}
+
+/** Where it answers as the member that the log knows; else where anything of its name answers; else where the log says that it is. */
+function choosePlace(
+  known: Known,
+  answers: ReadonlyMap<string, MemberAnswer | Failure>,
+  dials: ReadonlyMap<string, string>,
+): string | null {
+  const places = placesOf(known, dials);
+  const answerOf = (place: string): MemberAnswer | null => {
+    const answer = answers.get(place);
+    return answer === undefined || answer instanceof Failure || answer.node !== known.name ? null : answer;
+  };
+  const isIt = (place: string): boolean => known.row !== null && answerOf(place)?.member === known.row.member;
+  return places.find(isIt) ?? places.find((place) => answerOf(place) !== null) ?? places[0] ?? null;
+}
+
+function withAnswer(known: Known, answers: ReadonlyMap<string, MemberAnswer | Failure>): Asked {
+  const answer = answers.get(known.address ?? "");
   if (answer === undefined || answer instanceof Failure)
     return { ...known, answer: null, silence: answer?.message ?? "not asked" };
   // Another node may have taken the address; its answer says nothing about this one.
@@ -139,7 +167,6 @@ async function knownMembers(
   connection: Connection,
   local: readonly Known[],
   answers: ReadonlyMap<string, MemberAnswer | Failure>,
-  dials: ReadonlyMap<string, string>,
 ): Promise<readonly Known[]> {
   const byName = new Map(local.map((member) => [member.name, { ...member }]));
   const merge = (name: string, address: string | null, given: number, row: NodeAnswer | null): void => {
@@ -158,8 +185,7 @@ async function knownMembers(
   for (const [address, answer] of answers) if (!(answer instanceof Failure)) merge(answer.node, address, answer.member, null);
   const { nodes, instances } = await readRows(connection, answers);
   for (const row of nodes) {
-    const told = row.address === null ? null : (dials.get(row.address) ?? row.address);
-    if (!row.left) merge(row.name, told ?? byName.get(row.name)?.address ?? null, row.member, row);
+    if (!row.left) merge(row.name, byName.get(row.name)?.address ?? null, row.member, row);
     else byName.delete(row.name);
   }
   for (const machine of instances) {
@@ -203,7 +229,11 @@ async function readInstances(api: Api): Promise<readonly InstanceAnswer[]> {
   }
 }
 
-function drawView(cluster: { readonly id: string; readonly name: string }, asked: readonly Asked[]): ClusterView {
+function drawView(
+  cluster: { readonly id: string; readonly name: string },
+  asked: readonly Asked[],
+  knownHere: ReadonlySet<string>,
+): ClusterView {
   const answers = asked.flatMap(({ answer }) => (answer === null ? [] : [answer]));
   const index = Math.max(0, ...answers.map(({ commit }) => commit));
   const newest = answers.toSorted((a, b) => b.term - a.term || b.applied - a.applied)[0];
@@ -221,7 +251,7 @@ function drawView(cluster: { readonly id: string; readonly name: string }, asked
     index,
     quorum: { voters: voters.length, needed, answering, holds: agreed },
     digests: compareDigests(answers),
-    members: asked.map((one) => drawMember(one, index)),
+    members: asked.map((one) => ({ ...drawMember(one, index), reach: reachOf(one, agreed, knownHere) })),
   };
 }
 
@@ -238,7 +268,14 @@ export function compareDigests(answers: readonly Pick<MemberAnswer, "digest">[])
   return full === undefined ? { equal: null, index: null } : { equal: true, index: full[0] };
 }
 
-function drawMember(asked: Asked, index: number): MemberView {
+/** What the log says of contact counts only while its leader is heard from. */
+function reachOf({ answer, row, machine, address }: Asked, agreed: boolean, knownHere: ReadonlySet<string>): MemberView["reach"] {
+  if (answer !== null) return "here";
+  const isNews = machine !== null && address !== null && !knownHere.has(address);
+  return agreed && isNews && row?.contact === "reachable" ? "elsewhere" : "nowhere";
+}
+
+function drawMember(asked: Asked, index: number): Omit<MemberView, "reach"> {
   const { answer, row, instance } = asked;
   const pid = instance?.facts["pid"];
   const dataDir = instance?.facts["dataDir"];

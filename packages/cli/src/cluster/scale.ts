@@ -9,13 +9,13 @@ import { sizeMax } from "@aether/core/kernel/grammar";
 import { clusterLabels, labelKeys } from "@aether/cloud/labels";
 import { findSecret } from "../bootstrap/cluster-plan.ts";
 import { chooseAddresses, contextFor } from "../bootstrap/identity.ts";
-import { writeJournal, type Journal, type JournalNode, type Seed } from "../bootstrap/journal.ts";
+import { readJournal, writeJournal, type Journal, type JournalNode, type Seed } from "../bootstrap/journal.ts";
 import { caFile, issueMember, openAuthority } from "../bootstrap/pki.ts";
 import { awaitDaemons } from "../bootstrap/provision.ts";
 import { connect, type Connection } from "../context/connection.ts";
-import type { NodeAnswer, NodesAnswer, Written } from "../context/api.ts";
+import type { ClusterAnswer, NodeAnswer, NodesAnswer, Written } from "../context/api.ts";
 import { saveContext } from "../context/contexts.ts";
-import type { ClusterFolder } from "../context/home.ts";
+import { clusterFolder, type ClusterFolder } from "../context/home.ts";
 import { drain } from "../node/drain.ts";
 import { followNode } from "../node/row.ts";
 import { releaseNode, shutDown } from "../node/shutdown.ts";
@@ -39,9 +39,18 @@ export interface Scaling {
   readonly folder: ClusterFolder;
   readonly withinMs: number;
   readonly say: (text: string) => void;
-  /** As last written. */
+  /** As last written; null on a computer that did not make the cluster, which then is in a cloud. */
+  journal: Journal | null;
+}
+
+/** Its instances are made and removed here. */
+interface LocalScaling extends Scaling {
   journal: Journal;
 }
+
+/** In a cloud the leader makes and removes them. */
+const isLocal = (s: Scaling): s is LocalScaling => isMadeHere(s.journal);
+const isMadeHere = (journal: Journal | null): boolean => journal !== null && journal.cloud === undefined;
 
 export const run: Run = async (call, shell) => {
   const size = call.integer("nodes") ?? 0;
@@ -49,16 +58,28 @@ export const run: Run = async (call, shell) => {
     throw usage(`--nodes ${size}: a number from 1 to ${sizeMax} is expected`, "3 survive the loss of one, 5 of two, 7 of three");
   }
   const connection = await connect(call, shell);
-  const { journal, folder } = await requireJournal(shell.home, connection.context.cluster.name);
+  const { name } = connection.context.cluster;
+  const record = await recordOf(connection, shell.home);
   const progress = follow(shell);
-  const withinMs = call.duration("timeout") ?? (journal.cloud === undefined ? nodeWaitMs : machineWaitMs);
-  const scaling: Scaling = { shell, connection, folder, withinMs, say: (text) => progress.say(text), journal };
-  const changes = await withClusterLock(folder, "cluster scale", () => scale(scaling, size));
+  const withinMs = call.duration("timeout") ?? (isMadeHere(record.journal) ? nodeWaitMs : machineWaitMs);
+  const scaling: Scaling = { shell, connection, ...record, withinMs, say: (text) => progress.say(text) };
+  const work = () => scale(scaling, size);
+  // The lock guards this computer's record of the cluster. Without one all that is changed is in the log.
+  const changes = record.journal === null ? await work() : await withClusterLock(record.folder, "cluster scale", work);
   connection.close();
   progress.end();
-  printResult(call, shell, { name: journal.name, size, ...changes }, summary(journal.name, size, changes));
+  printResult(call, shell, { name, size, ...changes }, summary(name, size, changes));
   return exit.done;
 };
+
+/** Only the instances of a cluster in a cloud are managed without the journal: by its leader. */
+async function recordOf(connection: Connection, home: string): Promise<Pick<Scaling, "journal" | "folder">> {
+  const { name } = connection.context.cluster;
+  const folder = clusterFolder(home, name);
+  if ((await readJournal(folder.journal)) !== null) return requireJournal(home, name);
+  const { provider: place } = await connection.api.call<ClusterAnswer>("GET", "/v1/cluster");
+  return place === "local" ? requireJournal(home, name) : { journal: null, folder };
+}
 
 interface Changes {
   readonly added: readonly string[];
@@ -90,8 +111,8 @@ async function scale(s: Scaling, size: number): Promise<Changes> {
     await addNode(s, node);
     added.push(node.name);
   }
-  if (s.journal.cloud === undefined) await dropLeftovers(s);
-  else s.journal = await (await import("../cloud/refresh.ts")).refreshJournal(s, s.journal);
+  if (isLocal(s)) await dropLeftovers(s);
+  else if (s.journal !== null) s.journal = await (await import("../cloud/refresh.ts")).refreshJournal(s, s.journal);
   return { added, removed };
 }
 
@@ -124,7 +145,7 @@ async function removeNode(s: Scaling, name: string): Promise<void> {
   }
   s.say(`shutting down ${name}`);
   await shutDown(s.connection.api, name, { force: !joined, reason, withinMs: s.withinMs, say: s.say });
-  if (s.journal.cloud === undefined) s.journal = await releaseNode(s.shell.home, s.folder, s.journal, name, "delete", s.say);
+  if (isLocal(s)) s.journal = await releaseNode(s.shell.home, s.folder, s.journal, name, "delete", s.say);
   else await (await import("../cloud/cloud-scale.ts")).awaitRemoved(s, name);
   await forgetNode(s, name);
 }
@@ -141,7 +162,7 @@ async function forgetNode({ connection: { api } }: Scaling, id: string): Promise
 /** Identity into the journal, certificate, instance, and then until the node is on duty. */
 async function addNode(s: Scaling, row: NodeAnswer): Promise<void> {
   s.say(`adding ${row.name}`);
-  if (s.journal.cloud !== undefined) return (await import("../cloud/cloud-scale.ts")).awaitAdded(s, row.name);
+  if (!isLocal(s)) return (await import("../cloud/cloud-scale.ts")).awaitAdded(s, row.name);
   const { identity } = s.journal;
   if (identity === null) throw new Failure(exit.rejected, `${s.journal.name} has no identity yet`, "finish its bootstrap first");
   const cloud = localProvider(s.journal.name, s.folder);
@@ -163,7 +184,7 @@ async function addNode(s: Scaling, row: NodeAnswer): Promise<void> {
   });
 }
 
-async function decideNode(s: Scaling, row: NodeAnswer, others: readonly JournalNode[]): Promise<JournalNode> {
+async function decideNode(s: LocalScaling, row: NodeAnswer, others: readonly JournalNode[]): Promise<JournalNode> {
   const { identity, name, settings } = s.journal;
   if (identity === null) throw new Error("a cluster that scales has an identity");
   const remaining = others.filter((other) => other.name !== row.name);
@@ -180,7 +201,7 @@ async function decideNode(s: Scaling, row: NodeAnswer, others: readonly JournalN
 }
 
 /** Nodes that left while nobody watched: an interrupted shrink has removed them from the cluster but not from this computer. */
-async function dropLeftovers(s: Scaling): Promise<void> {
+async function dropLeftovers(s: LocalScaling): Promise<void> {
   const present = new Set((await presentNodes(s)).map((node) => node.name));
   for (const node of s.journal.identity?.nodes ?? []) {
     if (!present.has(node.name)) s.journal = await releaseNode(s.shell.home, s.folder, s.journal, node.name, "delete", s.say);

@@ -6,6 +6,7 @@ import { exit, Failure } from "../shell/failure.ts";
 import type { Shell } from "../shell/shell.ts";
 import { renderTable, type Column } from "../shell/table.ts";
 import { connectContext, contextOf, type Connection } from "../context/connection.ts";
+import { keepEndpoints } from "./keep-endpoints.ts";
 import { viewCluster, type ClusterView, type MemberView } from "./members.ts";
 
 /** `aether cluster status`. Exit code 0 also when members are down: the picture is the answer. */
@@ -28,6 +29,7 @@ async function look(call: Invocation, shell: Shell): Promise<StatusView> {
   const connection = await connectContext(await contextOf(call, shell));
   try {
     const [view, backup] = await Promise.all([viewCluster(connection, shell.home), backupsOf(connection)]);
+    await keepEndpoints(shell, connection.context, view.members);
     const isInCloud = view.members.some(({ machine }) => machine !== undefined);
     return { ...view, backup, ...(isInCloud ? { fleet: await fleetOf(connection) } : {}) };
   } finally {
@@ -97,7 +99,7 @@ function columns(view: ClusterView, paint: Shell["paint"]): readonly Column<Memb
   return [
     { title: "NODE", cell: (member) => (member.name === view.leader ? paint("bold", member.name) : member.name) },
     { title: "ID", cell: (member) => String(member.id ?? "-"), right: true },
-    { title: "ROLE", cell: (member) => (member.answers ? member.role : paint("red", "silent")) },
+    { title: "ROLE", cell: (member) => roleText(member, paint) },
     { title: "DUTY", cell: (member) => member.duty },
     { title: "CONTACT", cell: (member) => (member.contact === "reachable" ? member.contact : paint("yellow", member.contact)) },
     { title: "APPLIED", cell: (member) => String(member.applied ?? "-"), right: true },
@@ -109,6 +111,12 @@ function columns(view: ClusterView, paint: Shell["paint"]): readonly Column<Memb
     { title: "MACHINE", cell: (member) => member.machine?.id ?? "-", wide: true },
     { title: "SILENCE", cell: (member) => member.silence ?? "", wide: true },
   ];
+}
+
+/** A member that only its peers reach is no loss of the cluster's. */
+function roleText({ reach, role }: MemberView, paint: Shell["paint"]): string {
+  if (reach === "here") return role;
+  return reach === "elsewhere" ? paint("yellow", "not reachable from here") : paint("red", "silent");
 }
 
 /** With the vendor's own word where it makes none. */
