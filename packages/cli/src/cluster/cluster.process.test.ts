@@ -135,6 +135,9 @@ describe("a cluster in an operator's hands", () => {
     expect(await asViewer("settings", "set", "cpu_warning", "0.5")).toMatchObject({ code: exit.rejected });
     expect((await operator.run("settings", "get", "cpu_warning")).stdout).toBe("0.75\n");
     expect((await operator.run("node", "show", "n9")).code).toBe(exit.notFound);
+    // Its instances are processes of the computer with the journal.
+    const noJournal = { code: exit.notFound, stderr: expect.stringContaining("can only be managed where it was bootstrapped") };
+    expect(await asViewer("cluster", "scale", "--nodes", "4")).toMatchObject(noJournal);
     rmSync(viewer, { recursive: true });
     const foreign = await (
       await deriveCa("the secret of another cluster", "hands")
