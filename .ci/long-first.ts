@@ -3,8 +3,14 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Vitest goes by their size where it knows no times, as on a fresh checkout; these are short to read and long to run. */
 const long = [
+  "failpoints.process",
+  "failing-disk.process",
+  "from-backup.process",
   "cloud/lifecycle.process",
   "pages.process",
+  "recover.process",
+  "cluster/cluster.process",
+  "cloud/commands.process",
   "sim/src/soak/slice",
   "chaos/chaos.process",
   "large-restore.process",

@@ -91,7 +91,11 @@ describe("aetherd", () => {
     const rows = await operator.ask("GET", late.address, "/v1/nodes");
     expect(rows).toMatchObject({ status: 503, body: { reason: "not_ready" } });
     expect((await operator.ask("GET", late.address, "/v1/health/ready")).status).toBe(503);
-    expect((await operator.ask("GET", late.address, "/v1/member")).body).toMatchObject({ member: 0, role: "waiting" });
+    await eventually("it has looked into its folder and waits", 10_000, async () => {
+      const { body } = await operator.ask("GET", late.address, "/v1/member");
+      expect(body).toMatchObject({ member: 0 });
+      return (body as { role: string }).role === "waiting" ? true : undefined;
+    });
 
     const self = { name: late.name, member: late.member, address: late.address };
     const bootstrap = async (as: TestClient, id: string, members: readonly Row[]) =>
