@@ -19,7 +19,8 @@ describe("a bootstrap that is killed at each of its twelve steps and run again",
     await run.sees(`[${String(number).padStart(2)}/12] ${name} …`);
     run.process.kill("SIGKILL");
     const ended = await run.ended;
-    expect(ended.signal).toBe("SIGKILL");
+    // the last step may be over before the signal comes
+    if (number < stepNames.length || ended.code !== 0) expect(ended.signal).toBe("SIGKILL");
     if (number > 5) identities.push(JSON.stringify(operator.journal().identity));
     expect(operator.instances().length).toBeLessThanOrEqual(3);
   });

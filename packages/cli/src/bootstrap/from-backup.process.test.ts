@@ -67,7 +67,10 @@ describe("a cluster that is made from a backup", () => {
       const run = from(killed);
       await run.sees(`[${String(number).padStart(2)}/14] ${name} …`);
       run.process.kill("SIGKILL");
-      expect((await run.ended).signal).toBe("SIGKILL");
+      const { signal, code } = await run.ended;
+      // the last step may be over before the signal comes
+      if (number === stepNamesFromBackup.length && code === exit.done) return;
+      expect(signal).toBe("SIGKILL");
       if (number > 6) ids.add(killed.journal().identity?.clusterId ?? "");
       if (number > 1) expect(killed.journal().state).toBe("forming");
     });

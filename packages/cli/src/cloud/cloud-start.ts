@@ -17,10 +17,13 @@ import { counted } from "../shell/counted.ts";
 import { exit, Failure } from "../shell/failure.ts";
 import { waitFor } from "../shell/wait.ts";
 import { writeMachine } from "./journal-machine.ts";
+import { listedMachines } from "./listed-machines.ts";
 import { sideBySide } from "./side-by-side.ts";
 
 const runWithin = minutes(10);
 const addressEveryMs = 2_000;
+/** Longer than any vendor's lists are known to lag. */
+const listedWithinMs = 60_000;
 
 /** Each machine is dialled by this computer: nothing of it needs to reach out. */
 export async function startMachines(b: Bootstrap, decided: Identity, births: Births): Promise<Did<Identity>> {
@@ -69,10 +72,12 @@ const hints: Readonly<Record<EnrolmentFailed["fault"], string>> = {
 
 /** Powers on what is off, waits for the rest, and writes down where each one is. */
 async function learnAddresses(b: Bootstrap, identity: Identity): Promise<void> {
-  const found = await provider(
-    b.provider.compute.list({ ...clusterLabels(b.plan.name), [labelKeys.clusterId]: identity.clusterId }),
-  );
-  const byNode = new Map(found.map((instance) => [instance.labels[labelKeys.node] ?? instance.name, instance]));
+  const labels = { ...clusterLabels(b.plan.name), [labelKeys.clusterId]: identity.clusterId };
+  const names = identity.nodes.map(({ name }) => name);
+  const look = { list: () => provider(b.provider.compute.list(labels)), say: (text: string) => b.steps.say(text) };
+  const byNode = await listedMachines(names, look, listedWithinMs);
+  const [missing] = names.filter((name) => !byNode.has(name));
+  if (missing !== undefined) throw gone(missing);
   const waiting = new Set(identity.nodes.map(({ name }) => name));
   await sideBySide([...identity.nodes.entries()], async ([at, node]) => {
     const instance = byNode.get(node.name);

@@ -11,5 +11,5 @@ export function wishFault(name: string, properties: Record<string, Record<string
   const image = properties["storageProfile"]?.["imageReference"] as
     | { readonly publisher?: string; readonly id?: string }
     | undefined;
-  return image?.publisher === "Debian" || image?.id !== undefined ? null : "imageReference";
+  return ["Debian", "Canonical"].includes(image?.publisher ?? "") || image?.id !== undefined ? null : "imageReference";
 }
