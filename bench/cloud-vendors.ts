@@ -73,7 +73,7 @@ export const vendors: Readonly<Record<VendorName, Vendor>> = {
     spec: hetznerSpec,
   },
   aws: {
-    pageSize: 1_000,
+    pageSize: 250,
     prefix: "",
     fake: ({ bootMs, operationMs, lagMs }) => {
       const pace = { bootMs, stopMs: operationMs, terminateMs: operationMs, lagMs, pageMax: 1_000 };

@@ -36,7 +36,7 @@ export interface AwsOptions {
 /** What the provider is given of the world outside. `limiterOf`: one for each account in this process, `makeAccountLimits`. */
 export interface AwsSeams extends ServiceSeams {
   readonly times?: AwsTimes;
-  /** Things on a page of a list, 5 to 1000. Of 1,000 machines on one page the XML takes 340 MB while it is read, of 250 a quarter. */
+  /** Things on a page of a list, 5 to 1000. Read 1,000 on a page, 1,000 machines took 340 MB; read 250 on a page, 240. */
   readonly pageSize?: number;
 }
 
