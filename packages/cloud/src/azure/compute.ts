@@ -1,6 +1,7 @@
 /** Instances on Azure. Nothing is remembered between calls: what is true is asked of the vendor each time. */
 import { millis, toMillis } from "effect/Duration";
 import { adoptionFault } from "../adoption.ts";
+import { awaitInstance } from "../await-state.ts";
 import { bookKeysIn } from "../derivation.ts";
 import { asEffect, CloudFailure } from "../failure.ts";
 import type { Clock } from "../http/clock.ts";
@@ -258,7 +259,7 @@ async function label(parts: ComputeParts, id: InstanceId, patch: LabelPatch, sig
   return shown(parts, { ...machine, tags: applyLabels(tags, patch) }, signal);
 }
 
-async function awaitState(
+function awaitState(
   parts: ComputeParts,
   id: InstanceId,
   want: readonly InstanceState[],
@@ -266,13 +267,6 @@ async function awaitState(
   signal: AbortSignal,
 ): Promise<Instance> {
   const { clock, times } = parts;
-  let last = "";
-  const seen = await pollUntil(clock, { everyMs: times.pollMs, withinMs }, signal, async () => {
-    const instance = await shown(parts, await machineOf(parts, "await", id, signal), signal);
-    last = `${instance.name} is ${instance.state} (${instance.rawState})`;
-    return want.includes(instance.state) ? instance : null;
-  });
-  if (seen !== null) return seen;
-  const message = `${last} after ${withinMs} ms, wanted ${want.join(" or ")}`;
-  throw fault({ _tag: "Deadline", waitedFor: millis(withinMs), op: `await ${id}`, message });
+  const wait = { clock, everyMs: times.pollMs, withinMs, fault };
+  return awaitInstance(wait, id, want, signal, async () => shown(parts, await machineOf(parts, "await", id, signal), signal));
 }

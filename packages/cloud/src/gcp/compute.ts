@@ -1,6 +1,7 @@
 /** Instances on Compute Engine. Nothing is remembered between calls: what is true is asked of the vendor each time. */
 import { millis, toMillis } from "effect/Duration";
 import { adoptionFault } from "../adoption.ts";
+import { awaitInstance } from "../await-state.ts";
 import { bookKeysIn } from "../derivation.ts";
 import { asEffect, CloudFailure } from "../failure.ts";
 import { applyLabels, clusterLabels, labelFault, labelKeys, patchFault } from "../labels.ts";
@@ -174,7 +175,7 @@ async function label(parts: ComputeParts, id: InstanceId, patch: LabelPatch, sig
   return describeInstance(await relabel(parts, instance, (labels) => applyLabels(labels, patch), signal));
 }
 
-async function awaitState(
+function awaitState(
   parts: ComputeParts,
   id: InstanceId,
   want: readonly InstanceState[],
@@ -182,13 +183,6 @@ async function awaitState(
   signal: AbortSignal,
 ): Promise<Instance> {
   const { clock, times } = parts;
-  let last = "";
-  const seen = await pollUntil(clock, { everyMs: times.pollMs, withinMs }, signal, async () => {
-    const instance = describeInstance(await known(parts, "await", id, signal));
-    last = `${instance.name} is ${instance.state} (${instance.rawState})`;
-    return want.includes(instance.state) ? instance : null;
-  });
-  if (seen !== null) return seen;
-  const message = `${last} after ${withinMs} ms, wanted ${want.join(" or ")}`;
-  throw fault({ _tag: "Deadline", waitedFor: millis(withinMs), op: `await ${id}`, message });
+  const wait = { clock, everyMs: times.pollMs, withinMs, fault };
+  return awaitInstance(wait, id, want, signal, async () => describeInstance(await known(parts, "await", id, signal)));
 }
