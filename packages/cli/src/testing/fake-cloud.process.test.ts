@@ -7,10 +7,15 @@ import { afterEach, describe, expect, it } from "vitest";
 
 const command = join(import.meta.dirname, "fake-cloud.ts");
 let running: ChildProcess | null = null;
-afterEach(() => {
-  running?.kill("SIGKILL");
+/** Interrupted and not killed: after a test that failed half-way its machines would run on. */
+afterEach(async () => {
+  const left = running;
   running = null;
-});
+  if (left === null || left.exitCode !== null || left.signalCode !== null) return;
+  const ended = once(left, "exit");
+  left.kill("SIGINT");
+  await ended;
+}, 60_000);
 
 /** Resolves with all that it wrote until `enough` is in it. */
 async function begin(words: readonly string[], enough: string): Promise<string> {
